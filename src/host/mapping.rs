@@ -1,0 +1,213 @@
+//! What of the host's schema is synchronized, and how: the engine's view of `cfs.toml` and the
+//! live schema together. `resolve` makes it; nothing changes it afterwards.
+
+/// Everything that is synchronized.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// Record types; shared ones first, each after the types its tables refer to where possible.
+    pub types: Vec<RecordType>,
+    /// All tables of all record types.
+    pub tables: Vec<Table>,
+}
+
+/// A root table and the tables that hang off it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordType {
+    /// The name that stands in record files and paths (`patient`): see [`type_name`].
+    pub name: String,
+    /// The root table, as an index into [`Mapping::tables`].
+    pub root: usize,
+    /// All its tables, the root first, every table after its parent.
+    pub tables: Vec<usize>,
+    /// Whether these are shared rows (doctors, code lists) that other records point to.
+    pub shared: bool,
+    /// Sets of columns that say which rows of two sites are one. NULL matches nothing.
+    pub match_on: Vec<Vec<String>>,
+    /// Columns that must agree as well before a match is made by itself.
+    pub match_check: Vec<String>,
+    /// An SQL condition on the root table that narrows what is synchronized.
+    pub filter: Option<String>,
+}
+
+/// How the host names a row of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// By its 64-bit rowid, under this name: an `INTEGER PRIMARY KEY` column, or `rowid`, `_rowid_`
+    /// or `oid`, whichever the table's columns leave free.
+    Rowid(String),
+    /// By these columns: the primary key of a `WITHOUT ROWID` table or any other declared key.
+    Columns(Vec<String>),
+}
+
+/// A table of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, as the schema spells it.
+    pub name: String,
+    /// The record type it belongs to, as an index into [`Mapping::types`].
+    pub kind: usize,
+    /// How the host names its rows.
+    pub key: Key,
+    /// Whether the key is a local surrogate that never travels.
+    pub surrogate: bool,
+    /// Whether a row's UUID is derived: a shared root (from `match_on`), or a row whose whole key
+    /// is references or UUIDs (decided row by row). Otherwise it is random.
+    pub derived: bool,
+    /// The reference that makes a row belong to its record; `None` for a root.
+    pub owner: Option<usize>,
+    /// References, as fields: index into this list is what [`Table::owner`] holds.
+    pub references: Vec<ReferenceMap>,
+    /// Every column that is read and written, in the table's order. Generated columns, and those
+    /// left out, are not in it.
+    pub columns: Vec<Column>,
+    /// Sets of columns that the schema declares UNIQUE (the primary key included unless it is a
+    /// surrogate).
+    pub unique: Vec<Vec<String>>,
+    /// Whether rows deleted and inserted anew by the host's way of saving are recognised.
+    pub rewrites: bool,
+    /// What happens to a row that the host deletes.
+    pub local_deletes: LocalDeletes,
+    /// Set where the host's rows can be read but not written, with the reason in the host's words.
+    pub read_only: Option<String>,
+    /// Whether the host has triggers on the table that may change what is written.
+    pub has_triggers: bool,
+}
+
+/// A foreign key, declared or told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceMap {
+    /// The field's name in record files: its columns joined by `+`.
+    pub field: String,
+    /// The columns that hold it.
+    pub columns: Vec<String>,
+    /// Where it points.
+    pub target: Target,
+}
+
+/// Where a reference points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To a synchronized table, through these columns of it.
+    Table {
+        /// Index into [`Mapping::tables`].
+        table: usize,
+        /// The target's columns, one for each of the reference's.
+        columns: Vec<String>,
+    },
+    /// To the table that another column of the row names, by its single-column key.
+    ByColumn(String),
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it is for us.
+    pub role: Role,
+    /// What is shown of a field that several sites wrote.
+    pub rule: Rule,
+    /// Whether superseded values of it stand out until decided.
+    pub review: bool,
+    /// Whether the schema says NOT NULL.
+    pub not_null: bool,
+    /// The column's affinity, by SQLite's rules (datatype3.html §3.1).
+    pub affinity: Affinity,
+}
+
+/// What a column is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// A value that travels.
+    Data,
+    /// The local surrogate key.
+    Surrogate,
+    /// One of the columns of a reference, and possibly of several.
+    Reference,
+    /// Numbered by every site for itself.
+    Local {
+        /// An SQL expression or SELECT in the host's terms that gives an imported row its number.
+        assign: Option<String>,
+        /// Whether the number of where the row came from is used if it is free here: the counting
+        /// part of a composite key (line 4 of an invoice). Then the value travels as well.
+        keep_if_free: bool,
+    },
+}
+
+/// SQLite's type affinities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Affinity {
+    /// TEXT.
+    Text,
+    /// NUMERIC.
+    Numeric,
+    /// INTEGER.
+    Integer,
+    /// REAL.
+    Real,
+    /// BLOB (or none).
+    Blob,
+}
+
+/// Which of several values a field shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rule {
+    /// The one with the largest stamp.
+    #[default]
+    Latest,
+    /// The largest value.
+    Max,
+    /// The smallest value.
+    Min,
+}
+
+/// What happens to a row that the host deletes without a tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LocalDeletes {
+    /// It comes back from the folder at the next sync.
+    #[default]
+    Restore,
+    /// It stays away here until a person confirms or takes it back.
+    Ask,
+}
+
+impl Mapping {
+    /// The table with a name, compared as SQLite compares names: ASCII letters without case.
+    pub fn table(&self, name: &str) -> Option<usize> {
+        self.tables.iter().position(|t| t.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The record type with a name.
+    pub fn kind(&self, name: &str) -> Option<usize> {
+        self.types.iter().position(|t| t.name == name)
+    }
+
+    /// The root table of a record type.
+    pub fn root(&self, kind: usize) -> Option<&Table> {
+        self.tables.get(self.types.get(kind)?.root)
+    }
+}
+
+impl Table {
+    /// The owner reference.
+    pub fn owner_ref(&self) -> Option<&ReferenceMap> {
+        self.references.get(self.owner?)
+    }
+
+    /// The column with a name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The name of a table's record type in paths: lower-case ASCII letters, digits and `-`, whatever
+/// the table is called, so that names cannot collide by case or Unicode form.
+pub fn type_name(table: &str) -> String {
+    let plain = !table.is_empty() && table.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    if plain {
+        return table.replace('_', "-");
+    }
+    let kept: String = table.chars().filter_map(|c| c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase())).take(24).collect();
+    let hash = crate::xml::sha256_hex(table.as_bytes());
+    format!("{kept}-{}", &hash[..8])
+}

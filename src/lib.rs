@@ -1,0 +1,13 @@
+//! Record-level synchronization of SQLite databases through a shared cloud folder.
+
+pub mod host;
+pub mod id;
+pub mod log;
+pub mod manifest;
+pub mod merge;
+pub mod record;
+pub mod site;
+pub mod stamp;
+pub mod value;
+pub mod version;
+pub mod xml;

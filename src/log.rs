@@ -1,0 +1,123 @@
+//! Change log segments: one site's deltas, written once, by that site only.
+
+use crate::id::{RecordId, SiteId, Uuid};
+use crate::record::Delta;
+use crate::stamp::Stamp;
+use crate::xml::{self, Error, Out, Pull, Sites};
+use std::collections::BTreeSet;
+
+/// A delta larger than this travels as [`Item::Named`] instead, in bytes.
+pub const MAX_DELTA_BYTES: usize = 16 << 10;
+/// A segment is closed before it grows beyond this, in bytes.
+pub const MAX_SEGMENT_BYTES: usize = 1 << 20;
+
+/// One entry of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// What changed, whole.
+    Delta(Delta),
+    /// Large and bulk changes: only which record file has them.
+    Named {
+        /// The record's type.
+        kind: String,
+        /// The record.
+        id: RecordId,
+        /// The hash inside the record file as the writer wrote it.
+        sha256: String,
+        /// The newest stamp of the writer in it: met when a version covers it.
+        stamp: Stamp,
+    },
+}
+
+impl Item {
+    /// The record it is about.
+    pub fn record(&self) -> RecordId {
+        match self {
+            Item::Delta(d) => d.part.id,
+            Item::Named { id, .. } => *id,
+        }
+    }
+}
+
+/// A segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Whose log.
+    pub site: SiteId,
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// The hash inside the segment before; empty for the first.
+    pub previous: String,
+    /// What changed.
+    pub items: Vec<Item>,
+}
+
+impl Segment {
+    /// The segment's file name.
+    pub fn file_name(seq: u64) -> String {
+        format!("{seq:08}.xml")
+    }
+
+    /// The number in a segment's file name; `None` for any other name.
+    pub fn number(name: &str) -> Option<u64> {
+        let n: u64 = name.strip_suffix(".xml")?.parse().ok()?;
+        (Self::file_name(n) == name).then_some(n)
+    }
+
+    /// The segment as the bytes of its file.
+    pub fn write(&self, folder: &Uuid) -> Vec<u8> {
+        let mut all = BTreeSet::new();
+        for item in &self.items {
+            match item {
+                Item::Delta(d) => {
+                    xml::sites_of(&d.part, &mut all);
+                    all.extend(d.before.0.keys());
+                }
+                Item::Named { stamp, .. } => {
+                    all.insert(stamp.site);
+                }
+            }
+        }
+        let sites = Sites::new(all);
+        let mut o = Out::document("log", folder);
+        o.uuid("site", &self.site).attr("seq", &self.seq.to_string()).attr("previous", &self.previous).raw(">\n");
+        xml::write_sites(&mut o, &sites);
+        for item in &self.items {
+            match item {
+                Item::Delta(d) => xml::write_delta(&mut o, d, &sites),
+                Item::Named { kind, id, sha256, stamp } => {
+                    o.open(1, "named").attr("type", kind).uuid("id", id).stamp(stamp, &sites).attr("sha256", sha256).raw("/>\n");
+                }
+            }
+        }
+        xml::seal(o.bytes, "log")
+    }
+
+    /// Reads a segment; gives it and the hash inside it.
+    pub fn read(bytes: &[u8], folder: &Uuid) -> Result<(Segment, String), Error> {
+        let (text, hash) = xml::unseal(bytes, "log")?;
+        let (mut p, mut root) = Pull::document(text, "log")?;
+        xml::head(&p, &mut root, folder)?;
+        let mut s = Segment { site: p.uuid(&mut root, "site")?, seq: p.whole(&mut root, "seq")?, previous: p.need(&mut root, "previous")?, items: Vec::new() };
+        let sites = p.sites()?;
+        while let Some(mut tag) = p.child()? {
+            match tag.name.as_str() {
+                "record" => s.items.push(Item::Delta(xml::read_delta(&mut p, tag, &sites)?)),
+                "named" => {
+                    let kind = p.need(&mut tag, "type")?;
+                    let id = p.uuid(&mut tag, "id")?;
+                    let stamp = p.need_stamp(&mut tag, &sites)?;
+                    let sha256 = p.need(&mut tag, "sha256")?;
+                    p.empty()?;
+                    s.items.push(Item::Named { kind, id, sha256, stamp });
+                }
+                // What a later format adds to a segment is for later programs.
+                _ => {
+                    p.skip(&tag)?;
+                }
+            }
+        }
+        p.end()?;
+        Ok((s, hash.to_owned()))
+    }
+}

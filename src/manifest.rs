@@ -1,0 +1,59 @@
+//! The folder's own file, `cloud-folder-sync.xml`: its id, its key, what it holds.
+
+use crate::id::Uuid;
+use crate::stamp::Time;
+use crate::xml::{self, Error, Out, Pull};
+use std::collections::BTreeSet;
+
+/// The manifest's name at the top of the sync folder.
+pub const FILE_NAME: &str = "cloud-folder-sync.xml";
+
+/// What the folder says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The folder's id.
+    pub folder: Uuid,
+    /// The key that derived identities depend on, so that they say nothing outside this folder.
+    pub key: Vec<u8>,
+    /// When it was set up.
+    pub created: Time,
+    /// How many days deleted content is kept.
+    pub retention_days: u64,
+    /// The record types in it.
+    pub types: BTreeSet<String>,
+}
+
+impl Manifest {
+    /// The bytes of the manifest.
+    pub fn write(&self) -> Vec<u8> {
+        let mut o = Out::document("cloud-folder-sync", &self.folder);
+        o.attr("key", &xml::hex(&self.key)).attr("created", &self.created.text()).attr("retention-days", &self.retention_days.to_string()).raw(">\n");
+        for t in &self.types {
+            o.open(1, "type").attr("name", t).raw("/>\n");
+        }
+        xml::seal(o.bytes, "cloud-folder-sync")
+    }
+
+    /// Reads a manifest. The folder's id is what it says.
+    pub fn read(bytes: &[u8]) -> Result<Manifest, Error> {
+        let (text, _) = xml::unseal(bytes, "cloud-folder-sync")?;
+        let (mut p, mut root) = Pull::document(text, "cloud-folder-sync")?;
+        let folder = root.take("folder").and_then(|f| Uuid::parse_str(&f).ok()).ok_or_else(|| p.bad("the manifest lacks the folder's id"))?;
+        let key = p.need(&mut root, "key")?;
+        let key = xml::unhex(&key).ok_or_else(|| p.bad("`key` is not hex"))?;
+        let created = p.need(&mut root, "created")?;
+        let created = Time::parse(&created).ok_or_else(|| p.bad("not a stamp"))?;
+        let retention_days = p.whole(&mut root, "retention-days")?;
+        let mut types = BTreeSet::new();
+        while let Some(mut tag) = p.child()? {
+            if tag.name == "type" {
+                types.insert(p.need(&mut tag, "name")?);
+                p.empty()?;
+            } else {
+                p.skip(&tag)?;
+            }
+        }
+        p.end()?;
+        Ok(Manifest { folder, key, created, retention_days, types })
+    }
+}

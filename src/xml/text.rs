@@ -1,0 +1,137 @@
+//! Spelling: how names, text and numbers stand in a file.
+
+use crate::stamp::Stamp;
+use crate::xml::Sites;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// The namespace of everything in the folder.
+pub const NAMESPACE: &str = "urn:cloud-folder-sync:1";
+
+/// A document being written.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// The bytes so far.
+    pub bytes: Vec<u8>,
+}
+
+impl Out {
+    /// Starts a document with its root's first attributes.
+    pub fn document(root: &str, folder: &crate::id::Uuid) -> Self {
+        let mut o = Out { bytes: Vec::with_capacity(8 << 10) };
+        o.raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<").raw(root);
+        o.attr("xmlns", NAMESPACE).attr("format", &super::FORMAT.to_string()).attr("folder", &folder.to_string());
+        o
+    }
+
+    /// Adds bytes as they are.
+    pub fn raw(&mut self, s: &str) -> &mut Self {
+        self.bytes.extend_from_slice(s.as_bytes());
+        self
+    }
+
+    /// Starts a line with an element's opening.
+    pub fn open(&mut self, depth: usize, name: &str) -> &mut Self {
+        const BLANKS: &str = "                ";
+        self.raw(&BLANKS[..depth.min(BLANKS.len())]).raw("<").raw(name)
+    }
+
+    /// Adds an attribute.
+    pub fn attr(&mut self, name: &str, value: &str) -> &mut Self {
+        self.raw(" ").raw(name).raw("=\"");
+        self.escape(value, true);
+        self.raw("\"")
+    }
+
+    /// Adds a UUID as an attribute.
+    pub fn uuid(&mut self, name: &str, id: &crate::id::Uuid) -> &mut Self {
+        let mut buf = uuid::Uuid::encode_buffer();
+        self.raw(" ").raw(name).raw("=\"").raw(id.hyphenated().encode_lower(&mut buf)).raw("\"")
+    }
+
+    /// Adds a stamp: site number and time.
+    pub fn stamp(&mut self, s: &Stamp, sites: &Sites) -> &mut Self {
+        self.attr("s", &sites.number(&s.site).to_string()).attr("t", &s.time.text())
+    }
+
+    /// Text content, escaped.
+    pub fn text(&mut self, s: &str) -> &mut Self {
+        self.escape(s, false);
+        self
+    }
+
+    /// An element with text, on a line of its own; base64 where XML cannot hold the bytes.
+    pub fn text_element(&mut self, depth: usize, name: &str, content: &[u8]) -> &mut Self {
+        self.open(depth, name);
+        self.content(content, name)
+    }
+
+    /// The rest of an element whose attributes are written: its content and its end.
+    pub fn content(&mut self, content: &[u8], name: &str) -> &mut Self {
+        if content.is_empty() {
+            return self.raw("/>\n");
+        }
+        match std::str::from_utf8(content) {
+            Ok(s) if s.chars().all(is_xml_char) => self.raw(">").text(s),
+            _ => self.attr("enc", "base64").raw(">").base64(content),
+        };
+        self.raw("</").raw(name).raw(">\n")
+    }
+
+    /// Base64 content.
+    pub fn base64(&mut self, b: &[u8]) -> &mut Self {
+        let mut s = String::with_capacity(b.len() * 4 / 3 + 4);
+        STANDARD.encode_string(b, &mut s);
+        self.raw(&s)
+    }
+
+    fn escape(&mut self, s: &str, attribute: bool) {
+        let mut from = 0;
+        for (i, b) in s.bytes().enumerate() {
+            let with = match b {
+                b'&' => "&amp;",
+                b'<' => "&lt;",
+                b'>' => "&gt;",
+                // XML readers turn these into a blank or a line feed unless they are spelt out.
+                b'\r' => "&#13;",
+                b'\n' if attribute => "&#10;",
+                b'\t' if attribute => "&#9;",
+                b'"' if attribute => "&quot;",
+                _ => continue,
+            };
+            self.bytes.extend_from_slice(&s.as_bytes()[from..i]);
+            self.bytes.extend_from_slice(with.as_bytes());
+            from = i + 1;
+        }
+        self.bytes.extend_from_slice(&s.as_bytes()[from..]);
+    }
+}
+
+/// Reads base64 content; one spelling only.
+pub(crate) fn unbase64(s: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(s).ok()
+}
+
+/// Whether XML 1.0 can hold the character (§2.2 of the recommendation).
+pub(crate) fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
+}
+
+/// A real in its shortest spelling that reads back to the same bits; `INF` and `-INF` as in XML
+/// Schema.
+pub fn number(r: f64) -> String {
+    if r.is_infinite() {
+        return if r > 0.0 { "INF" } else { "-INF" }.to_owned();
+    }
+    format!("{r:?}")
+}
+
+/// Reads what [`number`] wrote.
+pub(crate) fn unnumber(s: &str) -> Option<f64> {
+    let r = match s {
+        "INF" => f64::INFINITY,
+        "-INF" => f64::NEG_INFINITY,
+        _ => s.parse().ok()?,
+    };
+    (number(r) == s).then_some(r)
+}

@@ -13,7 +13,7 @@ pub struct Mapping {
 /// A root table and the tables that hang off it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordType {
-    /// The name that stands in record files and paths (`patient`): see [`type_name`].
+    /// The root table's name as the schema spells it; paths use [`type_name`] of it.
     pub name: String,
     /// The root table, as an index into [`Mapping::tables`].
     pub root: usize,

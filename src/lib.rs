@@ -1,5 +1,6 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
+pub mod folder;
 pub mod host;
 pub mod id;
 pub mod log;
@@ -8,6 +9,7 @@ pub mod merge;
 pub mod record;
 pub mod site;
 pub mod stamp;
+pub mod state;
 pub mod value;
 pub mod version;
 pub mod xml;

@@ -164,3 +164,13 @@ fn settle_erasure(r: &mut Record) {
         r.extras.clear();
     }
 }
+
+/// The value of a field that a host is shown, by its column's rule: a pure function of the set.
+pub fn shown(f: &Field, rule: crate::record::Rule) -> Option<&crate::value::Value> {
+    use crate::record::Rule;
+    match rule {
+        Rule::Latest => f.current().map(|e| &e.value),
+        Rule::Max => f.0.iter().map(|e| &e.value).max(),
+        Rule::Min => f.0.iter().map(|e| &e.value).min(),
+    }
+}

@@ -1,3 +1,5 @@
 //! The one binary of integration tests.
 
 mod names;
+mod samples;
+mod xml_vectors;

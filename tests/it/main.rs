@@ -3,3 +3,4 @@
 mod names;
 mod samples;
 mod xml_vectors;
+mod xml_properties;

@@ -6,6 +6,7 @@ pub mod id;
 pub mod log;
 pub mod manifest;
 pub mod merge;
+pub mod names;
 pub mod record;
 pub mod site;
 pub mod stamp;

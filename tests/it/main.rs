@@ -1,1 +1,6 @@
+//! The one binary of integration tests.
 
+mod names;
+mod samples;
+mod xml_vectors;
+mod xml_properties;

@@ -1,5 +1,6 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
+pub mod config;
 pub mod host;
 pub mod id;
 pub mod log;

@@ -37,3 +37,8 @@ impl Error {
         }
     }
 }
+pub mod looks;
+pub mod mapping;
+pub mod propose;
+pub mod resolve;
+pub mod schema;

@@ -1,6 +1,7 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
 pub mod folder;
+pub mod config;
 pub mod host;
 pub mod id;
 pub mod log;

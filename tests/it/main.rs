@@ -4,3 +4,4 @@ mod names;
 mod samples;
 mod xml_vectors;
 mod xml_properties;
+mod merge_laws;

@@ -208,7 +208,7 @@ impl ProposeError {
 }
 
 fn list(candidates: &[(String, usize)]) -> String {
-    let said: Vec<String> = candidates.iter().map(|(n, c)| format!("`{n}` ({c} tables hang off it)")).collect();
+    let said: Vec<String> = candidates.iter().map(|(n, c)| format!("`{n}` ({c} {} off it)", if *c == 1 { "table hangs" } else { "tables hang" })).collect();
     said.join(" and ")
 }
 

@@ -5,7 +5,7 @@ use super::edges::Edges;
 use super::{InitOptions, ProposedType};
 use crate::host::looks::words;
 use crate::host::mapping::Affinity;
-use crate::host::schema::{HostTable, Schema, quoted};
+use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
 /// What the root is matched on.
@@ -37,6 +37,10 @@ pub(super) fn root(
                     found.match_on.push(set);
                 }
                 Kind::Counted(_) => counted.push(column.clone()),
+                Kind::Unclear if table.rows == 0 && table.single_key().is_some_and(|k| same(k, column)) && !number(table, column) => {
+                    reasons.push(format!("{column} is the key, and no number (there are no rows yet to tell more)"));
+                    found.match_on.push(set);
+                }
                 Kind::Unclear => {}
             },
             several if several.iter().any(|c| is_birth(c)) => {
@@ -45,6 +49,11 @@ pub(super) fn root(
             }
             _ => {}
         }
+    }
+    // A row's UUID comes from its key where that is one; beside something better it says no more.
+    if found.match_on.len() > 1 && found.match_on.last() == Some(&table.primary_key) {
+        found.match_on.pop();
+        reasons.pop();
     }
     found.match_why = if reasons.is_empty() {
         "no UNIQUE column means the same everywhere: nobody is taken for a person of another site; see --match-on".to_owned()
@@ -75,7 +84,13 @@ pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: 
     if found.match_on.is_empty() {
         found.match_on.extend(sets.iter().filter(|s| refers(s) && s.iter().any(|c| !edges.refers(index, c))).cloned());
     }
-    // A key of UUIDs says all there is; anything else beside it would only disagree.
+    // A key of UUIDs is another one at each site for what people entered at both.
+    if found.match_on.len() > 1
+        && let (Some(key), true) = (table.single_key(), found.match_on.last() == Some(&table.primary_key))
+        && matches!(classify(db, schema, counters, table, key)?, Kind::Identity(_))
+    {
+        found.match_on.pop();
+    }
     found.match_why = "UNIQUE in the schema".to_owned();
     if found.match_on.is_empty()
         && let Some(column) = in_fact(db, edges, index, table)?

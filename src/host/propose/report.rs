@@ -26,7 +26,7 @@ impl Proposal {
         }
         let _ = writeln!(out, "\nTABLES OF A RECORD  ({})", own.len());
         if let Some(root) = own.iter().find(|t| t.owner.is_none()) {
-            let _ = writeln!(out, "  {:<46}{:>9} rows", one_line(&root.name), rows(root));
+            let _ = writeln!(out, "  {:<40}{:>8} rows", one_line(&root.name), rows(root));
         }
         self.tree(&mut out, &own, &self.root, 1);
         let shared: Vec<_> = self.types.iter().filter(|t| t.shared).collect();
@@ -88,8 +88,10 @@ impl Proposal {
         for t in own {
             let Some(owner) = t.owner.as_ref().filter(|o| o.parent == parent) else { continue };
             let name = format!("{}{}", "  ".repeat(depth + 1), one_line(&t.name));
-            let by = format!("by {} ({})", owner.columns.join(" + "), owner.why);
-            let _ = writeln!(out, "{name:<48}{:>9} rows  {}", rows(t), one_line(&short(&by)));
+            let line = format!("{name:<42}{:>8} rows  by {}", rows(t), one_line(&owner.columns.join(" + ")));
+            let why = format!(" ({})", short(&owner.why));
+            let fits = line.chars().count() + why.chars().count() <= WIDTH;
+            let _ = writeln!(out, "{line}{}", if fits { why.as_str() } else { "" });
             if depth < 40 {
                 self.tree(out, own, &t.name, depth + 1);
             }
@@ -126,7 +128,12 @@ pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -
     for member in tree.all() {
         let table = &schema.tables[member.table];
         if let Some(c) = table.columns.iter().find(|c| words(&c.name).iter().any(|w| ["password", "passwd", "pwd", "secret"].contains(&w.as_str()))) {
-            notes.push(format!("{}.{} looks secret, and travels with its row; `ignore` in [table.{}] keeps it here.", table.name, c.name, table.name));
+            let keep = if c.not_null && c.default.is_none() {
+                "it is NOT NULL without a default, so `ignore` cannot keep it here".to_owned()
+            } else {
+                format!("`ignore` in [table.{}] keeps it here", table.name)
+            };
+            notes.push(format!("{}.{} looks secret, and travels with its row; {keep}.", table.name, c.name));
         }
         for e in edges.of(member.table).filter(|e| tree.all().iter().all(|m| m.table != e.parent)) {
             notes.push(format!("{}.{} points to {}, which is left out: the number travels as it stands and may mean another row elsewhere.", table.name, e.columns.join("+"), schema.tables[e.parent].name));

@@ -79,6 +79,9 @@ fn set_aside(schema: &Schema, edges: &Edges, index: usize, table: &HostTable) ->
     if let Some(trigger) = trigger.filter(|_| !attached && edges.all.iter().all(|e| e.parent != index)) {
         return Some(format!("written by trigger {}; every site makes its own", trigger.name));
     }
+    if name.last().is_some_and(|w| w.ends_with("access")) {
+        return Some("a record of who looked at what here; every site keeps its own".to_owned());
+    }
     if last(&["queue", "outbox", "spool"]) || (!attached && last(&["inbox", "job", "jobs"])) {
         return Some("a queue of this place's own work".to_owned());
     }

@@ -1,14 +1,17 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
+pub mod folder;
 pub mod config;
 pub mod host;
 pub mod id;
 pub mod log;
 pub mod manifest;
 pub mod merge;
+pub mod names;
 pub mod record;
 pub mod site;
 pub mod stamp;
+pub mod state;
 pub mod value;
 pub mod version;
 pub mod xml;

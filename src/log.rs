@@ -86,7 +86,7 @@ impl Segment {
             match item {
                 Item::Delta(d) => xml::write_delta(&mut o, d, &sites),
                 Item::Named { kind, id, sha256, stamp } => {
-                    o.open(1, "named").attr("type", kind).uuid("id", id).stamp(stamp, &sites).attr("sha256", sha256).raw("/>\n");
+                    o.open(1, "named").name("type", kind).uuid("id", id).stamp(stamp, &sites).attr("sha256", sha256).raw("/>\n");
                 }
             }
         }
@@ -101,10 +101,10 @@ impl Segment {
         let mut s = Segment { site: p.uuid(&mut root, "site")?, seq: p.whole(&mut root, "seq")?, previous: p.need(&mut root, "previous")?, items: Vec::new() };
         let sites = p.sites()?;
         while let Some(mut tag) = p.child()? {
-            match tag.name.as_str() {
+            match tag.name {
                 "record" => s.items.push(Item::Delta(xml::read_delta(&mut p, tag, &sites)?)),
                 "named" => {
-                    let kind = p.need(&mut tag, "type")?;
+                    let kind = p.name(&mut tag, "type")?;
                     let id = p.uuid(&mut tag, "id")?;
                     let stamp = p.need_stamp(&mut tag, &sites)?;
                     let sha256 = p.need(&mut tag, "sha256")?;

@@ -29,7 +29,7 @@ impl Manifest {
         let mut o = Out::document("cloud-folder-sync", &self.folder);
         o.attr("key", &xml::hex(&self.key)).attr("created", &self.created.text()).attr("retention-days", &self.retention_days.to_string()).raw(">\n");
         for t in &self.types {
-            o.open(1, "type").attr("name", t).raw("/>\n");
+            o.open(1, "type").name("name", t).raw("/>\n");
         }
         xml::seal(o.bytes, "cloud-folder-sync")
     }
@@ -38,7 +38,7 @@ impl Manifest {
     pub fn read(bytes: &[u8]) -> Result<Manifest, Error> {
         let (text, _) = xml::unseal(bytes, "cloud-folder-sync")?;
         let (mut p, mut root) = Pull::document(text, "cloud-folder-sync")?;
-        let folder = root.take("folder").and_then(|f| Uuid::parse_str(&f).ok()).ok_or_else(|| p.bad("the manifest lacks the folder's id"))?;
+        let folder = xml::format_and_folder(&p, &mut root)?;
         let key = p.need(&mut root, "key")?;
         let key = xml::unhex(&key).ok_or_else(|| p.bad("`key` is not hex"))?;
         let created = p.need(&mut root, "created")?;
@@ -47,7 +47,7 @@ impl Manifest {
         let mut types = BTreeSet::new();
         while let Some(mut tag) = p.child()? {
             if tag.name == "type" {
-                types.insert(p.need(&mut tag, "name")?);
+                types.insert(p.name(&mut tag, "name")?);
                 p.empty()?;
             } else {
                 p.skip(&tag)?;

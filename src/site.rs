@@ -77,7 +77,7 @@ impl Site {
         s.oldest = p.whole(&mut root, "oldest")?;
         s.before = root.take("before").and_then(|b| Uuid::parse_str(&b).ok());
         while let Some(mut tag) = p.child()? {
-            match tag.name.as_str() {
+            match tag.name {
                 "read" => {
                     let site = p.uuid(&mut tag, "site")?;
                     let upto = p.whole(&mut tag, "upto")?;

@@ -6,11 +6,12 @@
 mod pull;
 mod read;
 mod text;
+mod typed;
 mod write;
 
 pub use pull::{Bad, Pull, Tag};
 pub use read::{read_delta, read_record};
-pub(crate) use read::head;
+pub(crate) use read::{format_and_folder, head};
 pub use text::{NAMESPACE, Out, number};
 pub use write::{write_delta, write_record};
 pub(crate) use write::{sites_of, write_sites};

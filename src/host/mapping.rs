@@ -149,17 +149,7 @@ pub enum Affinity {
     Blob,
 }
 
-/// Which of several values a field shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rule {
-    /// The one with the largest stamp.
-    #[default]
-    Latest,
-    /// The largest value.
-    Max,
-    /// The smallest value.
-    Min,
-}
+pub use crate::record::Rule;
 
 /// What happens to a row that the host deletes without a tombstone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,14 +190,4 @@ impl Table {
     }
 }
 
-/// The name of a table's record type in paths: lower-case ASCII letters, digits and `-`, whatever
-/// the table is called, so that names cannot collide by case or Unicode form.
-pub fn type_name(table: &str) -> String {
-    let plain = !table.is_empty() && table.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-    if plain {
-        return table.replace('_', "-");
-    }
-    let kept: String = table.chars().filter_map(|c| c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase())).take(24).collect();
-    let hash = crate::xml::sha256_hex(table.as_bytes());
-    format!("{kept}-{}", &hash[..8])
-}
+pub use crate::names::type_name;

@@ -1,17 +1,26 @@
 //! The strict reader under all file kinds: elements, attributes and text, nothing else.
 
-use crate::id::Uuid;
-use crate::stamp::{Stamp, Time};
-use crate::xml::Sites;
-use crate::xml::text::{is_xml_char, unbase64};
+use crate::record::Unknown;
+use crate::xml::text::{DECLARATION, NAMESPACE, first_bad_char, is_name, is_xml_char, unbase64};
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
-use quick_xml::events::Event;
+use quick_xml::events::attributes::Attributes;
+use quick_xml::events::{BytesRef, BytesStart, BytesText, Event};
+use std::borrow::Cow;
 
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 32;
+/// How deep an element of a later format may nest below itself: with it a record is never too
+/// deep in one kind of file and not in another.
+const MAX_DEPTH_UNKNOWN: usize = 16;
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;
+/// How many of them may be of a later format: a merge may add a stamp, a log another few.
+const MAX_UNKNOWN: usize = 32;
+/// How long an attribute may be, in bytes. Names of tables and columns stand in attributes.
+const MAX_ATTRIBUTE_BYTES: usize = 64 << 10;
+
+const UNDECLARED: &str = "a namespace prefix that its element does not declare";
 
 /// What is wrong with a file, and where. Never holds content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,23 +36,31 @@ pub struct Bad {
 
 /// An element's start.
 #[derive(Debug)]
-pub struct Tag {
+pub struct Tag<'a> {
+    /// Its name as written; empty for an element whose own `xmlns` is not ours, which is none of
+    /// those we know, whatever it is called.
+    pub name: &'a str,
     /// Its name as written.
-    pub name: String,
-    attributes: Vec<(String, String)>,
+    pub(crate) written: &'a str,
+    attributes: Vec<(&'a str, Cow<'a, str>)>,
     start: usize,
 }
 
-impl Tag {
+impl<'a> Tag<'a> {
     /// Takes an attribute out.
-    pub fn take(&mut self, name: &str) -> Option<String> {
-        let i = self.attributes.iter().position(|(n, _)| n == name)?;
+    pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let i = self.attributes.iter().position(|(n, _)| *n == name)?;
         Some(self.attributes.remove(i).1)
     }
 
-    /// What has not been taken: attributes of a later format.
-    pub fn rest(self) -> std::collections::BTreeMap<String, String> {
-        self.attributes.into_iter().collect()
+    fn declares(&self, prefix: &str) -> bool {
+        prefix == "xml" || self.attributes.iter().any(|(n, _)| n.strip_prefix("xmlns:") == Some(prefix))
+    }
+
+    /// The prefixes that the element uses, for itself and for its attributes.
+    fn prefixes(&self) -> impl Iterator<Item = &'a str> {
+        let names = std::iter::once(self.written).chain(self.attributes.iter().map(|(n, _)| *n));
+        names.filter_map(|n| n.split_once(':')).map(|(p, _)| p).filter(|p| *p != "xmlns")
     }
 }
 
@@ -53,17 +70,24 @@ pub struct Pull<'a> {
     source: &'a str,
     reader: Reader<&'a [u8]>,
     depth: usize,
-    held: Option<Tag>,
+    pub(super) held: Option<Tag<'a>>,
 }
 
 impl<'a> Pull<'a> {
     /// Starts reading; gives the root element.
-    pub fn document(source: &'a str, root: &str) -> Result<(Self, Tag), Bad> {
+    pub fn document(source: &'a str, root: &str) -> Result<(Self, Tag<'a>), Bad> {
         let mut reader = Reader::from_str(source);
         reader.config_mut().expand_empty_elements = true;
         let mut p = Pull { source, reader, depth: 0, held: None };
+        if !source.starts_with(DECLARATION) {
+            return Err(p.bad("the XML declaration is missing or another"));
+        }
+        // Once for the whole document, names and what is carried unread included.
+        if let Some(at) = first_bad_char(source) {
+            return Err(p.bad_at(at, "a control character"));
+        }
         let tag = p.child()?.ok_or_else(|| p.bad("no root element"))?;
-        if tag.name != root {
+        if tag.written != root {
             return Err(p.bad(format!("the root element is not <{root}>")));
         }
         Ok((p, tag))
@@ -71,8 +95,11 @@ impl<'a> Pull<'a> {
 
     /// An error at the present place.
     pub fn bad(&self, what: impl Into<String>) -> Bad {
-        let at = usize::try_from(self.reader.buffer_position()).unwrap_or(0).min(self.source.len());
-        let before = self.source.as_bytes().get(..at).unwrap_or_default();
+        self.bad_at(self.position(), what)
+    }
+
+    fn bad_at(&self, at: usize, what: impl Into<String>) -> Bad {
+        let before = self.source.as_bytes().get(..at.min(self.source.len())).unwrap_or_default();
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();
         let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
         Bad { what: what.into(), line, column }
@@ -83,7 +110,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The next child of the element being read; `None` at its end.
-    pub fn child(&mut self) -> Result<Option<Tag>, Bad> {
+    pub fn child(&mut self) -> Result<Option<Tag<'a>>, Bad> {
         if let Some(t) = self.held.take() {
             return Ok(Some(t));
         }
@@ -91,86 +118,125 @@ impl<'a> Pull<'a> {
             let start = self.position();
             match self.event()? {
                 Event::Start(e) => {
-                    let name = e.name().as_ref().to_owned();
-                    let mut attributes: Vec<(String, String)> = Vec::new();
-                    for a in e.attributes() {
-                        let a = a.map_err(|_| self.bad("an attribute is malformed or given twice"))?;
-                        let value = a.normalized_value(XmlVersion::default()).map_err(|_| self.bad("an unknown entity in an attribute"))?;
-                        if !value.chars().all(is_xml_char) {
-                            return Err(self.bad("a control character in an attribute"));
-                        }
-                        attributes.push((a.key.as_ref().to_owned(), value.into_owned()));
-                        if attributes.len() > MAX_ATTRIBUTES {
-                            return Err(self.bad("too many attributes"));
-                        }
-                    }
                     self.depth += 1;
                     if self.depth > MAX_DEPTH {
                         return Err(self.bad("elements nest too deeply"));
                     }
-                    return Ok(Some(Tag { name, attributes, start }));
+                    return Ok(Some(self.tag(&e, start)?));
                 }
                 Event::End(_) => {
                     self.depth -= 1;
                     return Ok(None);
                 }
-                Event::Text(t) if t.chars().all(|c| matches!(c, ' ' | '\n')) => {}
-                Event::Decl(_) if start == 0 => {}
+                Event::Text(t) if t.bytes().all(|c| matches!(c, b' ' | b'\n')) => {}
                 Event::Eof => return Err(self.bad("the document ends too early")),
                 _ => return Err(self.bad("text between elements")),
             }
         }
     }
 
+    /// The start of an element, its attributes checked.
+    fn tag(&self, e: &BytesStart<'_>, start: usize) -> Result<Tag<'a>, Bad> {
+        // The event borrows from itself; the same text in the source lives as long as that does.
+        let inside = self.source.get(start + 1..start + 1 + e.len()).filter(|s| *s == &**e).ok_or_else(|| self.bad("not well-formed XML"))?;
+        let len = e.name().0.len();
+        let written = &inside[..len];
+        if !is_name(written) {
+            return Err(self.bad("not an element's name"));
+        }
+        let mut tag = Tag { name: written, written, attributes: Vec::new(), start };
+        for a in Attributes::new(inside, len) {
+            let a = a.map_err(|_| self.bad("an attribute is malformed or given twice"))?;
+            let (name, raw) = (a.key.0, a.value.as_ref());
+            if tag.attributes.len() == MAX_ATTRIBUTES {
+                return Err(self.bad("too many attributes"));
+            }
+            if raw.len() > MAX_ATTRIBUTE_BYTES {
+                return Err(self.bad("an attribute is too long"));
+            }
+            // quick-xml lets these pass, and other readers would then refuse the whole file.
+            let at = name.as_ptr() as usize - inside.as_ptr() as usize;
+            if !is_name(name) || raw.contains('<') || !inside[..at].ends_with([' ', '\n', '\t']) {
+                return Err(self.bad("an attribute is malformed or given twice"));
+            }
+            let value = a.normalized_value(XmlVersion::default()).map_err(|_| self.bad("an unknown entity in an attribute"))?;
+            if matches!(value, Cow::Owned(_)) && !value.chars().all(is_xml_char) {
+                return Err(self.bad("a control character in an attribute"));
+            }
+            let value = match value {
+                // Not changed, so it stands in the source.
+                Cow::Borrowed(b) => {
+                    let from = b.as_ptr() as usize - inside.as_ptr() as usize;
+                    Cow::Borrowed(inside.get(from..from + b.len()).unwrap_or_default())
+                }
+                Cow::Owned(o) => Cow::Owned(o),
+            };
+            if name == "xmlns" && value != NAMESPACE {
+                tag.name = "";
+            }
+            if name.starts_with("xmlns:") && (value == NAMESPACE || value.is_empty()) {
+                return Err(self.bad("a namespace prefix for nothing or for this format"));
+            }
+            tag.attributes.push((name, value));
+        }
+        Ok(tag)
+    }
+
     fn event(&mut self) -> Result<Event<'a>, Bad> {
+        let start = self.position();
         let e = self.reader.read_event().map_err(|_| self.bad("not well-formed XML"))?;
         match e {
             Event::DocType(_) => Err(self.bad("a DOCTYPE")),
             Event::PI(_) => Err(self.bad("a processing instruction")),
+            Event::Decl(_) if start == 0 => self.event(),
+            Event::Decl(_) => Err(self.bad("a second XML declaration")),
             Event::Comment(_) => Err(self.bad("a comment")),
             Event::CData(_) => Err(self.bad("a CDATA section")),
+            Event::Text(t) if t.contains("]]>") => Err(self.bad("not well-formed XML")),
             e => Ok(e),
         }
     }
 
+    /// The character that a reference stands for.
+    fn reference(&self, r: &BytesRef<'_>) -> Result<char, Bad> {
+        match &**r {
+            "amp" => Ok('&'),
+            "lt" => Ok('<'),
+            "gt" => Ok('>'),
+            "quot" => Ok('"'),
+            "apos" => Ok('\''),
+            number if number.starts_with('#') => match r.resolve_char_ref() {
+                Ok(Some(c)) if is_xml_char(c) => Ok(c),
+                _ => Err(self.bad("a reference to a character that XML cannot hold")),
+            },
+            _ => Err(self.bad("an unknown entity")),
+        }
+    }
+
     /// The text of the element being read, to its end. Child elements are an error.
-    pub fn text(&mut self) -> Result<String, Bad> {
-        let mut out = String::new();
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Bad> {
+        let mut out = Cow::Borrowed("");
         loop {
             match self.event()? {
-                Event::Text(t) => {
-                    let t = t.into_inner();
-                    if !t.chars().all(|c| is_xml_char(c) && c != '\r') {
-                        return Err(self.bad("a control character"));
-                    }
-                    out.push_str(&t);
-                }
-                Event::GeneralRef(r) => out.push(match &*r.xml10_content() {
-                    "amp" => '&',
-                    "lt" => '<',
-                    "gt" => '>',
-                    "quot" => '"',
-                    "apos" => '\'',
-                    _ => match r.resolve_char_ref() {
-                        Ok(Some(c)) if is_xml_char(c) => c,
-                        _ => return Err(self.bad("an unknown entity")),
-                    },
-                }),
+                Event::Text(t) if out.is_empty() => out = BytesText::into_inner(t),
+                Event::Text(t) => out.to_mut().push_str(&t),
+                Event::GeneralRef(r) => out.to_mut().push(self.reference(&r)?),
                 Event::End(_) => {
                     self.depth -= 1;
                     return Ok(out);
                 }
+                Event::Eof => return Err(self.bad("the document ends too early")),
                 _ => return Err(self.bad("an element where text is expected")),
             }
         }
     }
 
     /// The content of a text element, by its `enc` attribute.
-    pub fn bytes(&mut self, tag: &mut Tag) -> Result<Vec<u8>, Bad> {
+    pub fn bytes(&mut self, tag: &mut Tag<'a>) -> Result<Vec<u8>, Bad> {
         let enc = tag.take("enc");
         let text = self.text()?;
         match enc.as_deref() {
-            None => Ok(text.into_bytes()),
+            None => Ok(text.into_owned().into_bytes()),
             Some("base64") => unbase64(&text).ok_or_else(|| self.bad("not base64")),
             Some(_) => Err(self.bad("an unknown encoding")),
         }
@@ -184,18 +250,37 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// Skips the element whose start was read; gives it as it stands in the source.
-    pub fn skip(&mut self, tag: &Tag) -> Result<&'a str, Bad> {
+    /// Skips the element whose start was read; gives it as it stands in the source. It must be
+    /// well-formed by itself: it will stand in other documents.
+    pub fn skip(&mut self, tag: &Tag<'a>) -> Result<&'a str, Bad> {
         let depth = self.depth;
+        let mut scope: Vec<Tag<'a>> = Vec::new();
+        self.declared(tag)?;
         while self.depth >= depth {
+            let start = self.position();
             match self.event()? {
-                Event::Start(_) => self.depth += 1,
-                Event::End(_) => self.depth -= 1,
+                Event::Start(e) => {
+                    self.depth += 1;
+                    if self.depth > MAX_DEPTH || self.depth - depth > MAX_DEPTH_UNKNOWN {
+                        return Err(self.bad("elements nest too deeply"));
+                    }
+                    let inner = self.tag(&e, start)?;
+                    scope.push(inner);
+                    if let Some((inner, outer)) = scope.split_last() {
+                        if inner.prefixes().any(|p| !tag.declares(p) && !inner.declares(p) && !outer.iter().any(|t| t.declares(p))) {
+                            return Err(self.bad(UNDECLARED));
+                        }
+                    }
+                }
+                Event::End(_) => {
+                    self.depth -= 1;
+                    scope.pop();
+                }
+                Event::GeneralRef(r) => {
+                    self.reference(&r)?;
+                }
                 Event::Eof => return Err(self.bad("the document ends too early")),
                 _ => {}
-            }
-            if self.depth > MAX_DEPTH {
-                return Err(self.bad("elements nest too deeply"));
             }
         }
         let end = self.position();
@@ -207,70 +292,30 @@ impl<'a> Pull<'a> {
         loop {
             match self.event()? {
                 Event::Eof => return Ok(()),
-                Event::Text(t) if t.chars().all(|c| c == '\n') => {}
+                Event::Text(t) if t.bytes().all(|c| c == b'\n') => {}
                 _ => return Err(self.bad("something after the root element")),
             }
         }
     }
 
-    /// A required attribute.
-    pub fn need(&self, tag: &mut Tag, name: &str) -> Result<String, Bad> {
-        tag.take(name).ok_or_else(|| self.bad(format!("<{}> lacks `{name}`", tag.name)))
+    /// An element's attributes must use no prefix that it does not declare itself: it will stand
+    /// in other documents.
+    fn declared(&self, tag: &Tag<'a>) -> Result<(), Bad> {
+        if tag.prefixes().all(|p| tag.declares(p)) { Ok(()) } else { Err(self.bad(UNDECLARED)) }
     }
 
-    /// A required UUID, lower case with hyphens.
-    pub fn uuid(&self, tag: &mut Tag, name: &str) -> Result<Uuid, Bad> {
-        let s = self.need(tag, name)?;
-        Uuid::parse_str(&s).ok().filter(|u| u.to_string() == s).ok_or_else(|| self.bad(format!("`{name}` is not a UUID")))
-    }
-
-    /// A required whole number.
-    pub fn whole(&self, tag: &mut Tag, name: &str) -> Result<u64, Bad> {
-        let s = self.need(tag, name)?;
-        s.parse().ok().filter(|n: &u64| n.to_string() == s).ok_or_else(|| self.bad(format!("`{name}` is not a number")))
-    }
-
-    /// An optional `yes`.
-    pub fn yes(&self, tag: &mut Tag, name: &str) -> Result<bool, Bad> {
-        match tag.take(name).as_deref() {
-            None => Ok(false),
-            Some("yes") => Ok(true),
-            Some(_) => Err(self.bad(format!("`{name}` is not `yes`"))),
+    /// What has not been taken: attributes of a later format, carried.
+    pub fn unknown(&self, tag: Tag<'a>) -> Result<Unknown, Bad> {
+        self.declared(&tag)?;
+        if tag.attributes.len() > MAX_UNKNOWN {
+            return Err(self.bad("too many attributes"));
         }
+        Ok(tag.attributes.into_iter().map(|(n, v)| (n.to_owned(), v.into_owned())).collect())
     }
 
-    /// The stamp in `s` and `t`, if they are there.
-    pub fn stamp(&self, tag: &mut Tag, sites: &Sites) -> Result<Option<Stamp>, Bad> {
-        let (s, t) = match (tag.take("s"), tag.take("t")) {
-            (None, None) => return Ok(None),
-            (Some(s), Some(t)) => (s, t),
-            _ => return Err(self.bad("half a stamp")),
-        };
-        let site = sites.site(&s).ok_or_else(|| self.bad("an unknown site number"))?;
-        let time = Time::parse(&t).ok_or_else(|| self.bad("not a stamp"))?;
-        Ok(Some(Stamp { time, site }))
-    }
-
-    /// A required stamp.
-    pub fn need_stamp(&self, tag: &mut Tag, sites: &Sites) -> Result<Stamp, Bad> {
-        self.stamp(tag, sites)?.ok_or_else(|| self.bad(format!("<{}> lacks its stamp", tag.name)))
-    }
-
-    /// Reads the `<site>` elements at the head of a document.
-    pub fn sites(&mut self) -> Result<Sites, Bad> {
-        let mut list = std::collections::BTreeSet::new();
-        while let Some(mut tag) = self.child()? {
-            if tag.name != "site" {
-                self.held = Some(tag);
-                break;
-            }
-            let n = self.whole(&mut tag, "n")?;
-            let id = self.uuid(&mut tag, "id")?;
-            if list.last().is_some_and(|l| *l >= id) || !list.insert(id) || list.len() as u64 != n {
-                return Err(self.bad("sites are not in order"));
-            }
-            self.empty()?;
-        }
-        Ok(Sites::new(list))
+    /// The end of the attributes of an element that carries none of a later format: refusing the
+    /// file loses nothing, reading on would.
+    pub fn no_more(&self, tag: &Tag<'a>) -> Result<(), Bad> {
+        if tag.attributes.is_empty() { Ok(()) } else { Err(self.bad(format!("<{}> has an attribute that this format does not know", tag.written))) }
     }
 }

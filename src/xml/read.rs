@@ -14,10 +14,10 @@ pub fn read_record(bytes: &[u8], folder: &Uuid) -> Result<Record, Error> {
     let (text, _) = unseal(bytes, "record")?;
     let (mut p, mut root) = Pull::document(text, "record")?;
     head(&p, &mut root, folder)?;
-    let kind = p.need(&mut root, "type")?;
+    let kind = p.name(&mut root, "type")?;
     let id = p.uuid(&mut root, "id")?;
     let mut r = Record::new(kind, id);
-    r.unknown = root.rest();
+    r.unknown = p.unknown(root)?;
     let sites = p.sites()?;
     body(&mut p, &mut r, &sites, None)?;
     p.end()?;
@@ -25,51 +25,58 @@ pub fn read_record(bytes: &[u8], folder: &Uuid) -> Result<Record, Error> {
 }
 
 /// Checks what every document's root says: namespace, format, folder.
-pub(crate) fn head(p: &Pull<'_>, root: &mut Tag, folder: &Uuid) -> Result<(), Error> {
-    if p.need(root, "xmlns")? != NAMESPACE {
-        return Err(p.bad("another namespace").into());
-    }
-    let format = p.whole(root, "format")?;
-    if format != u64::from(FORMAT) {
-        return Err(Error::TooNew(u32::try_from(format).unwrap_or(u32::MAX)));
-    }
-    let of = p.uuid(root, "folder")?;
+pub(crate) fn head<'a>(p: &Pull<'a>, root: &mut Tag<'a>, folder: &Uuid) -> Result<(), Error> {
+    let of = format_and_folder(p, root)?;
     if of != *folder {
         return Err(Error::OtherFolder(of));
     }
     Ok(())
 }
 
+/// Checks a root's namespace and format; gives the folder it names.
+pub(crate) fn format_and_folder<'a>(p: &Pull<'a>, root: &mut Tag<'a>) -> Result<Uuid, Error> {
+    if p.need(root, "xmlns")? != NAMESPACE {
+        return Err(p.bad("another namespace").into());
+    }
+    match p.whole(root, "format")? {
+        0 => return Err(p.bad("format 0").into()),
+        f if f == u64::from(FORMAT) => {}
+        newer => return Err(Error::TooNew(u32::try_from(newer).unwrap_or(u32::MAX))),
+    }
+    Ok(p.uuid(root, "folder")?)
+}
+
 /// Reads a delta whose start tag was read.
-pub fn read_delta(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<Delta, Bad> {
+pub fn read_delta<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<Delta, Bad> {
     if !p.yes(&mut tag, "partial")? {
         return Err(p.bad("a whole record in a segment"));
     }
-    let kind = p.need(&mut tag, "type")?;
+    let kind = p.name(&mut tag, "type")?;
     let id = p.uuid(&mut tag, "id")?;
     let mut part = Record::new(kind, id);
-    part.unknown = tag.rest();
+    part.unknown = p.unknown(tag)?;
     let mut before = Version::default();
     body(p, &mut part, sites, Some(&mut before))?;
     Ok(Delta { before, part })
 }
 
-fn body(p: &mut Pull<'_>, r: &mut Record, sites: &Sites, mut before: Option<&mut Version>) -> Result<(), Bad> {
+/// Reads up to the end of the record's element. A delta has `before` and no hash.
+fn body<'a>(p: &mut Pull<'a>, r: &mut Record, sites: &Sites, mut before: Option<&mut Version>) -> Result<(), Bad> {
+    let mut befores = 0;
     while let Some(mut tag) = p.child()? {
-        match tag.name.as_str() {
-            "seen" => {
-                r.version.add(p.need_stamp(&mut tag, sites)?);
-                p.empty()?;
-            }
-            "before" if before.is_some() => {
-                while let Some(mut seen) = p.child()? {
-                    if let Some(b) = before.as_deref_mut() {
-                        b.add(p.need_stamp(&mut seen, sites)?);
+        match (tag.name, before.as_deref_mut()) {
+            ("seen", _) => read_seen(p, tag, sites, &mut r.version)?,
+            ("before", Some(before)) => {
+                p.no_more(&tag)?;
+                befores += 1;
+                while let Some(tag) = p.child()? {
+                    if tag.name != "seen" {
+                        return Err(p.bad("an unknown element in <before>"));
                     }
-                    p.empty()?;
+                    read_seen(p, tag, sites, before)?;
                 }
             }
-            "same-as" => {
+            ("same-as", _) => {
                 let id = p.uuid(&mut tag, "id")?;
                 let fact = match p.need(&mut tag, "is")?.as_str() {
                     "same" => SameAs::Same,
@@ -77,47 +84,77 @@ fn body(p: &mut Pull<'_>, r: &mut Record, sites: &Sites, mut before: Option<&mut
                     "undone" => SameAs::Undone,
                     _ => return Err(p.bad("an unknown `is`")),
                 };
-                r.same_as.insert(id, (p.need_stamp(&mut tag, sites)?, fact));
-                p.empty()?;
-            }
-            "erased" => {
                 let stamp = p.need_stamp(&mut tag, sites)?;
-                let mut by = String::new();
-                while let Some(mut t) = p.child()? {
-                    by = string(p, &mut t)?;
-                }
-                r.erased = Some(Erasure { stamp, by });
+                p.no_more(&tag)?;
+                p.empty()?;
+                once(p, r.same_as.insert(id, (stamp, fact)).is_none())?;
             }
-            "row" => {
+            ("erased", _) => {
+                let stamp = p.need_stamp(&mut tag, sites)?;
+                p.no_more(&tag)?;
+                let mut by = None;
+                while let Some(mut tag) = p.child()? {
+                    if tag.name != "by" {
+                        return Err(p.bad("an unknown element in <erased>"));
+                    }
+                    let text = string(p, &mut tag)?;
+                    once(p, by.replace(text).is_none())?;
+                }
+                once(p, r.erased.replace(Erasure { stamp, by: by.unwrap_or_default() }).is_none())?;
+            }
+            ("row", _) => {
                 let (key, row) = read_row(p, tag, sites)?;
                 if r.rows.insert(key, row).is_some() {
                     return Err(p.bad("a row that stands twice"));
                 }
             }
-            "sha256" => {
+            // Its value was checked before anything was read.
+            ("sha256", None) => {
+                p.no_more(&tag)?;
                 p.text()?;
+                return match p.child()? {
+                    None => Ok(()),
+                    Some(_) => Err(p.bad("something after the hash")),
+                };
             }
+            ("site" | "f" | "was" | "deleted" | "by" | "why" | "before" | "sha256" | "record", _) => return Err(p.bad("an element out of its place")),
             _ => {
                 let (key, extra) = read_extra(p, tag, sites)?;
-                r.extras.insert(key, extra);
+                once(p, r.extras.insert(key, extra).is_none())?;
             }
         }
     }
-    Ok(())
+    match before {
+        Some(_) if befores == 1 => Ok(()),
+        Some(_) => Err(p.bad("a delta has one <before>")),
+        None => Err(p.bad("the hash is missing")),
+    }
 }
 
-fn string(p: &mut Pull<'_>, tag: &mut Tag) -> Result<String, Bad> {
+fn once(p: &Pull<'_>, first: bool) -> Result<(), Bad> {
+    if first { Ok(()) } else { Err(p.bad("an element that stands twice")) }
+}
+
+fn read_seen<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites, version: &mut Version) -> Result<(), Bad> {
+    let stamp = p.need_stamp(&mut tag, sites)?;
+    p.no_more(&tag)?;
+    p.empty()?;
+    once(p, version.0.insert(stamp.site, stamp.time).is_none())
+}
+
+fn string<'a>(p: &mut Pull<'a>, tag: &mut Tag<'a>) -> Result<String, Bad> {
     let bytes = p.bytes(tag)?;
+    p.no_more(tag)?;
     String::from_utf8(bytes).map_err(|_| p.bad("not UTF-8"))
 }
 
-fn read_row(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<(RowKey, Row), Bad> {
-    let table = p.need(&mut tag, "table")?;
+fn read_row<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<(RowKey, Row), Bad> {
+    let table = p.name(&mut tag, "table")?;
     let key = RowKey::new(table, p.uuid(&mut tag, "id")?);
     let mut row = Row::new(p.need_stamp(&mut tag, sites)?);
-    row.unknown = tag.rest();
+    row.unknown = p.unknown(tag)?;
     while let Some(mut tag) = p.child()? {
-        match tag.name.as_str() {
+        match tag.name {
             "deleted" => {
                 if row.tombstone.is_some() {
                     return Err(p.bad("two tombstones on one row"));
@@ -126,7 +163,7 @@ fn read_row(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<(RowKey, Ro
             }
             "f" | "was" => {
                 let current = tag.name == "f";
-                let name = p.need(&mut tag, "n")?;
+                let name = p.name(&mut tag, "n")?;
                 let place = match tag.take("place") {
                     None => None,
                     Some(n) => Some(sites.site(&n).ok_or_else(|| p.bad("an unknown site number"))?),
@@ -140,38 +177,43 @@ fn read_row(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<(RowKey, Ro
                     return Err(p.bad("a field that stands twice"));
                 }
             }
+            "site" | "seen" | "before" | "same-as" | "erased" | "row" | "by" | "why" | "sha256" | "record" => return Err(p.bad("an element out of its place")),
             _ => {
                 let (key, extra) = read_extra(p, tag, sites)?;
-                row.extras.insert(key, extra);
+                once(p, row.extras.insert(key, extra).is_none())?;
             }
         }
     }
     Ok((key, row))
 }
 
-fn read_tombstone(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<Tombstone, Bad> {
+fn read_tombstone<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<Tombstone, Bad> {
     let stamp = p.need_stamp(&mut tag, sites)?;
     let bare = p.yes(&mut tag, "bare")?;
-    let moved_to = match tag.take("moved-record") {
-        None => None,
-        Some(record) => Some((Uuid::parse_str(&record).map_err(|_| p.bad("`moved-record` is not a UUID"))?, p.uuid(&mut tag, "moved-row")?)),
+    let moved_to = match (tag.take("moved-record"), tag.take("moved-row")) {
+        (None, None) => None,
+        (Some(record), Some(row)) => Some((p.parse_uuid(&record, "moved-record")?, p.parse_uuid(&row, "moved-row")?)),
+        _ => return Err(p.bad("half a `moved-record` and `moved-row`")),
     };
-    let mut t = Tombstone { stamp, by: String::new(), why: String::new(), moved_to, seen: Version::default(), bare, unknown: tag.rest() };
+    let mut t = Tombstone { stamp, by: String::new(), why: String::new(), moved_to, seen: Version::default(), bare, unknown: p.unknown(tag)? };
+    let (mut by, mut why) = (None, None);
     while let Some(mut tag) = p.child()? {
-        match tag.name.as_str() {
-            "by" => t.by = string(p, &mut tag)?,
-            "why" => t.why = string(p, &mut tag)?,
-            "seen" => {
-                t.seen.add(p.need_stamp(&mut tag, sites)?);
-                p.empty()?;
+        match tag.name {
+            "by" | "why" => {
+                let place = if tag.name == "by" { &mut by } else { &mut why };
+                let text = string(p, &mut tag)?;
+                once(p, place.replace(text).is_none())?;
             }
+            "seen" => read_seen(p, tag, sites, &mut t.seen)?,
             _ => return Err(p.bad("an unknown element in a tombstone")),
         }
     }
+    t.by = by.unwrap_or_default();
+    t.why = why.unwrap_or_default();
     Ok(t)
 }
 
-fn read_value(p: &mut Pull<'_>, mut tag: Tag) -> Result<(Value, BTreeMap<String, String>), Bad> {
+fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap<String, String>), Bad> {
     let kind = tag.take("type");
     let value = match kind.as_deref() {
         None => Value::Text(p.bytes(&mut tag)?),
@@ -197,38 +239,39 @@ fn read_value(p: &mut Pull<'_>, mut tag: Tag) -> Result<(Value, BTreeMap<String,
             }
         },
         Some("ref") => {
-            let table = p.need(&mut tag, "table")?;
+            let table = p.name(&mut tag, "table")?;
             let owner = p.yes(&mut tag, "owner")?;
-            let uuid = |p: &Pull<'_>, s: &str| Uuid::parse_str(s).ok().filter(|u| u.to_string() == s).ok_or_else(|| p.bad("not a UUID"));
-            let record = tag.take("record").map(|s| uuid(p, &s)).transpose()?;
+            let record = tag.take("record").map(|s| p.parse_uuid(&s, "record")).transpose()?;
             let text = p.text()?;
-            Value::Ref(Reference { table, row: uuid(p, &text)?, record, owner })
+            Value::Ref(Reference { table, row: p.parse_uuid(&text, "ref")?, record, owner })
         }
         Some(_) => return Err(p.bad("an unknown type")),
     };
-    Ok((value, tag.rest()))
+    Ok((value, p.unknown(tag)?))
 }
 
-/// Reads an element of a later format. Its `s` and `t`, if it has them, stand first.
-fn read_extra(p: &mut Pull<'_>, mut tag: Tag, sites: &Sites) -> Result<(ExtraKey, Extra), Bad> {
-    let stamp = p.stamp(&mut tag, sites)?;
+/// Reads an element of a later format. Its `s` and `t`, if it has them, stand first, and are the
+/// only site number in it: the numbers of one file mean nothing in another.
+fn read_extra<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<(ExtraKey, Extra), Bad> {
     let source = p.skip(&tag)?;
-    let name = tag.name.clone();
-    let key = tag.take("key").unwrap_or_default();
-    let prefix = name.split_once(':').map_or("xmlns".to_owned(), |(p, _)| format!("xmlns:{p}"));
-    let namespace = tag.take(&prefix).unwrap_or_else(|| NAMESPACE.to_owned());
-    let xml = match stamp {
-        None => source.to_owned(),
-        // ` s="…" t="…"` directly after the name: four quotes end it.
-        Some(_) => {
-            let head = name.len() + 1;
-            let rest = source.get(head..).unwrap_or_default();
-            if !rest.starts_with(" s=\"") {
-                return Err(p.bad("a stamp that does not stand first"));
-            }
-            let cut = rest.match_indices('"').nth(3).map(|(i, _)| i + 1).ok_or_else(|| p.bad("not a stamp"))?;
-            format!("<{name}{}", rest.get(cut..).unwrap_or_default())
+    let name = tag.written;
+    let at = match (tag.take("s"), tag.take("t")) {
+        (Some(s), Some(t)) => Some((p.parse_stamp(&s, &t, sites)?, format!("<{name} s=\"{s}\" t=\"{t}\""))),
+        (None, None) => None,
+        _ => return Err(p.bad("half a stamp")),
+    };
+    let key = tag.take("key").unwrap_or_default().into_owned();
+    let (declaration, local) = match name.split_once(':') {
+        None => ("xmlns".to_owned(), name),
+        Some((prefix, local)) => (format!("xmlns:{prefix}"), local),
+    };
+    let namespace = tag.take(&declaration).map_or(NAMESPACE.to_owned(), std::borrow::Cow::into_owned);
+    let (stamp, xml) = match at {
+        None => (None, source.to_owned()),
+        Some((stamp, head)) => {
+            let rest = source.strip_prefix(&head).ok_or_else(|| p.bad("a stamp that does not stand first"))?;
+            (Some(stamp), format!("<{name}{rest}"))
         }
     };
-    Ok(((namespace, name, key), Extra { stamp, xml: xml.into_bytes() }))
+    Ok(((namespace, local.to_owned(), key), Extra { stamp, xml: xml.into_bytes() }))
 }

@@ -8,6 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 /// The namespace of everything in the folder.
 pub const NAMESPACE: &str = "urn:cloud-folder-sync:1";
 
+/// How every document begins.
+pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// A document being written.
 #[derive(Debug, Default)]
 pub struct Out {
@@ -19,7 +22,7 @@ impl Out {
     /// Starts a document with its root's first attributes.
     pub fn document(root: &str, folder: &crate::id::Uuid) -> Self {
         let mut o = Out { bytes: Vec::with_capacity(8 << 10) };
-        o.raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<").raw(root);
+        o.raw(DECLARATION).raw("<").raw(root);
         o.attr("xmlns", NAMESPACE).attr("format", &super::FORMAT.to_string()).attr("folder", &folder.to_string());
         o
     }
@@ -41,6 +44,15 @@ impl Out {
         self.raw(" ").raw(name).raw("=\"");
         self.escape(value, true);
         self.raw("\"")
+    }
+
+    /// Adds the name of a table or column, which may hold any character: as `<name>-base64` where
+    /// XML cannot hold it.
+    pub fn name(&mut self, name: &str, value: &str) -> &mut Self {
+        if value.chars().all(is_xml_char) {
+            return self.attr(name, value);
+        }
+        self.raw(" ").raw(name).raw("-base64=\"").base64(value.as_bytes()).raw("\"")
     }
 
     /// Adds a UUID as an attribute.
@@ -115,6 +127,31 @@ pub(crate) fn unbase64(s: &str) -> Option<Vec<u8>> {
 /// Whether XML 1.0 can hold the character (§2.2 of the recommendation).
 pub(crate) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
+}
+
+/// Where the first character stands that no document of ours holds: those XML forbids, and the
+/// carriage return, which readers turn into something else unless it is spelt out.
+pub(crate) fn first_bad_char(s: &str) -> Option<usize> {
+    let b = s.as_bytes();
+    // U+FFFE and U+FFFF are the only ones above the blank that UTF-8 can hold and XML cannot.
+    b.iter().enumerate().position(|(i, c)| match c {
+        0..0x20 => !matches!(c, b'\t' | b'\n'),
+        0xEF => matches!(b.get(i + 1..i + 3), Some([0xBF, 0xBE | 0xBF])),
+        _ => false,
+    })
+}
+
+/// Whether this can be an element's or attribute's name, with one prefix at most. Above ASCII no
+/// distinction is made.
+pub(crate) fn is_name(s: &str) -> bool {
+    let part = |p: &str| {
+        let start = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80;
+        p.bytes().next().is_some_and(start) && p.bytes().all(|b| start(b) || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
+    match s.split_once(':') {
+        None => part(s),
+        Some((prefix, local)) => part(prefix) && part(local),
+    }
 }
 
 /// A real in its shortest spelling that reads back to the same bits; `INF` and `-INF` as in XML

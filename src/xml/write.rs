@@ -15,7 +15,7 @@ pub fn write_record(r: &Record, folder: &Uuid) -> Vec<u8> {
     sites_of(r, &mut all);
     let sites = Sites::new(all);
     let mut o = Out::document("record", folder);
-    o.attr("type", &r.kind).uuid("id", &r.id);
+    o.name("type", &r.kind).uuid("id", &r.id);
     unknown(&mut o, &r.unknown);
     o.raw(">\n");
     write_sites(&mut o, &sites);
@@ -25,7 +25,7 @@ pub fn write_record(r: &Record, folder: &Uuid) -> Vec<u8> {
 
 /// A delta as an element of a segment, with the segment's site numbers.
 pub fn write_delta(o: &mut Out, d: &Delta, sites: &Sites) {
-    o.open(1, "record").attr("partial", "yes").attr("type", &d.part.kind).uuid("id", &d.part.id);
+    o.open(1, "record").attr("partial", "yes").name("type", &d.part.kind).uuid("id", &d.part.id);
     unknown(o, &d.part.unknown);
     o.raw(">\n");
     o.open(2, "before").raw(">\n");
@@ -74,7 +74,7 @@ fn write_body(o: &mut Out, r: &Record, sites: &Sites, depth: usize) {
 }
 
 fn write_row(o: &mut Out, key: &RowKey, row: &Row, sites: &Sites, depth: usize) {
-    o.open(depth, "row").attr("table", &key.table).uuid("id", &key.id).stamp(&row.stamp, sites);
+    o.open(depth, "row").name("table", &key.table).uuid("id", &key.id).stamp(&row.stamp, sites);
     unknown(o, &row.unknown);
     o.raw(">\n");
     if let Some(t) = &row.tombstone {
@@ -106,7 +106,7 @@ fn write_tombstone(o: &mut Out, t: &Tombstone, sites: &Sites, depth: usize) {
 }
 
 fn write_entry(o: &mut Out, element: &str, key: &FieldKey, e: &Entry, row: &Stamp, sites: &Sites, depth: usize) {
-    o.open(depth, element).attr("n", &key.name);
+    o.open(depth, element).name("n", &key.name);
     if let Some(place) = &key.place {
         o.attr("place", &sites.number(place).to_string());
     }
@@ -118,7 +118,7 @@ fn write_entry(o: &mut Out, element: &str, key: &FieldKey, e: &Entry, row: &Stam
     }
     match &e.value {
         Value::Ref(r) => {
-            o.attr("table", &r.table);
+            o.name("table", &r.table);
             if let Some(record) = &r.record {
                 o.uuid("record", record);
             }
@@ -164,7 +164,7 @@ fn unknown(o: &mut Out, u: &Unknown) {
 fn extras(o: &mut Out, extras: &BTreeMap<ExtraKey, Extra>, sites: &Sites, depth: usize) {
     for extra in extras.values() {
         let xml = String::from_utf8_lossy(&extra.xml);
-        let name_end = xml.find([' ', '>', '/']).unwrap_or(xml.len());
+        let name_end = xml.find([' ', '\n', '\t', '>', '/']).unwrap_or(xml.len());
         let (head, tail) = xml.split_at(name_end);
         o.open(depth, head.trim_start_matches('<'));
         if let Some(s) = &extra.stamp {

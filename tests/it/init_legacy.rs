@@ -1,5 +1,7 @@
 //! What `init` proposes for a clinic's schema, and what becomes of it as a mapping.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use cloud_folder_sync::config::Config;
 use cloud_folder_sync::host::mapping::{Column, Key, Mapping, Role, Rule, Table, Target};
 use cloud_folder_sync::host::propose::{InitOptions, Proposal, ProposeError, Settings, propose, render};

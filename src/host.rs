@@ -5,8 +5,12 @@ pub mod capture;
 pub mod image;
 pub mod key;
 pub mod local;
+pub mod looks;
 pub mod mapping;
+pub mod propose;
+pub mod resolve;
 pub mod rows;
+pub mod schema;
 
 /// What the host database could not do.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +41,3 @@ impl Error {
         }
     }
 }
-pub mod looks;
-pub mod mapping;
-pub mod propose;
-pub mod resolve;
-pub mod schema;

@@ -64,7 +64,10 @@ fn assign(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTab
             }
             next(db, table, column, &format, base)?
         }
-        (None, false) => format!("SELECT 1 + coalesce(max({c}), 0) FROM {t}", c = ident(column), t = ident(&table.name)),
+        (None, false) => {
+            let from = if counter.is_some_and(|c| !c.kept_by_trigger) { "max(900000, coalesce(max({c}), 0))" } else { "coalesce(max({c}), 0)" };
+            format!("SELECT 1 + {} FROM {}", from.replace("{c}", &ident(column)), ident(&table.name))
+        }
         (None, true) => {
             why = format!("{why}. There are no values to learn a format from: CHECK this SQL");
             format!(

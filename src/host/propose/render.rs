@@ -1,5 +1,6 @@
 //! A proposal as `cfs.toml`, with a comment that says why at each decision.
 
+use super::report::one_line;
 use super::{LocalColumn, Proposal, ProposedTable, ProposedType};
 use std::fmt::Write;
 
@@ -92,7 +93,7 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
             [one] => text(one),
             several => list(several),
         };
-        let _ = writeln!(out, "owner = {value:24} # {}: {}", owner.parent, owner.why);
+        let _ = writeln!(out, "owner = {value:24} # {}: {}", one_line(&owner.parent), owner.why);
     }
     for l in &t.locals {
         local(out, l);
@@ -105,7 +106,7 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
         let _ = writeln!(out, "{}{setting}.{} = {}", if told.on && reachable { "" } else { "# " }, key(&told.column), text(&told.target));
     }
     for r in &t.rules {
-        let _ = writeln!(out, "rules.{} = \"max\"{:16} # trigger {} stamps it: of two, the larger is shown", key(&r.column), "", r.trigger);
+        let _ = writeln!(out, "rules.{} = \"max\"{:16} # trigger {} stamps it: of two, the larger is shown", key(&r.column), "", one_line(&r.trigger));
     }
     if !t.review.is_empty() {
         comment(out, "Where two sites wrote different values, both stand out until a person decides.");

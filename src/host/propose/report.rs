@@ -163,7 +163,7 @@ fn indented(out: &mut String, by: usize, said: &str) {
 }
 
 /// Names may hold line ends and control characters; a report must not.
-fn one_line(name: &str) -> String {
+pub(super) fn one_line(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -86,3 +86,54 @@ fn below<'a>(tables: usize, top: usize, belongs: &dyn Fn(usize) -> Vec<&'a Edge>
         reached.extend(more);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::propose::{InitOptions, Proposal, propose};
+    use rusqlite::Connection;
+
+    fn try_it(sql: &str) -> Result<Proposal, ProposeError> {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(sql).unwrap();
+        propose(&db, &Schema::read(&db).unwrap(), &InitOptions::default())
+    }
+
+    #[test]
+    fn roots_of_many_kinds_of_schemas() {
+        let cases = [
+            // A clinic of which everything is a part is not the record.
+            ("CREATE TABLE clinic (id INTEGER PRIMARY KEY); CREATE TABLE patient (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic);
+              CREATE TABLE visit (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic, patient_id INTEGER NOT NULL REFERENCES patient)", "patient"),
+            // Nullable keys only, as many old programs have.
+            ("CREATE TABLE doctor (id INTEGER PRIMARY KEY); CREATE TABLE Klient (id INTEGER PRIMARY KEY, doctor INTEGER REFERENCES doctor);
+              CREATE TABLE clients (id INTEGER PRIMARY KEY); CREATE TABLE visit (id INTEGER PRIMARY KEY, c INTEGER REFERENCES clients, d INTEGER REFERENCES doctor);
+              CREATE TABLE note (id INTEGER PRIMARY KEY, v INTEGER REFERENCES visit)", "clients"),
+            // No foreign key at all, but names.
+            ("CREATE TABLE patient (patient_id INTEGER PRIMARY KEY); CREATE TABLE visit (visit_id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL)", "patient"),
+            // No name, but a clear tree.
+            ("CREATE TABLE akte (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES akte);
+              CREATE TABLE c (id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b)", "akte"),
+            ("CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT)", "patients"),
+        ];
+        for (sql, want) in cases {
+            match try_it(sql) {
+                Ok(p) => assert_eq!(p.root, want),
+                Err(e) => panic!("{want}: {e}"),
+            }
+        }
+        assert!(matches!(try_it("CREATE TABLE a (x)"), Err(ProposeError::NoRoot { tables: 1 })));
+    }
+
+    #[test]
+    fn a_doctor_who_may_be_a_patient_is_still_a_doctor() {
+        let p = try_it(
+            "CREATE TABLE patient (id INTEGER PRIMARY KEY); CREATE TABLE doctor (id INTEGER PRIMARY KEY, npi TEXT NOT NULL UNIQUE, patient_id INTEGER REFERENCES patient);
+             CREATE TABLE visit (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient ON DELETE CASCADE, doctor_id INTEGER NOT NULL REFERENCES doctor);
+             CREATE TABLE bed (no INTEGER PRIMARY KEY, patient_id INTEGER REFERENCES patient);",
+        )
+        .unwrap();
+        let kinds: Vec<_> = p.tables.iter().map(|t| (t.name.as_str(), t.kind.as_str())).collect();
+        assert_eq!(kinds, [("doctor", "doctor"), ("patient", "patient"), ("visit", "patient"), ("bed", "patient")]);
+    }
+}

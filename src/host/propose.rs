@@ -1,1 +1,259 @@
-//! Proposes.
+//! From a schema nobody prepared for us to a proposal a person can judge: which table is the record,
+//! what belongs to it, what is counted locally, and why. It only reads.
+
+mod data;
+mod edges;
+mod format;
+mod local;
+mod matching;
+mod render;
+mod report;
+mod root;
+mod stamps;
+mod tree;
+
+pub use render::render;
+
+use super::schema::Schema;
+use crate::config::nearest;
+use rusqlite::Connection;
+
+/// What a person said on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InitOptions {
+    /// `--root`: the table that is the record.
+    pub root: Option<String>,
+    /// `--match-on`: the columns that say which records of two sites are one.
+    pub match_on: Option<Vec<String>>,
+    /// `--no-match`: nobody is at two sites.
+    pub no_match: bool,
+}
+
+/// What the top of `cfs.toml` says; the caller fills it in before [`render`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The host database, as it is to stand in the file.
+    pub database: String,
+    /// The sync folder.
+    pub folder: String,
+    /// This site's name.
+    pub site: String,
+}
+
+/// A proposed `cfs.toml`, with the reasons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proposal {
+    /// The top of the file.
+    pub settings: Settings,
+    /// The root table.
+    pub root: String,
+    /// Why it is the root.
+    pub root_why: String,
+    /// Record types: shared ones first, the root's last.
+    pub types: Vec<ProposedType>,
+    /// Tables in the order of the types, each after its parent.
+    pub tables: Vec<ProposedTable>,
+    /// What is left out, each with the reason.
+    pub left_out: Vec<LeftOut>,
+    /// What a person should look at before the first sync.
+    pub notes: Vec<String>,
+}
+
+/// A record type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProposedType {
+    /// Its root table.
+    pub table: String,
+    /// Whether other records point to its rows.
+    pub shared: bool,
+    /// What is matched on.
+    pub match_on: Vec<Vec<String>>,
+    /// Why, or why nothing is.
+    pub match_why: String,
+    /// What must agree as well.
+    pub match_check: Vec<String>,
+    /// Why it is a type.
+    pub why: String,
+}
+
+/// A table of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProposedTable {
+    /// Its name.
+    pub name: String,
+    /// The root table of the type it belongs to.
+    pub kind: String,
+    /// How many rows it has, counted up to a limit.
+    pub rows: u64,
+    /// How far it is from the root.
+    pub depth: usize,
+    /// What makes its rows belong to a record; `None` for a root.
+    pub owner: Option<Owner>,
+    /// Columns that each site numbers for itself.
+    pub locals: Vec<LocalColumn>,
+    /// References that the schema does not declare.
+    pub told: Vec<Told>,
+    /// Columns that are only ever stamped upwards.
+    pub rules: Vec<Stamped>,
+    /// Columns whose conflicts should stand out.
+    pub review: Vec<String>,
+}
+
+/// The reference that makes a row belong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Where it points.
+    pub parent: String,
+    /// Why this one.
+    pub why: String,
+}
+
+/// A local column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalColumn {
+    /// Its name.
+    pub column: String,
+    /// The SQL that gives an imported row its number.
+    pub assign: Option<String>,
+    /// Whether the number it had is kept where free.
+    pub keep_if_free: bool,
+    /// Why it is local.
+    pub why: String,
+}
+
+/// An undeclared reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The column.
+    pub column: String,
+    /// The table, or the column that names the table.
+    pub target: String,
+    /// Whether `target` is a column.
+    pub by_column: bool,
+    /// What the data say.
+    pub evidence: String,
+    /// Whether it is switched on.
+    pub on: bool,
+}
+
+/// A column that a trigger of the host stamps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamped {
+    /// Its name.
+    pub column: String,
+    /// The trigger that does it.
+    pub trigger: String,
+}
+
+/// Something left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why nothing can be proposed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// `--root` names no table.
+    #[error("the database has no table `{name}`{}", near.as_ref().map(|n| format!("; did you mean `--root {n}`?")).unwrap_or_default())]
+    NoSuchTable {
+        /// The name as given.
+        name: String,
+        /// The nearest table.
+        near: Option<String>,
+    },
+    /// `--match-on` names no column of the root.
+    #[error("table `{table}` has no column `{name}`{}", near.as_ref().map(|n| format!("; did you mean `--match-on {n}`?")).unwrap_or_default())]
+    NoSuchColumn {
+        /// The root table.
+        table: String,
+        /// The name as given.
+        name: String,
+        /// The nearest column.
+        near: Option<String>,
+    },
+    /// No table is the root.
+    #[error("no table looks like the one that everything else belongs to ({tables} tables, none with others hanging off it by foreign key); name it with --root TABLE")]
+    NoRoot {
+        /// How many tables there are.
+        tables: usize,
+    },
+    /// Several tables could be the root.
+    #[error("{} could each be the table that the others belong to; say which with --root {}", list(candidates), candidates.first().map(|c| c.0.as_str()).unwrap_or("TABLE"))]
+    TwoRoots {
+        /// The candidates, each with how many tables hang off it.
+        candidates: Vec<(String, usize)>,
+    },
+    /// The rows of the root cannot be named.
+    #[error("rows of `{0}` cannot be named: it has no key and its columns hide the rowid; name another table with --root")]
+    NoKey(String),
+    /// The database could not be asked.
+    #[error("the host database could not be read: {0}")]
+    Sql(#[from] rusqlite::Error),
+}
+
+impl ProposeError {
+    /// The exit code: 2 where the answer is a flag, 1 where the database failed.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ProposeError::Sql(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+fn list(candidates: &[(String, usize)]) -> String {
+    let said: Vec<String> = candidates.iter().map(|(n, c)| format!("`{n}` ({c} {} off it)", if *c == 1 { "table hangs" } else { "tables hang" })).collect();
+    said.join(" and ")
+}
+
+/// Looks at schema and data and proposes what to synchronize.
+pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Result<Proposal, ProposeError> {
+    let edges = edges::Edges::read(db, schema)?;
+    let (root, root_why) = root::choose(schema, &edges, options.root.as_deref())?;
+    let name = schema.tables[root].name.clone();
+    if schema.tables[root].rowid_name.is_none() && schema.tables[root].key_columns().is_empty() {
+        return Err(ProposeError::NoKey(name));
+    }
+    for column in options.match_on.iter().flatten() {
+        if schema.tables[root].column(column).is_none() {
+            let near = nearest(column, schema.tables[root].columns.iter().map(|c| c.name.as_str()));
+            return Err(ProposeError::NoSuchColumn { table: name, name: column.clone(), near });
+        }
+    }
+    let tree = tree::Tree::grow(schema, &edges, root);
+    let mut proposal = Proposal { root: name, root_why, left_out: tree.left_out.clone(), ..Proposal::default() };
+    let counters = data::Counters::read(db, schema)?;
+    for (index, why) in &tree.shared {
+        let found = matching::shared(db, schema, &edges, &counters, *index)?;
+        proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), shared: true, why: why.clone(), ..found });
+    }
+    let found = matching::root(db, schema, &edges, &counters, root, options)?;
+    proposal.types.push(ProposedType { table: proposal.root.clone(), why: proposal.root_why.clone(), ..found });
+    for member in tree.all() {
+        let table = &schema.tables[member.table];
+        let kind = proposal.types.iter().find(|t| t.table == table.name);
+        let match_on = kind.map(|t| t.match_on.clone()).unwrap_or_default();
+        let kind = kind.map_or_else(|| proposal.root.clone(), |t| t.table.clone());
+        let mut told: Vec<Told> = edges.told_of(member.table).cloned().collect();
+        told.sort_by_key(|t| !t.on);
+        proposal.tables.push(ProposedTable {
+            name: table.name.clone(),
+            kind,
+            rows: table.rows,
+            depth: member.depth,
+            owner: member.owner.clone(),
+            locals: local::columns(db, schema, &edges, &counters, member.table, &match_on)?,
+            told,
+            rules: stamps::rules(schema, table),
+            review: stamps::review(table),
+        });
+    }
+    proposal.notes = report::notes(schema, &edges, &proposal, &tree);
+    Ok(proposal)
+}

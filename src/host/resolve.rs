@@ -173,5 +173,4 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

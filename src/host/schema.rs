@@ -350,7 +350,6 @@ fn resolve_parents(tables: &mut [HostTable]) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! The one binary of integration tests.
 
+mod init_legacy;
 mod names;
 mod samples;
 mod xml_vectors;

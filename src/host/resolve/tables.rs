@@ -31,7 +31,11 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
     for (told, target) in &said.references {
         let names = check::split(host, told);
         let columns: Vec<String> = names.iter().map(|n| host.column(n).map_or_else(|| n.clone(), |c| c.name.clone())).collect();
-        let Some((table, parent)) = index(target).and_then(|t| Some((t, included.get(t)?))) else { continue };
+        let Some((table, parent)) = index(target).and_then(|t| Some((t, included.get(t)?))) else {
+            let at = config.source.place(&["table", &host.name, "references"], Some(told));
+            let what = format!("`{told}` of `{}` points to `{target}`, which is not synchronized; give `{target}` a section, or take the reference out", host.name);
+            return Err(ConfigError::Value { at, what });
+        };
         let key = if parent.primary_key.is_empty() { parent.key_columns() } else { parent.primary_key.clone() };
         if key.len() != columns.len() {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
@@ -109,6 +113,12 @@ pub(super) fn table(
             ColumnRule::Min => Rule::Min,
         });
         columns.push(Column { name: c.name.clone(), role, rule, review: among(&said.review.0, &c.name), not_null: c.not_null, affinity: c.affinity });
+    }
+    let needed = |c: &&String| host.column(c).is_some_and(|c| c.not_null && c.default.is_none() && !c.generated);
+    if let Some(column) = said.ignore.0.iter().find(needed) {
+        let at = config.source.place(&["table", &host.name, "ignore"], Some(column));
+        let what = format!("`{column}` of `{}` cannot be ignored: it is NOT NULL without a default, so no row could be inserted", host.name);
+        return Err(ConfigError::Value { at, what });
     }
     if let Some(missing) = key_columns.iter().find(|k| among(&said.ignore.0, k)) {
         let at = config.source.place(&["table", &host.name, "ignore"], Some(missing));

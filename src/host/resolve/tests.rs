@@ -115,3 +115,15 @@ fn what_cannot_be_meant_is_said_with_its_line() {
         }
     }
 }
+
+#[test]
+fn a_table_whose_trigger_needs_the_host_itself_is_read_only() {
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(SQL).unwrap();
+    db.execute_batch("CREATE TRIGGER host_only AFTER INSERT ON photo BEGIN SELECT thumbnail(NEW.img); END").unwrap();
+    let text = format!("database = \"d\"\nfolder = \"f\"\nsite = \"s\"\n{GOOD}");
+    let config = Config::parse(&text, Path::new("cfs.toml")).unwrap();
+    let m = resolve(&config, &Schema::read(&db).unwrap(), &db).unwrap();
+    assert_eq!(table(&m, "photo").read_only.as_deref(), Some("no such function: thumbnail"));
+    assert_eq!(table(&m, "visit").read_only, None);
+}

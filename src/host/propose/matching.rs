@@ -1,0 +1,170 @@
+//! By which columns two sites' rows are one.
+
+use super::data::{Counters, Kind, classify};
+use super::edges::Edges;
+use super::{InitOptions, ProposedType};
+use crate::host::looks::words;
+use crate::host::mapping::Affinity;
+use crate::host::schema::{HostTable, Schema, quoted, same};
+use rusqlite::Connection;
+
+/// What the root is matched on.
+pub(super) fn root(
+    db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, options: &InitOptions,
+) -> Result<ProposedType, rusqlite::Error> {
+    let table = &schema.tables[index];
+    let mut found = ProposedType { match_check: check(table), ..ProposedType::default() };
+    if options.no_match {
+        found.match_why = "--no-match: nobody is at two sites".to_owned();
+        return Ok(found);
+    }
+    if let Some(columns) = &options.match_on {
+        let exact = |c: &String| table.column(c).map_or_else(|| c.clone(), |c| c.name.clone());
+        found.match_on = vec![columns.iter().map(exact).collect()];
+        found.match_why = "named with --match-on".to_owned();
+        return Ok(found);
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    let mut counted: Vec<String> = Vec::new();
+    for set in candidate_sets(table) {
+        if set.iter().any(|c| edges.refers(index, c)) {
+            continue;
+        }
+        match set.as_slice() {
+            [column] => match classify(db, schema, counters, table, column)? {
+                Kind::Identity(why) => {
+                    reasons.push(format!("{column} is UNIQUE, and {why}"));
+                    found.match_on.push(set);
+                }
+                Kind::Counted(_) => counted.push(column.clone()),
+                Kind::Unclear if table.rows == 0 && table.single_key().is_some_and(|k| same(k, column)) && !number(table, column) => {
+                    reasons.push(format!("{column} is the key, and no number (there are no rows yet to tell more)"));
+                    found.match_on.push(set);
+                }
+                Kind::Unclear => {}
+            },
+            several if several.iter().any(|c| is_birth(c)) => {
+                reasons.push(format!("{} are UNIQUE together", several.join(", ")));
+                found.match_on.push(set);
+            }
+            _ => {}
+        }
+    }
+    // A row's UUID comes from its key where that is one; beside something better it says no more.
+    if found.match_on.len() > 1 && found.match_on.last() == Some(&table.primary_key) {
+        found.match_on.pop();
+        reasons.pop();
+    }
+    found.match_why = if reasons.is_empty() {
+        "no UNIQUE column means the same everywhere: nobody is taken for a person of another site; see --match-on".to_owned()
+    } else {
+        reasons.join("; ")
+    };
+    if !counted.is_empty() {
+        found.match_why = format!("{} ({} is counted by each site)", found.match_why, counted.join(", "));
+    }
+    Ok(found)
+}
+
+/// What shared rows are matched on: their UNIQUE columns, else a code or name that is unique in fact.
+pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize) -> Result<ProposedType, rusqlite::Error> {
+    let table = &schema.tables[index];
+    let mut found = ProposedType::default();
+    let sets: Vec<Vec<String>> = candidate_sets(table);
+    let refers = |set: &[String]| set.iter().any(|c| edges.refers(index, c));
+    for set in sets.iter().filter(|s| !refers(s)) {
+        let counted = match set.as_slice() {
+            [one] => counters.of(schema, table, one).is_some() || (sets.len() > 1 && number(table, one) && matches!(classify(db, schema, counters, table, one)?, Kind::Counted(_))),
+            _ => false,
+        };
+        if !counted {
+            found.match_on.push(set.clone());
+        }
+    }
+    if found.match_on.is_empty() {
+        found.match_on.extend(sets.iter().filter(|s| refers(s) && s.iter().any(|c| !edges.refers(index, c))).cloned());
+    }
+    // A key of UUIDs is another one at each site for what people entered at both.
+    if found.match_on.len() > 1
+        && let (Some(key), true) = (table.single_key(), found.match_on.last() == Some(&table.primary_key))
+        && matches!(classify(db, schema, counters, table, key)?, Kind::Identity(_))
+    {
+        found.match_on.pop();
+    }
+    found.match_why = "UNIQUE in the schema".to_owned();
+    if found.match_on.is_empty()
+        && let Some(column) = in_fact(db, edges, index, table)?
+    {
+        found.match_why = "not declared UNIQUE, but it names the row and no two rows share it here".to_owned();
+        found.match_on.push(vec![column]);
+    }
+    if found.match_on.is_empty() {
+        found.match_why = "no UNIQUE columns: rows of two sites are never taken for one".to_owned();
+    }
+    Ok(found)
+}
+
+fn number(table: &HostTable, column: &str) -> bool {
+    let named = words(column).last().is_some_and(|w| ["no", "nr", "number"].contains(&w.as_str()));
+    named || table.column(column).is_some_and(|c| c.affinity == Affinity::Integer)
+}
+
+/// UNIQUE column sets that could travel, the primary key last.
+fn candidate_sets(table: &HostTable) -> Vec<Vec<String>> {
+    let mut sets: Vec<Vec<String>> = Vec::new();
+    let generated = |set: &[String]| set.iter().any(|c| table.column(c).is_none_or(|c| c.generated));
+    for u in table.unique.iter().filter(|u| u.plain() && u.columns != table.primary_key && !generated(&u.columns)) {
+        if !sets.contains(&u.columns) {
+            sets.push(u.columns.clone());
+        }
+    }
+    if table.rowid_alias.is_none() && !table.primary_key.is_empty() {
+        sets.push(table.primary_key.clone());
+    }
+    sets
+}
+
+/// A code or a name that no two rows share, where nothing is declared UNIQUE.
+fn in_fact(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> Result<Option<String>, rusqlite::Error> {
+    let over_expression = |name: &str| table.unique.iter().any(|u| u.expression && !u.partial && u.sql.as_deref().is_some_and(|s| s.to_lowercase().contains(&name.to_lowercase())));
+    let rank = |name: &str| {
+        let w = words(name);
+        let place = ["code", "login", "username", "abbreviation", "name", "title", "label"].iter().position(|k| w.last().is_some_and(|l| l == k));
+        if over_expression(name) { Some(0) } else { place.map(|p| p + 1) }
+    };
+    let mut candidates: Vec<(usize, &str)> = table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name)).filter_map(|c| Some((rank(&c.name)?, c.name.as_str()))).collect();
+    candidates.sort();
+    for (_, column) in candidates {
+        let sql = format!("SELECT count(*) > 0 AND count(*) = count(DISTINCT {c}) FROM main.{t}", c = quoted(column), t = quoted(&table.name));
+        if over_expression(column) || db.query_row(&sql, [], |r| r.get::<_, bool>(0))? {
+            return Ok(Some(column.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// The columns that should agree before two people are taken for one: last name and birth date.
+fn check(table: &HostTable) -> Vec<String> {
+    let columns = || table.columns.iter().filter(|c| !c.generated).map(|c| c.name.as_str());
+    let last = ["last name", "surname", "family name", "lastname", "familyname", "name last", "last", "family", "name", "full name"];
+    let named = last.iter().find_map(|wanted| columns().find(|c| words(c).join(" ") == *wanted));
+    let born = columns().find(|c| is_birth(c) && table.column(c).is_some());
+    [named, born].into_iter().flatten().map(str::to_owned).collect()
+}
+
+fn is_birth(column: &str) -> bool {
+    let w = words(column);
+    let has = |x: &str| w.iter().any(|w| w == x);
+    has("dob") || has("birthdate") || has("birthday") || has("born") || (has("birth") && (has("date") || has("day")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn birth_dates_have_many_names() {
+        assert!(["birth_date", "date of birth", "DOB", "dateOfBirth"].iter().all(|c| is_birth(c)));
+        assert!(!["birth_city", "birth_year", "multiple_birth"].iter().any(|c| is_birth(c)));
+    }
+}

@@ -1,0 +1,186 @@
+//! A proposal as a page that a person can judge before anything is synchronized.
+
+use super::edges::{Edges, thousands};
+use super::tree::Tree;
+use super::{Proposal, ProposedTable};
+use crate::host::looks::words;
+use crate::host::schema::{COUNT_LIMIT, Schema};
+use std::fmt::Write;
+
+const WIDTH: usize = 96;
+
+impl Proposal {
+    /// The report, folded for a terminal of 100 columns.
+    pub fn report(&self) -> String {
+        let mut out = String::new();
+        let own: Vec<&ProposedTable> = self.tables.iter().filter(|t| t.kind == self.root).collect();
+        let _ = writeln!(out, "RECORD  {}", self.root);
+        indented(&mut out, 8, &self.root_why);
+        if let Some(t) = self.types.iter().find(|t| t.table == self.root) {
+            let on: Vec<String> = t.match_on.iter().map(|s| s.join(" + ")).collect();
+            let _ = writeln!(out, "        matched on {}", if on.is_empty() { "nothing".to_owned() } else { on.join(", or ") });
+            indented(&mut out, 10, &t.match_why);
+            if !t.match_check.is_empty() {
+                let _ = writeln!(out, "        and only if {} agree", t.match_check.join(" and "));
+            }
+        }
+        let _ = writeln!(out, "\nTABLES OF A RECORD  ({})", own.len());
+        if let Some(root) = own.iter().find(|t| t.owner.is_none()) {
+            let _ = writeln!(out, "  {:<40}{:>8} rows", one_line(&root.name), rows(root));
+        }
+        self.tree(&mut out, &own, &self.root, 1);
+        let shared: Vec<_> = self.types.iter().filter(|t| t.shared).collect();
+        if !shared.is_empty() {
+            let _ = writeln!(out, "\nSHARED ROWS  ({}: the record points to them, so they travel as records of their own)", shared.len());
+            for t in shared {
+                let on: Vec<String> = t.match_on.iter().map(|s| s.join(" + ")).collect();
+                let matched = if on.is_empty() { format!("not matched: {}", t.match_why) } else { format!("one if {} is equal", on.join(", or ")) };
+                entry(&mut out, &t.table, &format!("{matched}; {}", t.why));
+            }
+        }
+        let locals: Vec<_> = self.tables.iter().flat_map(|t| t.locals.iter().map(move |l| (t, l))).collect();
+        if !locals.is_empty() {
+            let _ = writeln!(out, "\nLOCAL COLUMNS  ({}: each site counts for itself, an imported row gets a number of ours)", locals.len());
+            for (t, l) in locals {
+                entry(&mut out, &format!("{}.{}", t.name, l.column), &l.why);
+                if let Some(sql) = &l.assign {
+                    indented(&mut out, 6, sql);
+                }
+            }
+        }
+        let told: Vec<_> = self.tables.iter().flat_map(|t| t.told.iter().map(move |r| (t, r))).collect();
+        if !told.is_empty() {
+            out.push_str("\nREFERENCES THAT THE SCHEMA DOES NOT DECLARE\n");
+            for (t, r) in told {
+                let how = if r.by_column { format!("to the table that {} names", r.target) } else { format!("to {}", r.target) };
+                let on = if r.on { "on" } else { "OFF until you say so" };
+                entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("{how} ({on}): {}", r.evidence));
+            }
+        }
+        let rules: Vec<_> = self.tables.iter().flat_map(|t| t.rules.iter().map(move |r| (t, r))).collect();
+        let review: Vec<_> = self.tables.iter().flat_map(|t| t.review.iter().map(move |c| format!("{}.{c}", t.name))).collect();
+        if !rules.is_empty() || !review.is_empty() {
+            out.push_str("\nRULES\n");
+            for (t, r) in rules {
+                entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("the larger of two is shown; trigger {} stamps it", r.trigger));
+            }
+            if !review.is_empty() {
+                entry(&mut out, &review.join(", "), "conflicts stand out until a person decides");
+            }
+        }
+        let _ = writeln!(out, "\nLEFT OUT  ({})", self.left_out.len());
+        for l in &self.left_out {
+            entry(&mut out, &l.name, &l.reason);
+        }
+        if !self.notes.is_empty() {
+            out.push_str("\nPLEASE LOOK AT\n");
+            for n in &self.notes {
+                for (i, line) in fold(n, WIDTH - 4).iter().enumerate() {
+                    let _ = writeln!(out, "{}{line}", if i == 0 { "  - " } else { "    " });
+                }
+            }
+        }
+        out
+    }
+
+    /// The tables below one, indented.
+    fn tree(&self, out: &mut String, own: &[&ProposedTable], parent: &str, depth: usize) {
+        for t in own {
+            let Some(owner) = t.owner.as_ref().filter(|o| o.parent == parent) else { continue };
+            let name = format!("{}{}", "  ".repeat(depth + 1), one_line(&t.name));
+            let line = format!("{name:<42}{:>8} rows  by {}", rows(t), one_line(&owner.columns.join(" + ")));
+            let why = format!(" ({})", short(&owner.why));
+            let fits = line.chars().count() + why.chars().count() <= WIDTH;
+            let _ = writeln!(out, "{line}{}", if fits { why.as_str() } else { "" });
+            if depth < 40 {
+                self.tree(out, own, &t.name, depth + 1);
+            }
+        }
+    }
+}
+
+fn short(by: &str) -> String {
+    by.replace("NOT NULL, ON DELETE CASCADE, straight to the root", "required, cascades")
+        .replace(", straight to the root", "")
+        .replace("NOT NULL", "required")
+        .replace("may be NULL", "optional")
+        .replace("ON DELETE CASCADE", "cascades")
+}
+
+fn rows(t: &ProposedTable) -> String {
+    if t.rows > COUNT_LIMIT { format!(">{}", thousands(COUNT_LIMIT)) } else { thousands(t.rows) }
+}
+
+/// What a person should look at.
+pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(t) = p.types.iter().find(|t| t.table == p.root && t.match_on.is_empty()) {
+        notes.push(format!("People who are at two sites stay two records of {}: {}.", t.table, t.match_why));
+    }
+    for t in p.types.iter().filter(|t| t.shared && t.match_on.is_empty()) {
+        notes.push(format!("Rows of {} that mean the same at two sites stay two rows; name columns in match_on of [type.{}] to change that.", t.table, t.table));
+    }
+    for (t, l) in p.tables.iter().flat_map(|t| t.locals.iter().map(move |l| (t, l))) {
+        if l.why.contains("CHECK") || l.why.contains("see that it does not") {
+            notes.push(format!("{}.{}: {}.", t.name, l.column, l.why));
+        }
+    }
+    for member in tree.all() {
+        let table = &schema.tables[member.table];
+        if let Some(c) = table.columns.iter().find(|c| words(&c.name).iter().any(|w| ["password", "passwd", "pwd", "secret"].contains(&w.as_str()))) {
+            let keep = if c.not_null && c.default.is_none() {
+                "it is NOT NULL without a default, so `ignore` cannot keep it here".to_owned()
+            } else {
+                format!("`ignore` in [table.{}] keeps it here", table.name)
+            };
+            notes.push(format!("{}.{} looks secret, and travels with its row; {keep}.", table.name, c.name));
+        }
+        for e in edges.of(member.table).filter(|e| tree.all().iter().all(|m| m.table != e.parent)) {
+            notes.push(format!("{}.{} points to {}, which is left out: the number travels as it stands and may mean another row elsewhere.", table.name, e.columns.join("+"), schema.tables[e.parent].name));
+        }
+    }
+    notes
+}
+
+/// A name and what there is to say of it, folded beside or below the name.
+fn entry(out: &mut String, name: &str, said: &str) {
+    let name = one_line(name);
+    let column = 28;
+    if name.chars().count() + 3 > column {
+        let _ = writeln!(out, "  {name}");
+        indented(out, column, said);
+        return;
+    }
+    for (i, line) in fold(said, WIDTH - column).iter().enumerate() {
+        let _ = writeln!(out, "{:<column$}{line}", if i == 0 { format!("  {name}") } else { String::new() });
+    }
+}
+
+fn indented(out: &mut String, by: usize, said: &str) {
+    for line in fold(said, WIDTH - by) {
+        let _ = writeln!(out, "{:by$}{line}", "");
+    }
+}
+
+/// Names may hold line ends and control characters; a report must not.
+pub(super) fn one_line(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// A text in lines of at most so many characters.
+pub(super) fn fold(said: &str, width: usize) -> Vec<String> {
+    let said = one_line(said);
+    let mut lines = vec![String::new()];
+    for word in said.split_whitespace() {
+        let Some(last) = lines.last_mut() else { break };
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}

@@ -2,5 +2,6 @@
 
 mod names;
 mod samples;
-mod xml_vectors;
+mod schemas;
 mod xml_properties;
+mod xml_vectors;

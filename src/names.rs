@@ -29,7 +29,7 @@ pub fn type_name(table: &str) -> String {
     if plain {
         return table.replace('_', "-");
     }
-    let kept: String = table.chars().filter_map(|c| c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase())).take(24).collect();
+    let kept: String = table.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(24).collect();
     let hash = crate::xml::sha256_hex(table.as_bytes());
     format!("{kept}-{}", &hash[..8])
 }
@@ -211,7 +211,7 @@ fn is_top(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]

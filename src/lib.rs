@@ -1,5 +1,7 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
+pub mod config;
+pub mod folder;
 pub mod host;
 pub mod id;
 pub mod log;
@@ -7,8 +9,12 @@ pub mod manifest;
 pub mod merge;
 pub mod names;
 pub mod record;
+pub mod report;
+pub mod safety;
 pub mod site;
 pub mod stamp;
+pub mod state;
+pub mod sync;
 pub mod value;
 pub mod version;
 pub mod xml;

@@ -4,10 +4,14 @@
 //! idempotent on states that histories reach; `tests/it/merge_laws.rs` holds it to that.
 
 mod deletion;
+mod rescue;
+mod tree;
 mod write;
 
-pub use deletion::{Life, life, partial_rows, strip};
-pub use write::{Change, Seen, delta_between, erase, reinsert, tombstone, write_field};
+pub use deletion::{Life, life, strip};
+pub use rescue::{partial_rows, rescue};
+pub use tree::{above, below, tree};
+pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, write_field};
 
 use crate::record::{Delta, Entry, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};
 use crate::stamp::Stamp;
@@ -18,15 +22,19 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// Records of different identity are the caller's mistake and give `a` unchanged.
 pub fn join(a: &Record, b: &Record) -> Record {
-    if a.id != b.id {
-        return a.clone();
-    }
     let mut out = a.clone();
-    absorb(&mut out, b, &b.version, true);
-    out.version.join(&b.version);
-    out.kind = std::mem::take(&mut out.kind).max(b.kind.clone());
-    settle_erasure(&mut out);
+    join_into(&mut out, b);
     out
+}
+
+/// Joins a whole state into another, touching only what differs.
+pub fn join_into(a: &mut Record, b: &Record) {
+    if a.id != b.id {
+        return;
+    }
+    absorb(a, b, &b.version, None);
+    a.version.join(&b.version);
+    settle_erasure(a);
 }
 
 /// Takes a delta in. Gives `false`, and changes nothing, where the state's version does not cover
@@ -37,28 +45,31 @@ pub fn take_delta(state: &mut Record, delta: &Delta) -> bool {
     }
     let mut context = delta.before.clone();
     context.join(&delta.part.version);
-    absorb(state, &delta.part, &context, false);
+    absorb(state, &delta.part, &context, Some(&delta.before));
     state.version.join(&delta.part.version);
     settle_erasure(state);
     true
 }
 
-/// Merges `b`'s content, known under `b_seen`, into `a`'s. Only a `whole` state's version speaks
-/// about fields that it does not mention: a delta says nothing of them.
-fn absorb(a: &mut Record, b: &Record, b_seen: &Version, whole: bool) {
-    let a_seen = a.version.clone();
+/// Merges `b`'s content, known under `b_seen`, into `a`'s. Only a whole row speaks about fields
+/// that it does not mention: all rows of a state are whole; of a delta, written on `before`, those
+/// that it inserts.
+fn absorb(a: &mut Record, b: &Record, b_seen: &Version, before: Option<&Version>) {
+    let Record { version: a_seen, rows, .. } = a;
     for (key, theirs) in &b.rows {
-        match a.rows.get_mut(key) {
-            Some(ours) => join_row(ours, &a_seen, theirs, b_seen, whole),
+        match rows.get_mut(key) {
+            Some(ours) if ours == theirs => {}
+            Some(ours) => {
+                let whole = before.is_none_or(|v| !v.covers(&theirs.stamp));
+                join_row(ours, a_seen, theirs, b_seen, whole, before.is_none());
+            }
+            // Rows never go, so nobody has seen this one and dropped it: it is taken as it is.
             None => {
-                let mut row = Row { fields: BTreeMap::new(), ..theirs.clone() };
-                for (name, field) in &theirs.fields {
-                    let kept = join_field(&Field::default(), &a_seen, field, b_seen);
-                    if !kept.0.is_empty() {
-                        row.fields.insert(name.clone(), kept);
-                    }
+                let mut row = theirs.clone();
+                if let (Some(t), Some(_)) = (&mut row.tombstone, before) {
+                    t.bare = false;
                 }
-                a.rows.insert(key.clone(), row);
+                rows.insert(key.clone(), row);
             }
         }
     }
@@ -66,34 +77,57 @@ fn absorb(a: &mut Record, b: &Record, b_seen: &Version, whole: bool) {
         let ours = a.same_as.entry(*other).or_insert(*fact);
         *ours = (*ours).max(*fact);
     }
-    a.erased = a.erased.clone().max(b.erased.clone());
+    if a.erased < b.erased {
+        a.erased.clone_from(&b.erased);
+    }
+    if a.kind < b.kind {
+        a.kind.clone_from(&b.kind);
+    }
     join_extras(&mut a.extras, &b.extras);
     join_unknown(&mut a.unknown, &b.unknown);
 }
 
-fn join_row(ours: &mut Row, our_seen: &Version, theirs: &Row, their_seen: &Version, whole: bool) {
-    let mut names: BTreeSet<_> = theirs.fields.keys().cloned().collect();
+fn join_row(ours: &mut Row, our_seen: &Version, theirs: &Row, their_seen: &Version, whole: bool, state: bool) {
     if whole {
-        names.extend(ours.fields.keys().cloned());
+        ours.fields.retain(|name, field| {
+            if !theirs.fields.contains_key(name) {
+                field.0.retain(|e| !their_seen.covers(&e.stamp));
+            }
+            !field.0.is_empty()
+        });
     }
-    let none = Field::default();
-    for name in names {
-        let a = ours.fields.get(&name).unwrap_or(&none);
-        let b = theirs.fields.get(&name).unwrap_or(&none);
-        let joined = join_field(a, our_seen, b, their_seen);
-        if joined.0.is_empty() {
-            ours.fields.remove(&name);
-        } else {
-            ours.fields.insert(name, joined);
+    for (name, field) in &theirs.fields {
+        match ours.fields.get_mut(name) {
+            Some(f) if f == field => {}
+            Some(f) => {
+                *f = join_field(f, our_seen, field, their_seen);
+                if f.0.is_empty() {
+                    ours.fields.remove(name);
+                }
+            }
+            None => {
+                let joined = join_field(&Field::default(), our_seen, field, their_seen);
+                if !joined.0.is_empty() {
+                    ours.fields.insert(name.clone(), joined);
+                }
+            }
         }
     }
     match ours.stamp.cmp(&theirs.stamp) {
-        std::cmp::Ordering::Less => ours.unknown = theirs.unknown.clone(),
+        std::cmp::Ordering::Less => ours.unknown.clone_from(&theirs.unknown),
         std::cmp::Ordering::Equal => join_unknown(&mut ours.unknown, &theirs.unknown),
         std::cmp::Ordering::Greater => {}
     }
-    ours.stamp = ours.stamp.max(theirs.stamp);
-    ours.tombstone = join_tombstones(ours.tombstone.take(), theirs.tombstone.clone());
+    // Bare wins, but only about the insert that was stripped: a row inserted again is whole. And a
+    // delta cannot say it, since it does not list what went.
+    let stamp = ours.stamp.max(theirs.stamp);
+    let bare = |r: &Row| r.stamp == stamp && r.tombstone.as_ref().is_some_and(|t| t.bare);
+    let bare = bare(ours) || (state && bare(theirs));
+    ours.stamp = stamp;
+    ours.tombstone = join_tombstones(ours.tombstone.take(), theirs.tombstone.as_ref());
+    if let Some(t) = &mut ours.tombstone {
+        t.bare = bare;
+    }
     join_extras(&mut ours.extras, &theirs.extras);
 }
 
@@ -103,14 +137,9 @@ fn join_row(ours: &mut Row, our_seen: &Version, theirs: &Row, their_seen: &Versi
 /// Presence is by stamp and not by value, so that two values under one stamp (which only a clone
 /// can make) are both kept.
 fn join_field(a: &Field, a_seen: &Version, b: &Field, b_seen: &Version) -> Field {
-    if a == b {
-        return a.clone();
-    }
-    let stamps = |f: &Field| f.0.iter().map(|e| e.stamp).collect::<BTreeSet<Stamp>>();
-    let (in_a, in_b) = (stamps(a), stamps(b));
-    let keep = |e: &&Entry, elsewhere: &BTreeSet<Stamp>, seen: &Version| elsewhere.contains(&e.stamp) || !seen.covers(&e.stamp);
-    let from_a = a.0.iter().filter(|e| keep(e, &in_b, b_seen));
-    let from_b = b.0.iter().filter(|e| keep(e, &in_a, a_seen));
+    let has = |f: &Field, s: &Stamp| f.0.iter().any(|e| e.stamp == *s);
+    let from_a = a.0.iter().filter(|e| !b_seen.covers(&e.stamp) || has(b, &e.stamp));
+    let from_b = b.0.iter().filter(|e| !a_seen.covers(&e.stamp) || has(a, &e.stamp));
     let mut out: BTreeSet<Entry> = BTreeSet::new();
     for e in from_a.chain(from_b) {
         // Equal but for attributes of a later format: those join.
@@ -125,11 +154,12 @@ fn join_field(a: &Field, a_seen: &Version, b: &Field, b_seen: &Version) -> Field
     Field(out)
 }
 
-/// Tombstones of one row join: what was seen by maximum, the larger stamp shown, bare wins.
-fn join_tombstones(a: Option<Tombstone>, b: Option<Tombstone>) -> Option<Tombstone> {
+/// Tombstones of one row join: what was seen by maximum, the larger stamp shown. Whether the
+/// result is bare depends on the row and is the caller's to say.
+fn join_tombstones(a: Option<Tombstone>, b: Option<&Tombstone>) -> Option<Tombstone> {
     let (a, b) = match (a, b) {
-        (Some(a), Some(b)) => (a, b),
-        (x, None) | (None, x) => return x,
+        (Some(a), Some(b)) => (a, b.clone()),
+        (a, b) => return a.or_else(|| b.cloned()),
     };
     let face = |t: &Tombstone| (t.stamp, t.moved_to, t.by.clone(), t.why.clone());
     let (mut shown, other) = if face(&a) >= face(&b) { (a, b) } else { (b, a) };
@@ -162,5 +192,15 @@ fn settle_erasure(r: &mut Record) {
     if r.erased.is_some() {
         r.rows.clear();
         r.extras.clear();
+    }
+}
+
+/// The value of a field that a host is shown, by its column's rule: a pure function of the set.
+pub fn shown(f: &Field, rule: crate::record::Rule) -> Option<&crate::value::Value> {
+    use crate::record::Rule;
+    match rule {
+        Rule::Latest => f.current().map(|e| &e.value),
+        Rule::Max => f.0.iter().map(|e| &e.value).max(),
+        Rule::Min => f.0.iter().map(|e| &e.value).min(),
     }
 }

@@ -82,6 +82,18 @@ impl Field {
     }
 }
 
+/// Which of several values a field shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rule {
+    /// The one with the largest stamp.
+    #[default]
+    Latest,
+    /// The largest value.
+    Max,
+    /// The smallest value.
+    Min,
+}
+
 /// An explicit, attributable statement that a row and all below it are deleted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Tombstone {

@@ -149,17 +149,7 @@ pub enum Affinity {
     Blob,
 }
 
-/// Which of several values a field shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rule {
-    /// The one with the largest stamp.
-    #[default]
-    Latest,
-    /// The largest value.
-    Max,
-    /// The smallest value.
-    Min,
-}
+pub use crate::record::Rule;
 
 /// What happens to a row that the host deletes without a tombstone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,5 +1,6 @@
 //! The one binary of integration tests.
 
+mod merge_laws;
 mod names;
 mod samples;
 mod schemas;

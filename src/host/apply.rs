@@ -1,0 +1,439 @@
+//! Apply: makes the host hold what is known of a record, parents before children.
+
+use crate::host::Error;
+use crate::host::image::{Image, ImageRow};
+use crate::host::key::HostKey;
+use crate::host::local::{Away, Local, LocalRow, print};
+use crate::host::mapping::{Key, Mapping, Role, Table, Target};
+use crate::host::rows::{Param, quote};
+use crate::id::RecordId;
+use crate::merge::Life;
+use crate::record::{FieldKey, Record, Row, RowKey};
+use crate::value::{Reference, Value};
+use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a reference to another record leads in this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// To a row with these values in the columns asked for.
+    Values(Vec<Value>),
+    /// Nowhere, as long as this record is not here.
+    NotHere(RecordId),
+}
+
+/// Finds rows of other records by their identity.
+pub trait Targets {
+    /// The values of columns of the row that a reference leads to.
+    fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, Error>;
+}
+
+/// What the host holds and what it shall hold.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// The record type.
+    pub kind: usize,
+    /// What is known.
+    pub known: &'a Record,
+    /// Which of its rows are there.
+    pub lives: &'a BTreeMap<RowKey, Life>,
+    /// What was applied before.
+    pub before: &'a Record,
+    /// The host as it stands.
+    pub image: &'a Image,
+}
+
+/// One value that applying changed in the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The row.
+    pub row: RowKey,
+    /// The field; `None` for a row that was inserted or deleted.
+    pub field: Option<String>,
+    /// The host's value before.
+    pub old: Option<Value>,
+    /// The value after.
+    pub new: Option<Value>,
+}
+
+/// What applying did.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Under which keys the host now holds the rows.
+    pub local: Local,
+    /// Records that rows wait for.
+    pub waits: BTreeSet<RecordId>,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.
+pub fn apply(conn: &Connection, job: &Job<'_>, local: &Local, targets: &mut dyn Targets) -> Result<Done, Error> {
+    let keys = job.image.rows.iter().map(|(k, r)| (k.clone(), r.host.key.clone())).collect();
+    let mut a = Applier { conn, job, local, targets, keys, done: Done::default() };
+    let tables = job.mapping.types.get(job.kind).map(|k| k.tables.clone()).unwrap_or_default();
+    let mut again: Vec<(usize, RowKey)> = Vec::new();
+    for table in &tables {
+        a.table(*table, &mut again)?;
+    }
+    for (table, key) in again {
+        a.settle(table, &key, true)?;
+    }
+    for table in tables.iter().rev() {
+        a.delete(*table)?;
+    }
+    Ok(a.done)
+}
+
+struct Applier<'a> {
+    conn: &'a Connection,
+    job: &'a Job<'a>,
+    local: &'a Local,
+    targets: &'a mut dyn Targets,
+    keys: BTreeMap<RowKey, HostKey>,
+    done: Done,
+}
+
+/// What a row's columns shall hold.
+#[derive(Default)]
+struct Wish {
+    set: BTreeMap<String, Value>,
+    /// Fields whose host value is not what is known.
+    differs: BTreeSet<String>,
+    /// A reference to a row of this record that is still to be inserted.
+    later: bool,
+    /// A NOT NULL reference cannot be met: the row waits.
+    away: bool,
+    /// Fields that changed: old and new, in our terms.
+    changed: Vec<(String, Value)>,
+}
+
+impl Applier<'_> {
+    fn table(&mut self, table: usize, again: &mut Vec<(usize, RowKey)>) -> Result<(), Error> {
+        let Some(t) = self.job.mapping.tables.get(table) else { return Ok(()) };
+        let job = self.job;
+        let mut rows: Vec<&RowKey> = job.known.rows.keys().filter(|k| k.table == t.name && job.lives.get(*k) == Some(&Life::Live)).collect();
+        // Rows that point to rows of their own table come after those.
+        loop {
+            let mut left = Vec::new();
+            let before = rows.len();
+            for key in rows {
+                if !self.settle(table, key, false)? {
+                    left.push(key);
+                }
+            }
+            if left.is_empty() {
+                return Ok(());
+            }
+            if left.len() == before {
+                // A circle, or a pointer to a table that comes later: insert first, point afterwards.
+                for key in left {
+                    self.settle(table, key, true)?;
+                    again.push((table, key.clone()));
+                }
+                return Ok(());
+            }
+            rows = left;
+        }
+    }
+
+    /// Makes one row be as it is known. Gives `false` where it points to a row of this record that
+    /// is not there yet, unless `force`.
+    fn settle(&mut self, table: usize, key: &RowKey, force: bool) -> Result<bool, Error> {
+        let job = self.job;
+        let (Some(t), Some(row)) = (job.mapping.tables.get(table), job.known.rows.get(key)) else { return Ok(true) };
+        let there = self.keys.get(key).cloned();
+        let image = job.image.rows.get(key);
+        let was = self.local.rows.get(key);
+        let wish = self.wish(t, key, row, image, was)?;
+        if wish.later && !force {
+            return Ok(false);
+        }
+        if let Some(Away::Deleted) = was.and_then(|w| w.away) {
+            if there.is_none() {
+                self.done.local.rows.insert(key.clone(), was.cloned().unwrap_or_default());
+                return Ok(true);
+            }
+        }
+        if wish.away && there.is_none() {
+            self.done.local.rows.insert(key.clone(), LocalRow { away: Some(Away::Waiting), ..LocalRow::default() });
+            return Ok(true);
+        }
+        let mut entry = self.done.local.rows.remove(key).or_else(|| was.filter(|w| w.away.is_none()).cloned()).unwrap_or_default();
+        let mut holds: BTreeMap<String, Value> = BTreeMap::new();
+        entry.key = match (&there, image) {
+            (Some(at), image) => {
+                if let Some(i) = image {
+                    holds = t.columns.iter().zip(&i.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+                }
+                let mut set = wish.set.clone();
+                set.retain(|c, v| holds.get(c) != Some(v));
+                for (field, old) in &wish.changed {
+                    if image.is_some() {
+                        entry.prior.insert(field.clone(), print(&raw(t, field, &holds)));
+                    }
+                    let new = row.get(field).cloned();
+                    self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
+                }
+                if set.is_empty() { at.clone() } else { self.update(t, at, &set)? }
+            }
+            (None, _) => {
+                let (at, all) = self.insert(t, &wish.set)?;
+                holds = all;
+                self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
+                at
+            }
+        };
+        holds.extend(wish.set.clone());
+        entry.away = None;
+        entry.differs.clear();
+        for f in &wish.differs {
+            entry.differs.insert(f.clone(), print(&raw(t, f, &holds)));
+        }
+        for c in &t.columns {
+            // What the host filled in by itself, or numbered anew, is its own until somebody edits it.
+            if matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) {
+                let field = row.fields.get(&FieldKey::shared(c.name.clone()));
+                if field.and_then(|f| crate::merge::shown(f, c.rule)) != holds.get(&c.name) {
+                    entry.differs.insert(c.name.clone(), print(&raw(t, &c.name, &holds)));
+                }
+            }
+        }
+        self.keys.insert(key.clone(), entry.key.clone());
+        self.done.local.rows.insert(key.clone(), entry);
+        Ok(true)
+    }
+
+    fn wish(&mut self, t: &Table, key: &RowKey, row: &Row, image: Option<&ImageRow>, was: Option<&LocalRow>) -> Result<Wish, Error> {
+        let mut w = Wish::default();
+        let job = self.job;
+        let before = job.before.rows.get(key);
+        for c in &t.columns {
+            match &c.role {
+                Role::Data | Role::Local { keep_if_free: true, .. } => {
+                    let field = FieldKey::shared(c.name.clone());
+                    let Some(value) = row.fields.get(&field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
+                    let held = image.and_then(|i| i.fields.get(&field));
+                    if held == Some(value) {
+                        continue;
+                    }
+                    if let Some(held) = held {
+                        let ours = was.is_some_and(|w| w.differs.contains_key(&c.name));
+                        let same = before.and_then(|b| b.fields.get(&field)).and_then(|f| crate::merge::shown(f, c.rule)) == Some(value);
+                        if ours && same {
+                            w.differs.insert(c.name.clone());
+                            continue;
+                        }
+                        w.changed.push((c.name.clone(), held.clone()));
+                    }
+                    w.set.insert(c.name.clone(), value.clone());
+                }
+                Role::Local { keep_if_free: false, .. } | Role::Surrogate | Role::Reference => {}
+            }
+        }
+        for r in &t.references {
+            let field = FieldKey::shared(r.field.clone());
+            let Some(value) = row.fields.get(&field).and_then(|f| f.current()).map(|e| &e.value) else { continue };
+            let held = image.and_then(|i| i.fields.get(&field));
+            let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
+            if held == Some(value) && !dangling {
+                continue;
+            }
+            if dangling && value.is_null() {
+                // The host's own pointer to nothing is its own.
+                w.differs.insert(r.field.clone());
+                continue;
+            }
+            let values = match value {
+                Value::Ref(to) => self.target(t, r, to, row, &mut w)?,
+                _ => None,
+            };
+            let changed = held.is_some_and(|h| h != value) && values.is_some();
+            if changed {
+                w.changed.push((r.field.clone(), held.cloned().unwrap_or(Value::Null)));
+            }
+            match values {
+                Some(values) => w.set.extend(r.columns.iter().cloned().zip(values)),
+                None => {
+                    if matches!(value, Value::Ref(_)) {
+                        w.differs.insert(r.field.clone());
+                    } else if held.is_some_and(|h| !h.is_null()) {
+                        w.changed.push((r.field.clone(), held.cloned().unwrap_or(Value::Null)));
+                    }
+                    let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
+                    if required && matches!(value, Value::Ref(_)) {
+                        w.away = true;
+                    }
+                    for c in &r.columns {
+                        let elsewhere = t.references.iter().any(|o| o.field != r.field && o.columns.contains(c));
+                        if !elsewhere && !required {
+                            w.set.insert(c.clone(), Value::Null);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(w)
+    }
+
+    /// The host's values for a reference; `None` while its target is not here.
+    fn target(&mut self, t: &Table, r: &crate::host::mapping::ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
+        let job = self.job;
+        let (table, columns) = match &r.target {
+            Target::Table { table, columns } => (*table, columns.clone()),
+            Target::ByColumn(by) => {
+                let named = row.get(by).and_then(|v| if let Value::Text(b) = v { std::str::from_utf8(b).ok().map(str::to_owned) } else { None });
+                let Some(table) = named.and_then(|n| job.mapping.table(&n)) else { return Ok(None) };
+                (table, job.mapping.tables.get(table).map(Table::key_columns).unwrap_or_default())
+            }
+        };
+        let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
+        let _ = t;
+        let at = RowKey::new(target.name.clone(), to.row);
+        if to.record.is_none_or(|rec| rec == job.known.id) {
+            if let Some(there) = job.known.rows.get(&at) {
+                match job.lives.get(&at) {
+                    Some(Life::Live) => {
+                        let Some(key) = self.keys.get(&at).cloned() else {
+                            w.later = !self.done.local.rows.get(&at).is_some_and(|l| l.away.is_some());
+                            return Ok(None);
+                        };
+                        return self.columns_of(target, &key, &columns);
+                    }
+                    _ => {
+                        if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
+                            let moved = Reference { row, record: Some(record), ..to.clone() };
+                            return self.elsewhere(table, &moved, &columns);
+                        }
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        self.elsewhere(table, to, &columns)
+    }
+
+    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Option<Vec<Value>>, Error> {
+        match self.targets.values_of(table, to, columns)? {
+            Found::Values(v) => Ok(Some(v)),
+            Found::NotHere(record) => {
+                self.done.waits.insert(record);
+                Ok(None)
+            }
+        }
+    }
+
+    fn columns_of(&self, t: &Table, key: &HostKey, columns: &[String]) -> Result<Option<Vec<Value>>, Error> {
+        let names = t.key_columns();
+        let same = names.len() == columns.len() && names.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if same {
+            return Ok(Some(key.clone()));
+        }
+        Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
+    }
+
+    fn insert(&self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
+        let mut set = wish.clone();
+        for c in &t.columns {
+            let Role::Local { assign, keep_if_free } = &c.role else { continue };
+            if *keep_if_free && set.contains_key(&c.name) && self.is_free(t, &c.name, &set)? {
+                continue;
+            }
+            let value = match assign {
+                Some(sql) => self.evaluate(sql, t, &set)?,
+                None => self.next_number(t, &c.name, &set)?,
+            };
+            set.insert(c.name.clone(), value);
+        }
+        let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
+        let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
+        let sql = if set.is_empty() { format!("INSERT INTO {} DEFAULT VALUES", quote(&t.name)) } else { format!("INSERT INTO {} ({}) VALUES ({})", quote(&t.name), names.join(", "), marks.join(", ")) };
+        let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().map(Param)))?;
+        if n == 0 {
+            return Err(Error::Refused(format!("the host ignores new rows in {}", t.name)));
+        }
+        let key = match &t.key {
+            Key::Rowid(_) => vec![Value::Integer(self.conn.last_insert_rowid())],
+            Key::Columns(c) => c.iter().map(|c| set.get(c).cloned().unwrap_or(Value::Null)).collect(),
+        };
+        Ok((key, set))
+    }
+
+    fn update(&self, t: &Table, at: &HostKey, set: &BTreeMap<String, Value>) -> Result<HostKey, Error> {
+        let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
+        let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
+        let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
+        if n == 0 {
+            return Err(Error::Refused(format!("the host ignores changes in {}", t.name)));
+        }
+        Ok(t.key_columns().iter().zip(at).map(|(c, v)| set.get(c).unwrap_or(v).clone()).collect())
+    }
+
+    fn delete(&mut self, table: usize) -> Result<(), Error> {
+        let job = self.job;
+        let Some(t) = job.mapping.tables.get(table) else { return Ok(()) };
+        for (key, row) in job.image.rows.iter().filter(|(_, r)| r.table == table) {
+            if job.lives.get(key) != Some(&Life::Deleted) {
+                // Still there, and not applied: partial rows keep what the host has.
+                if !self.done.local.rows.contains_key(key) {
+                    self.done.local.rows.insert(key.clone(), LocalRow { key: row.host.key.clone(), ..LocalRow::default() });
+                }
+                continue;
+            }
+            let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
+            self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)))?;
+            self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
+        }
+        Ok(())
+    }
+
+    /// Whether no other row has the UNIQUE columns that a counted number is part of.
+    fn is_free(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<bool, Error> {
+        for unique in t.unique.iter().filter(|u| u.iter().any(|c| c == column)) {
+            let values: Option<Vec<Value>> = unique.iter().map(|c| set.get(c).cloned()).collect();
+            let Some(values) = values else { continue };
+            if crate::host::rows::look_up(self.conn, t, &[column.to_owned()], unique, &values)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One more than the largest number below the same parent.
+    fn next_number(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+        let owner: Vec<&String> = t.owner_columns().iter().filter(|c| set.contains_key(*c)).collect();
+        let on: Vec<String> = owner.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
+        let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", on.join(" AND ")) };
+        let sql = format!("SELECT coalesce(max({}), 0) + 1 FROM {}{condition}", quote(column), quote(&t.name));
+        let values: Vec<&Value> = owner.iter().filter_map(|c| set.get(*c)).collect();
+        let v = self.conn.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values.into_iter().map(Param)), |r| Ok(crate::host::rows::value_of(r.get_ref(0)?)))?;
+        Ok(v)
+    }
+
+    /// Evaluates a person's SQL for a local number; `:column` stands for the row's other values.
+    fn evaluate(&self, sql: &str, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+        let text = if sql.trim_start().get(..6).is_some_and(|s| s.eq_ignore_ascii_case("select")) { sql.to_owned() } else { format!("SELECT {sql}") };
+        let mut q = self.conn.prepare_cached(&text)?;
+        for i in 1..=q.parameter_count() {
+            let name = q.parameter_name(i).map(|n| n.trim_start_matches([':', '@', '$']).to_owned()).unwrap_or_default();
+            if t.column(&name).is_none() && !t.key_columns().iter().any(|k| k.eq_ignore_ascii_case(&name)) {
+                return Err(Error::Refused(format!("`assign` of {} names :{name}, which is no column of it", t.name)));
+            }
+            let value = set.iter().find(|(c, _)| c.eq_ignore_ascii_case(&name)).map_or(&Value::Null, |(_, v)| v);
+            q.raw_bind_parameter(i, Param(value))?;
+        }
+        let mut rows = q.raw_query();
+        match rows.next()? {
+            Some(r) => Ok(crate::host::rows::value_of(r.get_ref(0)?)),
+            None => Ok(Value::Null),
+        }
+    }
+}
+
+/// The host values of a field's columns.
+pub(crate) fn raw(t: &Table, field: &str, holds: &BTreeMap<String, Value>) -> Vec<Value> {
+    let columns = t.references.iter().find(|r| r.field == field).map_or_else(|| vec![field.to_owned()], |r| r.columns.clone());
+    columns.iter().map(|c| holds.get(c).cloned().unwrap_or(Value::Null)).collect()
+}

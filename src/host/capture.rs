@@ -1,0 +1,126 @@
+//! Capture: triggers that note which rows were touched, by any program, whether `cfs` runs or not.
+//!
+//! A note only says where to look. What changed is decided later, field by field, against what was
+//! last applied; so a note too many costs a look, and never a wrong stamp.
+
+use crate::host::key::HostKey;
+use crate::host::mapping::{Mapping, Table};
+use crate::host::rows::{quote, value_of};
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::BTreeMap;
+
+/// How many key columns a note can hold. A longer key is noted by its first columns.
+const KEY_WIDTH: usize = 4;
+/// How many owner columns a note can hold.
+const OWNER_WIDTH: usize = 3;
+
+/// What a trigger noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Its number, growing.
+    pub n: i64,
+    /// `I`, `U`, `D`, or `R` for a row that an insert is about to replace.
+    pub op: char,
+    /// The table, an index into [`Mapping::tables`].
+    pub table: usize,
+    /// The row's key before.
+    pub old_key: HostKey,
+    /// The row's key after.
+    pub new_key: HostKey,
+    /// The values of the owner columns before.
+    pub old_owner: HostKey,
+    /// The values of the owner columns after.
+    pub new_owner: HostKey,
+}
+
+/// The triggers that a mapping needs, by name.
+pub fn wanted(m: &Mapping) -> BTreeMap<String, String> {
+    m.tables.iter().filter(|t| t.read_only.is_none()).flat_map(triggers).collect()
+}
+
+fn triggers(t: &Table) -> Vec<(String, String)> {
+    let keys: Vec<String> = t.key_columns().into_iter().take(KEY_WIDTH).collect();
+    let owners: Vec<String> = t.owner_columns().iter().take(OWNER_WIDTH).cloned().collect();
+    let (table, text) = (quote(&t.name), t.name.replace('\'', "''"));
+    let names = |prefix: &str, n: usize| (1..=n).map(|i| format!(", {prefix}{i}")).collect::<String>();
+    let from = |row: &str, columns: &[String]| columns.iter().map(|c| format!(", {row}.{}", quote(c))).collect::<String>();
+    let (ok, nk) = (names("ok", keys.len()), names("nk", keys.len()));
+    let (oo, no) = (names("oo", owners.len()), names("no", owners.len()));
+    let old = from("OLD", &keys);
+    let new = from("NEW", &keys);
+    let (old_o, new_o) = (from("OLD", &owners), from("NEW", &owners));
+    let found = from("x", &keys);
+    let found_o = from("x", &owners);
+    let same: Vec<String> = keys.iter().map(|k| format!("x.{0} = NEW.{0}", quote(k))).collect();
+    let name = |op: &str| format!("cfs_{op}_{}", t.name);
+    let make = |op: &str, when: &str, body: String| (name(op), format!("CREATE TRIGGER {} {when} ON {table} BEGIN {body}; END", quote(&name(op))));
+    vec![
+        make("insert", "AFTER INSERT", format!("INSERT INTO cfs_note (op, tbl{nk}{no}) VALUES ('I', '{text}'{new}{new_o})")),
+        make("update", "AFTER UPDATE", format!("INSERT INTO cfs_note (op, tbl{ok}{nk}{oo}{no}) VALUES ('U', '{text}'{old}{new}{old_o}{new_o})")),
+        make("delete", "AFTER DELETE", format!("INSERT INTO cfs_note (op, tbl{ok}{oo}) VALUES ('D', '{text}'{old}{old_o})")),
+        // REPLACE deletes without a DELETE trigger: note what stands under the key beforehand.
+        make("replace", "BEFORE INSERT", format!("INSERT INTO cfs_note (op, tbl{ok}{oo}) SELECT 'R', '{text}'{found}{found_o} FROM {table} AS x WHERE {}", same.join(" AND "))),
+    ]
+}
+
+/// Makes the triggers that are missing and drops those that no longer fit. Gives the tables whose
+/// triggers had to be made: they must be scanned.
+pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> {
+    let wanted = wanted(m);
+    let mut q = conn.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs\\_%' ESCAPE '\\'")?;
+    let present: BTreeMap<String, String> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
+    if present == wanted {
+        return Ok(Vec::new());
+    }
+    let mut made = Vec::new();
+    for (name, sql) in &present {
+        if wanted.get(name) != Some(sql) {
+            conn.execute_batch(&format!("DROP TRIGGER {}", quote(name)))?;
+        }
+    }
+    for (name, sql) in &wanted {
+        if present.get(name) != Some(sql) {
+            conn.execute_batch(sql)?;
+            if let Some(t) = name.strip_prefix("cfs_insert_") {
+                made.push(t.to_owned());
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Drops all our triggers.
+pub fn uninstall(conn: &Connection) -> rusqlite::Result<()> {
+    let mut q = conn.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs\\_%' ESCAPE '\\'")?;
+    let names: Vec<String> = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    names.iter().try_for_each(|n| conn.execute_batch(&format!("DROP TRIGGER {}", quote(n))))
+}
+
+/// The newest note's number.
+pub fn newest(conn: &Connection) -> rusqlite::Result<i64> {
+    Ok(conn.prepare_cached("SELECT max(rowid) FROM cfs_note")?.query_row([], |r| r.get::<_, Option<i64>>(0)).optional()?.flatten().unwrap_or(0))
+}
+
+/// The notes after a number.
+pub fn notes(conn: &Connection, m: &Mapping, after: i64) -> rusqlite::Result<Vec<Note>> {
+    let mut q = conn.prepare_cached("SELECT rowid, op, tbl, ok1, ok2, ok3, ok4, nk1, nk2, nk3, nk4, oo1, oo2, oo3, no1, no2, no3 FROM cfs_note WHERE rowid > ?1 ORDER BY rowid")?;
+    let mut rows = q.query([after])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        let op: String = r.get(1)?;
+        let name: String = r.get(2)?;
+        // A table that is no longer synchronized.
+        let Some(table) = m.table(&name) else { continue };
+        let Some(t) = m.tables.get(table) else { continue };
+        let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<HostKey>>();
+        let (k, o) = (t.key_columns().len().min(KEY_WIDTH), t.owner_columns().len().min(OWNER_WIDTH));
+        out.push(Note { n: r.get(0)?, op: op.chars().next().unwrap_or('?'), table, old_key: take(3, k)?, new_key: take(7, k)?, old_owner: take(11, o)?, new_owner: take(14, o)? });
+    }
+    Ok(out)
+}
+
+/// Forgets notes up to a number, but for the last: rowids must go on growing.
+pub fn forget(conn: &Connection, upto: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM cfs_note WHERE rowid <= ?1 AND rowid < (SELECT max(rowid) FROM cfs_note)")?.execute([upto])?;
+    Ok(())
+}

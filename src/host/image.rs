@@ -1,0 +1,360 @@
+//! A record as the host holds it, in our terms: every row with its identity, every foreign key as
+//! a reference.
+
+use crate::host::key::{HostKey, encode};
+use crate::host::local::Local;
+use crate::host::mapping::{Mapping, Role, Rule, Table, Target};
+use crate::host::rows::{HostRecord, HostRow};
+use crate::id::{Random, RecordId, RowId, SiteId, derive};
+use crate::merge::Life;
+use crate::record::{FieldKey, Record, Row, RowKey};
+use crate::value::{Reference, Value};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Finds rows of other records, by what the host calls them.
+pub trait Others {
+    /// The row of a table whose columns hold these values; `None` if it is not synchronized.
+    fn row_of(&mut self, table: usize, columns: &[String], values: &[Value]) -> Result<Option<(RowId, RecordId)>, crate::host::Error>;
+    /// The identity of a row that came here from another record of this database.
+    fn moved_here(&mut self, table: usize, key: &HostKey) -> Result<Option<RowId>, crate::host::Error>;
+}
+
+/// A row in our terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRow {
+    /// Its table.
+    pub table: usize,
+    /// The row as the host has it.
+    pub host: HostRow,
+    /// Its fields; a reference that leads nowhere is NULL here and named in `dangling`.
+    pub fields: BTreeMap<FieldKey, Value>,
+    /// Reference fields whose host value leads to no synchronized row.
+    pub dangling: BTreeSet<String>,
+}
+
+/// A record in our terms.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// Its rows.
+    pub rows: BTreeMap<RowKey, ImageRow>,
+}
+
+/// What an image is made from.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// The record type.
+    pub kind: usize,
+    /// The record.
+    pub id: RecordId,
+    /// This site.
+    pub site: SiteId,
+    /// The folder's key, for derived identities.
+    pub folder_key: &'a [u8],
+    /// Under which keys the host held the rows when we last looked.
+    pub local: &'a Local,
+    /// What is known of the record: rows that came from elsewhere and have no host row yet may turn
+    /// out to be rows that the host has.
+    pub known: &'a Record,
+    /// Which of its rows are there.
+    pub lives: &'a BTreeMap<RowKey, Life>,
+    /// Keys whose row was deleted since: what stands there now is another row.
+    pub recycled: &'a BTreeSet<(usize, HostKey)>,
+}
+
+impl Table {
+    /// The value of a column, key columns included.
+    pub fn get<'r>(&self, row: &'r HostRow, column: &str) -> Option<&'r Value> {
+        if let Some(i) = self.key_columns().iter().position(|k| k.eq_ignore_ascii_case(column)) {
+            return row.key.get(i);
+        }
+        row.values.get(self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(column))?)
+    }
+
+    /// The field that a column's value travels in.
+    fn field_of(&self, column: &str, site: SiteId) -> Option<FieldKey> {
+        match self.column(column)?.role {
+            Role::Data | Role::Local { keep_if_free: true, .. } => Some(FieldKey::shared(column)),
+            Role::Local { .. } => Some(FieldKey::local(column, site)),
+            Role::Surrogate => None,
+            Role::Reference => {
+                let holds = |r: &&crate::host::mapping::ReferenceMap| r.columns.iter().any(|c| c.eq_ignore_ascii_case(column));
+                let best = self.references.iter().filter(holds).min_by_key(|r| r.columns.len())?;
+                Some(FieldKey::shared(best.field.clone()))
+            }
+        }
+    }
+}
+
+type Index = HashMap<(usize, Vec<String>), HashMap<Vec<u8>, (usize, usize)>>;
+
+/// Builds the image of a record from its host rows.
+pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random: &mut Random) -> Result<Image, crate::host::Error> {
+    let mut b = Builder { c, ids: BTreeMap::new(), index: Index::new(), host: &host };
+    b.index();
+    let tables = c.mapping.types.get(c.kind).map_or(&[][..], |k| &k.tables);
+    // Rows that the host held before keep their identity.
+    let held: HashMap<(&str, Vec<u8>), &RowKey> = c.local.rows.iter().filter(|(_, r)| r.away.is_none()).map(|(k, r)| ((k.table.as_str(), encode(&r.key)), k)).collect();
+    let mut taken: BTreeSet<RowKey> = BTreeSet::new();
+    for table in tables {
+        let Some(t) = c.mapping.tables.get(*table) else { continue };
+        for (i, row) in host.get(table).into_iter().flatten().enumerate() {
+            let id = match held.get(&(t.name.as_str(), encode(&row.key))) {
+                _ if t.owner.is_none() => c.id,
+                Some(k) if !c.recycled.contains(&(*table, row.key.clone())) => k.id,
+                _ => continue,
+            };
+            if taken.insert(RowKey::new(t.name.clone(), id)) {
+                b.ids.insert((*table, i), id);
+            }
+        }
+    }
+    for table in tables {
+        b.identify(*table, &mut taken, others, random)?;
+    }
+    let mut image = Image::default();
+    for (table, rows) in &host {
+        let Some(t) = c.mapping.tables.get(*table) else { continue };
+        for (i, row) in rows.iter().enumerate() {
+            let Some(id) = b.ids.get(&(*table, i)) else { continue };
+            let (fields, dangling) = b.fields(*table, row, others)?;
+            image.rows.insert(RowKey::new(t.name.clone(), *id), ImageRow { table: *table, host: row.clone(), fields, dangling });
+        }
+    }
+    Ok(image)
+}
+
+struct Builder<'a> {
+    c: &'a Context<'a>,
+    /// The identity of each host row, by table and position.
+    ids: BTreeMap<(usize, usize), RowId>,
+    /// Rows of this record by the columns that references name.
+    index: Index,
+    host: &'a HostRecord,
+}
+
+impl Builder<'_> {
+    fn index(&mut self) {
+        let m = self.c.mapping;
+        let tables = m.types.get(self.c.kind).map_or(&[][..], |k| &k.tables);
+        let targets = tables.iter().filter_map(|t| m.tables.get(*t)).flat_map(|t| &t.references);
+        for r in targets {
+            let (table, columns) = match &r.target {
+                Target::Table { table, columns } => (*table, columns.clone()),
+                Target::ByColumn(_) => continue,
+            };
+            self.index_on(table, columns);
+        }
+        for t in tables {
+            if let Some(table) = m.tables.get(*t) {
+                self.index_on(*t, table.key_columns());
+            }
+        }
+    }
+
+    fn index_on(&mut self, table: usize, columns: Vec<String>) {
+        let (Some(t), Some(rows)) = (self.c.mapping.tables.get(table), self.host.get(&table)) else { return };
+        let key = (table, columns.iter().map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>());
+        if self.index.contains_key(&key) {
+            return;
+        }
+        let by = rows.iter().enumerate().filter_map(|(i, row)| {
+            let values: Option<Vec<Value>> = columns.iter().map(|c| t.get(row, c).cloned()).collect();
+            Some((encode(&values?), (table, i)))
+        });
+        let by = by.collect();
+        self.index.insert(key, by);
+    }
+
+    /// Gives identities to the rows of a table that have none yet: those of known rows that they
+    /// turn out to be, derived ones, or random ones.
+    fn identify(&mut self, table: usize, taken: &mut BTreeSet<RowKey>, others: &mut dyn Others, random: &mut Random) -> Result<(), crate::host::Error> {
+        let m = self.c.mapping;
+        let (Some(t), Some(rows)) = (m.tables.get(table), self.host.get(&table)) else { return Ok(()) };
+        let new: Vec<usize> = (0..rows.len()).filter(|i| !self.ids.contains_key(&(table, *i))).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        // Known rows that have no host row: gone and come back, or met for the first time.
+        let free: Vec<(&RowKey, &Row)> = self.c.known.rows.iter().filter(|(k, _)| k.table == t.name && !taken.contains(*k) && self.c.lives.get(*k) == Some(&Life::Live)).collect();
+        let mut left: Vec<usize> = Vec::new();
+        let mut signatures: Vec<Vec<Vec<u8>>> = Vec::new();
+        for i in new {
+            let Some(row) = rows.get(i) else { continue };
+            if let Some(id) = others.moved_here(table, &row.key)? {
+                if taken.insert(RowKey::new(t.name.clone(), id)) {
+                    self.ids.insert((table, i), id);
+                    continue;
+                }
+            }
+            let (fields, _) = self.fields(table, row, others)?;
+            signatures.push(self.signatures(t, |k| fields.get(k).cloned()));
+            left.push(i);
+        }
+        if !free.is_empty() {
+            let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::new();
+            for (key, row) in free.iter().rev() {
+                let had = self.c.local.rows.get(*key).is_some_and(|l| l.away.is_none());
+                for (n, s) in self.signatures(t, |k| row.fields.get(k).and_then(|f| f.current()).map(|e| e.value.clone())).into_iter().enumerate() {
+                    // A counted number says who a row is only within one place.
+                    if had || n == 0 || !self.counted(t, n - 1) {
+                        by.entry(s).or_default().push(key);
+                    }
+                }
+            }
+            // All rows by the strongest sign first: UNIQUE columns, then content (index 0, tried last).
+            let widest = signatures.iter().map(Vec::len).max().unwrap_or(0);
+            for n in (1..widest).chain([0]) {
+                for (at, i) in left.iter().enumerate() {
+                    let Some(s) = signatures.get(at).and_then(|s| s.get(n)) else { continue };
+                    if s.is_empty() || self.ids.contains_key(&(table, *i)) {
+                        continue;
+                    }
+                    let found = by.get_mut(s).and_then(|keys| {
+                        while let Some(k) = keys.pop() {
+                            if !taken.contains(k) {
+                                return Some(k);
+                            }
+                        }
+                        None
+                    });
+                    if let Some(k) = found {
+                        taken.insert(k.clone());
+                        self.ids.insert((table, *i), k.id);
+                    }
+                }
+            }
+        }
+        for i in left {
+            if self.ids.contains_key(&(table, i)) {
+                continue;
+            }
+            let Some(row) = rows.get(i) else { continue };
+            let derived = if t.derived { self.derived(table, t, row, others)? } else { None };
+            let id = derived.filter(|d| taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
+            self.ids.insert((table, i), id);
+        }
+        Ok(())
+    }
+
+    /// Signs by which a row may be recognised: its whole content, then each set of UNIQUE columns.
+    /// An empty sign matches nothing.
+    fn signatures(&self, t: &Table, get: impl Fn(&FieldKey) -> Option<Value>) -> Vec<Vec<u8>> {
+        let sign = |n: u8, fields: &[FieldKey], null_matches: bool| {
+            let mut out = vec![n];
+            for f in fields {
+                let v = get(f).unwrap_or(Value::Null);
+                if v.is_null() && !null_matches {
+                    return Vec::new();
+                }
+                let b = v.bytes();
+                out.extend((b.len() as u64).to_le_bytes());
+                out.extend(b);
+            }
+            out
+        };
+        let owner = t.owner_ref().map(|r| FieldKey::shared(r.field.clone()));
+        // What triggers stamp, and what each site numbers, is no content.
+        let data = t.columns.iter().filter(|c| matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) && c.rule == Rule::Latest).map(|c| FieldKey::shared(c.name.clone()));
+        let content: Vec<FieldKey> = data.chain(t.references.iter().map(|r| FieldKey::shared(r.field.clone()))).collect();
+        let mut out = vec![sign(0, &content, true)];
+        for (n, set) in t.unique.iter().enumerate() {
+            let fields: Option<Vec<FieldKey>> = set.iter().map(|c| t.field_of(c, self.c.site)).collect();
+            let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
+            out.push(fields.map_or(Vec::new(), |mut f| {
+                f.extend(owner.clone());
+                sign(n, &f, false)
+            }));
+        }
+        out
+    }
+
+    fn counted(&self, t: &Table, unique: usize) -> bool {
+        t.unique.get(unique).is_some_and(|set| set.iter().any(|c| t.column(c).is_some_and(|c| matches!(c.role, Role::Local { .. }))))
+    }
+
+    /// The identity that a row's key gives it, if the key is made of references and UUIDs only.
+    fn derived(&self, table: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
+        let (fields, dangling) = self.fields(table, row, others)?;
+        let mut parts: Vec<Vec<u8>> = vec![t.name.clone().into_bytes()];
+        for column in t.key_columns() {
+            let Some(field) = t.field_of(&column, self.c.site) else { return Ok(None) };
+            let value = match fields.get(&field) {
+                Some(Value::Ref(r)) if !dangling.contains(&field.name) => r.row.as_bytes().to_vec(),
+                Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => b.to_ascii_lowercase(),
+                _ => return Ok(None),
+            };
+            parts.push(value);
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Ok(Some(derive(self.c.folder_key, &parts)))
+    }
+
+    /// A host row's fields, with its references as far as their targets are identified.
+    fn fields(&self, table: usize, row: &HostRow, others: &mut dyn Others) -> Result<(BTreeMap<FieldKey, Value>, BTreeSet<String>), crate::host::Error> {
+        let mut out = BTreeMap::new();
+        let mut dangling = BTreeSet::new();
+        let Some(t) = self.c.mapping.tables.get(table) else { return Ok((out, dangling)) };
+        for (column, value) in t.columns.iter().zip(&row.values) {
+            match column.role {
+                Role::Data | Role::Local { keep_if_free: true, .. } => out.insert(FieldKey::shared(column.name.clone()), value.clone()),
+                Role::Local { .. } => out.insert(FieldKey::local(column.name.clone(), self.c.site), value.clone()),
+                Role::Surrogate | Role::Reference => None,
+            };
+        }
+        for (n, r) in t.references.iter().enumerate() {
+            let values: Vec<Value> = r.columns.iter().filter_map(|c| t.get(row, c).cloned()).collect();
+            let field = FieldKey::shared(r.field.clone());
+            if values.len() != r.columns.len() || values.iter().any(Value::is_null) {
+                if values.iter().any(|v| !v.is_null()) {
+                    dangling.insert(r.field.clone());
+                }
+                out.insert(field, Value::Null);
+                continue;
+            }
+            match self.reference(t, row, &r.target, &values, t.owner == Some(n), others)? {
+                Some(target) => out.insert(field, Value::Ref(target)),
+                None => {
+                    dangling.insert(r.field.clone());
+                    out.insert(field, Value::Null)
+                }
+            };
+        }
+        Ok((out, dangling))
+    }
+
+    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<Option<Reference>, crate::host::Error> {
+        let m = self.c.mapping;
+        let (table, columns) = match target {
+            Target::Table { table, columns } => (*table, columns.clone()),
+            Target::ByColumn(by) => {
+                let Some(Value::Text(name)) = t.get(row, by) else { return Ok(None) };
+                let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(None) };
+                (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default())
+            }
+        };
+        let Some(to) = m.tables.get(table) else { return Ok(None) };
+        let lower: Vec<String> = columns.iter().map(|c| c.to_ascii_lowercase()).collect();
+        if let Some(at) = self.index.get(&(table, lower)).and_then(|i| i.get(&encode(values))) {
+            // Not identified yet: it will be, before the image is finished.
+            return Ok(self.ids.get(at).map(|id| Reference { table: to.name.clone(), row: *id, record: None, owner }));
+        }
+        let Some((row, record)) = others.row_of(table, &columns, values)? else { return Ok(None) };
+        let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
+        Ok(Some(Reference { table: to.name.clone(), row, record, owner }))
+    }
+}
+
+/// Whether a value is a UUID in one of its usual spellings.
+pub fn looks_like_uuid(v: &Value) -> bool {
+    match v {
+        Value::Blob(b) => b.len() == 16,
+        Value::Text(t) => {
+            let hex = t.iter().filter(|c| c.is_ascii_hexdigit()).count();
+            let hyphens_at = |at: &[usize]| t.iter().enumerate().all(|(i, c)| (*c == b'-') == at.contains(&i));
+            hex == 32 && (t.len() == 32 || (t.len() == 36 && hyphens_at(&[8, 13, 18, 23])))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,111 @@
+//! How the host names rows, as bytes that can be compared and indexed.
+
+use crate::value::Value;
+
+/// The values of a row's key columns.
+pub type HostKey = Vec<Value>;
+
+/// A key as bytes: distinct keys give distinct bytes.
+pub fn encode(key: &[Value]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(12);
+    for v in key {
+        match v {
+            Value::Null | Value::Ref(_) | Value::Stored { .. } => out.push(0),
+            Value::Integer(i) => {
+                out.push(1);
+                // Zigzag and base 128: small numbers, the usual keys, take a byte or two.
+                varint(&mut out, ((i << 1) ^ (i >> 63)).cast_unsigned());
+            }
+            Value::Real(r) => {
+                out.push(2);
+                out.extend(r.to_bits().to_be_bytes());
+            }
+            Value::Text(b) | Value::Blob(b) => {
+                out.push(if matches!(v, Value::Text(_)) { 3 } else { 4 });
+                varint(&mut out, b.len() as u64);
+                out.extend(b);
+            }
+        }
+    }
+    out
+}
+
+/// Reads what [`encode`] wrote.
+pub fn decode(mut bytes: &[u8]) -> Option<HostKey> {
+    let mut key = Vec::new();
+    while let Some((tag, rest)) = bytes.split_first() {
+        bytes = rest;
+        key.push(match tag {
+            0 => Value::Null,
+            1 => {
+                let z = unvarint(&mut bytes)?;
+                Value::Integer((z >> 1).cast_signed() ^ -((z & 1).cast_signed()))
+            }
+            2 => {
+                let (b, rest) = bytes.split_first_chunk::<8>()?;
+                bytes = rest;
+                Value::Real(f64::from_bits(u64::from_be_bytes(*b)))
+            }
+            3 | 4 => {
+                let b = take_bytes(&mut bytes)?;
+                if *tag == 3 { Value::Text(b.to_vec()) } else { Value::Blob(b.to_vec()) }
+            }
+            _ => return None,
+        });
+    }
+    Some(key)
+}
+
+/// Appends a number in base 128.
+pub(crate) fn varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Reads what [`varint`] wrote.
+pub(crate) fn unvarint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut n = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (b, rest) = bytes.split_first()?;
+        *bytes = rest;
+        n |= u64::from(b & 0x7f) << shift;
+        if b & 0x80 == 0 {
+            return Some(n);
+        }
+    }
+    None
+}
+
+/// Reads a length and as many bytes.
+pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let n = usize::try_from(unvarint(bytes)?).ok()?;
+    let (b, rest) = bytes.split_at_checked(n)?;
+    *bytes = rest;
+    Some(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_round_trip() {
+        for key in [
+            vec![],
+            vec![Value::Integer(0), Value::Integer(-1), Value::Integer(i64::MIN), Value::Integer(i64::MAX)],
+            vec![Value::Null, Value::Real(-0.0), Value::Text(vec![0xff, 0]), Value::Blob(vec![])],
+        ] {
+            assert_eq!(decode(&encode(&key)), Some(key));
+        }
+    }
+
+    #[test]
+    fn damaged_keys_are_refused() {
+        assert_eq!(decode(&[9]), None);
+        assert_eq!(decode(&[3, 200]), None);
+        assert_eq!(decode(&[2, 1]), None);
+    }
+}

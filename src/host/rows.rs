@@ -1,0 +1,212 @@
+//! Rows of the host as they stand: read by record, one query for each table.
+
+use crate::host::key::{HostKey, encode};
+use crate::host::mapping::{Key, Mapping, Table, Target};
+use crate::value::Value;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+use std::collections::BTreeMap;
+
+/// One row of a host table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its key.
+    pub key: HostKey,
+    /// Its values, in the order of [`Table::columns`].
+    pub values: Vec<Value>,
+}
+
+/// A record's rows, by table (an index into [`Mapping::tables`]).
+pub type HostRecord = BTreeMap<usize, Vec<HostRow>>;
+
+/// Quotes a name for SQL.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A host value as ours.
+pub fn value_of(v: ValueRef<'_>) -> Value {
+    match v {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(i) => Value::Integer(i),
+        ValueRef::Real(r) => Value::Real(r),
+        ValueRef::Text(t) => Value::Text(t.to_vec()),
+        ValueRef::Blob(b) => Value::Blob(b.to_vec()),
+    }
+}
+
+/// Our value as a parameter. Text goes as the bytes it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Param<'a>(pub &'a Value);
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null | Value::Ref(_) | Value::Stored { .. } => ValueRef::Null,
+            Value::Integer(i) => ValueRef::Integer(*i),
+            Value::Real(r) => ValueRef::Real(*r),
+            Value::Text(t) => ValueRef::Text(t),
+            Value::Blob(b) => ValueRef::Blob(b),
+        }))
+    }
+}
+
+impl Table {
+    /// The names of the columns that make the key.
+    pub fn key_columns(&self) -> Vec<String> {
+        match &self.key {
+            Key::Rowid(name) => vec![name.clone()],
+            Key::Columns(c) => c.clone(),
+        }
+    }
+
+    /// The columns that the owner reference holds.
+    pub fn owner_columns(&self) -> &[String] {
+        self.owner_ref().map_or(&[], |r| &r.columns)
+    }
+
+    /// `a = ?1 AND b = ?2` over the key, starting at parameter `from`.
+    pub fn key_is(&self, from: usize) -> String {
+        conditions(&self.key_columns(), from)
+    }
+}
+
+/// `a = ?1 AND b = ?2` over columns, starting at parameter `from`. `IS` so that NULL keys are found.
+pub(crate) fn conditions(columns: &[String], from: usize) -> String {
+    columns.iter().enumerate().map(|(i, c)| format!("{} IS ?{}", quote(c), i + from)).collect::<Vec<_>>().join(" AND ")
+}
+
+/// How many root keys a query reads at once.
+#[derive(Debug, Clone, Copy)]
+pub enum Span<'a> {
+    /// One record.
+    One(&'a HostKey),
+    /// The records with single-column keys from the first to the second, inclusive.
+    Range(&'a Value, &'a Value),
+}
+
+/// The SELECT that reads one table's rows of records: root key first, then key, then columns.
+pub fn select(m: &Mapping, table: usize, range: bool) -> Option<String> {
+    let t = m.tables.get(table)?;
+    let root = m.root(t.kind)?;
+    let root_key = root.key_columns();
+    let mut joins = String::new();
+    let mut at = table;
+    let mut alias = 0;
+    // Climb to the table whose owner columns are the root's key: no join with the root is needed.
+    let key_at: Vec<String> = loop {
+        let here = m.tables.get(at)?;
+        let Some(owner) = here.owner_ref() else {
+            break root_key.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
+        };
+        let Target::Table { table: parent, columns } = &owner.target else { return None };
+        let p = m.tables.get(*parent)?;
+        let same = |a: &[String], b: &[String]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.eq_ignore_ascii_case(y));
+        if p.owner.is_none() && same(columns, &root_key) {
+            break owner.columns.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
+        }
+        let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("t{}.{} = t{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
+        joins.push_str(&format!(" JOIN {} AS t{} ON {}", quote(&p.name), alias + 1, on.join(" AND ")));
+        alias += 1;
+        at = *parent;
+    };
+    let mut list = key_at.clone();
+    list.extend(t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| format!("t0.{}", quote(c))));
+    let condition = if range {
+        format!("{0} >= ?1 AND {0} <= ?2", key_at.first()?)
+    } else {
+        key_at.iter().enumerate().map(|(i, k)| format!("{k} = ?{}", i + 1)).collect::<Vec<_>>().join(" AND ")
+    };
+    let filter = match (&t.owner, m.types.get(t.kind).and_then(|k| k.filter.as_ref())) {
+        (None, Some(f)) => format!(" AND ({f})"),
+        _ => String::new(),
+    };
+    Some(format!("SELECT {} FROM {} AS t0{joins} WHERE {condition}{filter}", list.join(", "), quote(&t.name)))
+}
+
+/// Reads records' rows. Gives them by the bytes of their root keys.
+pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusqlite::Result<BTreeMap<Vec<u8>, HostRecord>> {
+    let mut out: BTreeMap<Vec<u8>, HostRecord> = BTreeMap::new();
+    let Some(root_width) = m.root(kind).map(|r| r.key_columns().len()) else { return Ok(out) };
+    let tables = m.types.get(kind).map_or(&[][..], |k| &k.tables);
+    for table in tables {
+        let Some(t) = m.tables.get(*table) else { continue };
+        let Some(sql) = select(m, *table, matches!(span, Span::Range(..))) else { continue };
+        let mut q = conn.prepare_cached(&sql)?;
+        let mut rows = match span {
+            Span::One(key) => q.query(rusqlite::params_from_iter(key.iter().map(Param)))?,
+            Span::Range(a, b) => q.query([Param(a), Param(b)])?,
+        };
+        let key_width = t.key_columns().len();
+        while let Some(r) = rows.next()? {
+            let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
+            let row = HostRow { key: take(root_width, key_width)?, values: take(root_width + key_width, t.columns.len())? };
+            let root = encode(&take(0, root_width)?);
+            out.entry(root).or_default().entry(*table).or_default().push(row);
+        }
+    }
+    Ok(out)
+}
+
+/// All root keys of a record type, in key order.
+pub fn root_keys(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Vec<HostKey>> {
+    let Some(root) = m.root(kind) else { return Ok(Vec::new()) };
+    let keys = root.key_columns().iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>().join(", ");
+    let filter = m.types.get(kind).and_then(|k| k.filter.as_ref()).map_or(String::new(), |f| format!(" WHERE ({f})"));
+    let mut q = conn.prepare(&format!("SELECT {keys} FROM {} AS t0{filter} ORDER BY {keys}", quote(&root.name)))?;
+    let n = root.key_columns().len();
+    let mut rows = q.query([])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        out.push((0..n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(out)
+}
+
+/// Values of some columns of the row that other columns name; `None` if there is no such row.
+pub fn look_up(conn: &Connection, table: &Table, want: &[String], by: &[String], values: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
+    let list = want.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
+    let on = by.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect::<Vec<_>>().join(" AND ");
+    let mut q = conn.prepare_cached(&format!("SELECT {list} FROM {} WHERE {on}", quote(&table.name)))?;
+    let mut rows = q.query(rusqlite::params_from_iter(values.iter().map(Param)))?;
+    match rows.next()? {
+        None => Ok(None),
+        Some(r) => Ok(Some((0..want.len()).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?)),
+    }
+}
+
+/// The root key of the record that a row belongs to, found by climbing owner columns. `start` are
+/// the values of `by` columns of the row. A row that is gone ends the climb with `None`, unless
+/// `gone` knows what it hung from: table and columns' values to the owner's.
+pub fn climb(
+    conn: &Connection,
+    m: &Mapping,
+    table: usize,
+    by: &[String],
+    values: &[Value],
+    gone: &dyn Fn(usize, &[String], &[Value]) -> Option<Vec<Value>>,
+) -> rusqlite::Result<Option<HostKey>> {
+    let (mut at, mut by, mut values) = (table, by.to_vec(), values.to_vec());
+    // As deep as the mapping is, and no circle.
+    for _ in 0..=m.tables.len() {
+        let Some(t) = m.tables.get(at) else { return Ok(None) };
+        let Some(owner) = t.owner_ref() else {
+            let key = t.key_columns();
+            let same = key.len() == by.len() && key.iter().zip(&by).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            return if same { Ok(Some(values)) } else { look_up(conn, t, &key, &by, &values) };
+        };
+        let Target::Table { table: parent, columns } = &owner.target else { return Ok(None) };
+        let up = match look_up(conn, t, &owner.columns, &by, &values)? {
+            Some(v) => v,
+            None => match gone(at, &by, &values) {
+                Some(v) => v,
+                None => return Ok(None),
+            },
+        };
+        (at, by, values) = (*parent, columns.clone(), up);
+        if values.iter().any(Value::is_null) {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}

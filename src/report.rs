@@ -1,0 +1,92 @@
+//! What a synchronization did, in numbers and in words.
+
+use serde::{Deserialize, Serialize};
+
+/// Conflict files in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictFiles {
+    /// Found in the folder.
+    pub found: u64,
+    /// Merged.
+    pub merged: u64,
+    /// Deleted afterwards.
+    pub deleted: u64,
+}
+
+/// Tombstones in a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstones {
+    /// Made here and sent.
+    pub sent: u64,
+    /// Received and applied.
+    pub applied: u64,
+}
+
+/// A file that was left alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadFile {
+    /// Its path in the sync folder.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A record that the host refuses for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The record.
+    pub record: String,
+    /// Its type.
+    pub kind: String,
+    /// Why, in the host's words.
+    pub reason: String,
+}
+
+/// What a synchronization did. `cfs sync --json` prints it; fields are only ever added.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run's number in the log; 0 if nothing happened that is worth a log entry.
+    pub run: i64,
+    /// This site's id.
+    pub site: String,
+    /// Whether every file was looked at.
+    pub full: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// Records with changes of this site that were sent.
+    pub exported: u64,
+    /// Records with changes of other sites that were applied.
+    pub imported: u64,
+    /// Records where changes of several sites were joined.
+    pub merged: u64,
+    /// Conflict files.
+    pub conflict_files: ConflictFiles,
+    /// Fields that now have a superseded value.
+    pub superseded: u64,
+    /// Deletions.
+    pub tombstones: Tombstones,
+    /// Rows that the host had deleted and that came back.
+    pub restored: u64,
+    /// Rows deleted at one site while edited at another, that are back.
+    pub revived: u64,
+    /// Records the host refuses for now.
+    pub held: Vec<Held>,
+    /// Records and segments announced and not here yet.
+    pub pending: u64,
+    /// Files left alone.
+    pub bad_files: Vec<BadFile>,
+    /// Files that were older than what is known here, and were written again.
+    pub rolled_back: u64,
+    /// Records known in all.
+    pub records: u64,
+    /// Files read.
+    pub files_read: u64,
+    /// Files written.
+    pub files_written: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// What a person should know, in sentences.
+    pub notices: Vec<String>,
+}

@@ -1,0 +1,111 @@
+//! What the host changed: decided field by field against what was last applied.
+
+use crate::host::apply::raw;
+use crate::host::image::{Image, ImageRow};
+use crate::host::local::{Local, print};
+use crate::host::mapping::{Mapping, Rule, Table};
+use crate::merge::{Change, Life, Seen, shown};
+use crate::record::{Field, FieldKey, Record, Row, RowKey};
+use crate::stamp::Stamp;
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// What the host did to a record since we last looked.
+#[derive(Debug, Default)]
+pub struct HostChanges {
+    /// Fields written.
+    pub changes: Vec<Change>,
+    /// This place's own numbers that are not in the record yet. They alone are no news.
+    pub own: Vec<Change>,
+    /// Rows inserted.
+    pub inserted: Vec<RowKey>,
+    /// Rows that had been deleted and stand there again under the same identity.
+    pub again: Vec<RowKey>,
+    /// Rows gone without a tombstone.
+    pub vanished: Vec<RowKey>,
+}
+
+impl HostChanges {
+    /// Whether there is anything to stamp.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.inserted.is_empty() && self.again.is_empty()
+    }
+}
+
+/// Compares the host with what was applied. `known` is all that is known, for rows that the host
+/// turns out to have had before we met them.
+pub fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, known: &Record, lives: &BTreeMap<RowKey, Life>) -> HostChanges {
+    let mut out = HostChanges::default();
+    for (key, row) in &image.rows {
+        let Some(t) = m.tables.get(row.table) else { continue };
+        let at = local.rows.get(key).filter(|l| l.away.is_none());
+        match (applied.rows.get(key), known.rows.get(key)) {
+            (Some(base), _) if lives.get(key) != Some(&Life::Deleted) || at.is_some() => fields(&mut out, t, key, row, local, base, false),
+            (_, Some(base)) if lives.get(key) == Some(&Life::Live) => fields(&mut out, t, key, row, local, base, true),
+            (_, Some(_)) => out.again.push(key.clone()),
+            // A row that one of the host's triggers made while we applied stays its own until edited.
+            (_, None) => {
+                let untouched = at.is_some_and(|l| !l.differs.is_empty() && row.fields.keys().all(|f| l.differs.get(&f.name) == Some(&print_of(t, row, &f.name))));
+                if !untouched {
+                    out.inserted.push(key.clone());
+                }
+            }
+        }
+    }
+    out.vanished = local.rows.iter().filter(|(k, l)| l.away.is_none() && !image.rows.contains_key(*k) && known.rows.contains_key(*k)).map(|(k, _)| k.clone()).collect();
+    out
+}
+
+fn print_of(t: &Table, row: &ImageRow, field: &str) -> crate::host::local::Print {
+    let holds: BTreeMap<String, Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+    print(&raw(t, field, &holds))
+}
+
+/// Compares one row. `met` says that the row was known before the host's own was met: then nothing
+/// of it had been seen.
+fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local: &Local, base: &Row, met: bool) {
+    let at = local.rows.get(key);
+    for (field, value) in &row.fields {
+        let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
+        let was = base.fields.get(field).and_then(|f| shown(f, rule));
+        if was == Some(value) {
+            continue;
+        }
+        let dangling = row.dangling.contains(&field.name);
+        if field.place.is_none() {
+            if let Some(p) = at.and_then(|l| l.differs.get(&field.name)) {
+                // A pointer that led nowhere and leads somewhere now is news, the rest is as we left it.
+                let resolved = matches!(value, Value::Ref(_)) && was.is_none_or(Value::is_null);
+                if print_of(t, row, &field.name) == *p && !resolved {
+                    continue;
+                }
+            }
+        }
+        if dangling && was.is_none_or(Value::is_null) {
+            continue;
+        }
+        let change = |seen| Change { row: key.clone(), field: field.clone(), value: value.clone(), seen };
+        match was {
+            None if field.place.is_some() => out.own.push(change(Seen::All)),
+            // A column that the record does not have yet says something once it is filled in.
+            None if value.is_null() => {}
+            Some(w) if met && ((rule == Rule::Max && value <= w) || (rule == Rule::Min && value >= w)) => {}
+            _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
+            _ => {
+                let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p);
+                out.changes.push(change(match (stale, rule) {
+                    (true, _) => Seen::Nothing,
+                    (false, Rule::Latest) => Seen::Current,
+                    (false, _) => Seen::All,
+                }));
+            }
+        }
+    }
+}
+
+/// A row of the image as a new row of the record.
+pub fn new_row(row: &ImageRow, stamp: Stamp) -> Row {
+    let mut r = Row::new(stamp);
+    r.fields = row.fields.iter().filter(|(f, v)| f.place.is_none() || !v.is_null()).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
+    r
+}

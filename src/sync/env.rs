@@ -1,0 +1,41 @@
+//! The clock and the dice, which come in as arguments.
+
+use crate::id::Random;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// What time it is.
+#[derive(Debug, Clone)]
+pub enum Now {
+    /// By the machine's clock.
+    System,
+    /// As told, in milliseconds since 1970.
+    Told(Rc<Cell<u64>>),
+}
+
+impl Now {
+    /// Milliseconds since 1970.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn ms(&self) -> u64 {
+        match self {
+            Now::System => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+            Now::Told(t) => t.get(),
+        }
+    }
+}
+
+/// Clock and dice.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// The clock.
+    pub now: Now,
+    /// The dice.
+    pub random: Random,
+}
+
+impl Env {
+    /// The machine's own.
+    pub fn system() -> Self {
+        Env { now: Now::System, random: Random::System }
+    }
+}

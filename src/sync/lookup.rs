@@ -1,0 +1,142 @@
+//! Finding rows of other records: by what the host calls them, and by their identity.
+
+use crate::host::apply::{Found, Targets};
+use crate::host::image::Others;
+use crate::host::key::{HostKey, encode};
+use crate::host::mapping::Mapping;
+use crate::host::{self, rows};
+use crate::id::{RecordId, RowId, derive};
+use crate::record::RowKey;
+use crate::state::{self, State};
+use crate::value::{Reference, Value};
+use rusqlite::Connection;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Looks rows up in the host and in our state. Remembers what cannot change during a sync.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    /// The host.
+    pub conn: &'a Connection,
+    /// Our tables.
+    pub state: State<'a>,
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// Root rows that got an identity in this sync and are not stored yet.
+    pub assigned: RefCell<HashMap<(usize, Vec<u8>), RecordId>>,
+    /// For a record: records that rows of it came from, by a move in the host.
+    pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
+    found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
+    keys: RefCell<HashMap<(usize, RowId), HostKey>>,
+}
+
+fn wrap(e: state::Error) -> host::Error {
+    host::Error::State(Box::new(e))
+}
+
+impl<'a> Lookup<'a> {
+    /// A look-up that remembers nothing yet.
+    pub fn new(conn: &'a Connection, state: State<'a>, mapping: &'a Mapping) -> Self {
+        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default() }
+    }
+
+    /// The record whose root the host holds under a key.
+    pub fn record_of_root(&self, kind: usize, key: &HostKey) -> Result<Option<RecordId>, state::Error> {
+        if let Some(id) = self.assigned.borrow().get(&(kind, encode(key))) {
+            return Ok(Some(*id));
+        }
+        let Some(k) = self.mapping.types.get(kind) else { return Ok(None) };
+        self.state.by_root_key(&k.name, key)
+    }
+
+    /// Forgets where a record's rows were found: they may have moved.
+    pub fn forget(&self, id: &RecordId) {
+        self.found.borrow_mut().retain(|_, (_, r)| r != id);
+        self.keys.borrow_mut().retain(|(_, row), _| row != id);
+    }
+
+    /// For one record's image.
+    pub fn of(&self, id: RecordId) -> Of<'_, 'a> {
+        Of { lookup: self, id }
+    }
+
+    fn is_key(&self, table: usize, columns: &[String]) -> bool {
+        self.mapping.tables.get(table).is_some_and(|t| {
+            let key = t.key_columns();
+            key.len() == columns.len() && key.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b))
+        })
+    }
+}
+
+/// Look-ups on behalf of one record.
+#[derive(Debug)]
+pub struct Of<'l, 'a> {
+    lookup: &'l Lookup<'a>,
+    id: RecordId,
+}
+
+impl Others for Of<'_, '_> {
+    fn row_of(&mut self, table: usize, columns: &[String], values: &[Value]) -> Result<Option<(RowId, RecordId)>, host::Error> {
+        let l = self.lookup;
+        let mut sign = encode(values);
+        columns.iter().for_each(|c| sign.extend(c.to_ascii_lowercase().bytes()));
+        if let Some(hit) = l.found.borrow().get(&(table, sign.clone())) {
+            return Ok(Some(*hit));
+        }
+        let Some(t) = l.mapping.tables.get(table) else { return Ok(None) };
+        let key = if l.is_key(table, columns) {
+            values.to_vec()
+        } else {
+            match rows::look_up(l.conn, t, &t.key_columns(), columns, values)? {
+                Some(k) => k,
+                None => return Ok(None),
+            }
+        };
+        let Some(root) = rows::climb(l.conn, l.mapping, table, &t.key_columns(), &key, &|_, _, _| None)? else { return Ok(None) };
+        let Some(record) = l.record_of_root(t.kind, &root).map_err(wrap)? else { return Ok(None) };
+        let row = if t.owner.is_none() { Some(record) } else { l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
+        let Some(row) = row else { return Ok(None) };
+        l.found.borrow_mut().insert((table, sign), (row, record));
+        Ok(Some((row, record)))
+    }
+
+    fn moved_here(&mut self, table: usize, key: &HostKey) -> Result<Option<RowId>, host::Error> {
+        let l = self.lookup;
+        let Some(t) = l.mapping.tables.get(table) else { return Ok(None) };
+        for from in l.moved_from.get(&self.id).into_iter().flatten() {
+            let old = l.state.local(from).map_err(wrap)?.and_then(|loc| loc.find(&t.name, key).map(|k| k.id));
+            if let Some(old) = old {
+                return Ok(Some(moved_id(&old, &self.id)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The identity of a row that moved: derived from the old one and the new record, so that two sites
+/// that make the same move make the same row.
+pub fn moved_id(old: &RowId, to: &RecordId) -> RowId {
+    derive(b"moved", &[old.as_bytes(), to.as_bytes()])
+}
+
+impl Targets for Of<'_, '_> {
+    fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, host::Error> {
+        let l = self.lookup;
+        let record = to.record.unwrap_or(to.row);
+        let Some(t) = l.mapping.tables.get(table) else { return Ok(Found::NotHere(record)) };
+        let hit = l.keys.borrow().get(&(table, to.row)).cloned();
+        let key = match hit {
+            Some(k) => Some(k),
+            None if t.owner.is_none() => l.state.root_of(&to.row).map_err(wrap)?.and_then(|(_, key, flags)| key.filter(|_| flags & state::DELETED == 0)),
+            None => l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.rows.get(&RowKey::new(t.name.clone(), to.row)).filter(|r| r.away.is_none()).map(|r| r.key.clone())),
+        };
+        let Some(key) = key else { return Ok(Found::NotHere(record)) };
+        if l.mapping.types.get(t.kind).is_some_and(|k| k.shared) {
+            l.keys.borrow_mut().insert((table, to.row), key.clone());
+        }
+        if l.is_key(table, columns) {
+            return Ok(Found::Values(key));
+        }
+        Ok(rows::look_up(l.conn, t, columns, &t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
+    }
+}

@@ -1,2 +1,3 @@
 
 mod merge_laws;
+mod merge_table;

@@ -7,3 +7,4 @@ mod samples;
 mod schemas;
 mod xml_properties;
 mod xml_vectors;
+mod merge_table;

@@ -1,3 +1,5 @@
 //! The command line, `cfs`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cloud_folder_sync::cli::run()
+}

@@ -1,0 +1,133 @@
+//! `cfs init`: sets up a place.
+
+use super::{Failure, Json, out};
+use crate::config::Config;
+use crate::folder::Folder as _;
+use crate::folder::disk::Disk;
+use crate::host::propose::{InitOptions, Settings, propose, render};
+use crate::host::schema::Schema;
+use crate::synchronizer::{Synchronizer, open_database, refuse_cloud_folder};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Flags of `cfs init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The clinic application's SQLite database.
+    #[arg(long, value_name = "FILE")]
+    database: PathBuf,
+    /// The folder that a cloud client keeps in step.
+    #[arg(long, value_name = "DIR")]
+    folder: PathBuf,
+    /// This place's name, as the others shall see it.
+    #[arg(long, value_name = "NAME")]
+    site: String,
+    /// The table that is the record, where cfs cannot tell.
+    #[arg(long, value_name = "TABLE")]
+    root: Option<String>,
+    /// Columns that say which records of two places are one person.
+    #[arg(long, value_name = "COL,…", value_delimiter = ',', conflicts_with = "no_match")]
+    match_on: Option<Vec<String>>,
+    /// Nobody is at two places: match nothing.
+    #[arg(long)]
+    no_match: bool,
+    /// Only print what would be set up.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
+    refuse_cloud_folder(&args.database, &args.folder)?;
+    let conn = open_database(&args.database)?;
+    if !args.folder.is_dir() {
+        return Err(Failure::new(2, format!("{}: there is no such folder; make it where the cloud client keeps it in step, and run this again", args.folder.display())));
+    }
+    if args.site.trim().is_empty() {
+        return Err(Failure::new(2, "--site needs a name that people at the other places will recognise"));
+    }
+    let file = if config == Path::new("cfs.toml") { beside(&args.database).join("cfs.toml") } else { config.to_owned() };
+    let schema = Schema::read(&conn)?;
+    let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match };
+    let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
+    let base = beside(&file);
+    proposal.settings = Settings { database: relative(&args.database, &base), folder: relative(&args.folder, &base), site: args.site.clone() };
+    joining(args, &proposal, &conn)?;
+    let text = render(&proposal);
+    if args.json.json {
+        out(&serde_json::json!({ "config": file.display().to_string(), "root": proposal.root, "report": proposal.report(), "toml": text, "dry_run": args.dry_run }).to_string());
+    } else {
+        out(&proposal.report());
+    }
+    if args.dry_run {
+        return Ok(0);
+    }
+    if file.exists() {
+        // A person may have changed it: what they decided stands.
+        let present = Config::load(&file)?;
+        if present.site != args.site {
+            return Err(Failure::new(2, format!("{} exists already, for the site \"{}\"; move it away, or name another with --config", file.display(), present.site)));
+        }
+    } else {
+        write_new(&file, &text)?;
+    }
+    drop(conn);
+    let done = Synchronizer::open(Config::load(&file)?)?.set_up()?;
+    if !args.json.json {
+        let folder = if done.new_folder { "a new sync folder" } else { "an existing sync folder" };
+        out(&format!("\nWrote {}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  cfs --config {} sync", file.display(), args.site, file.display()));
+    }
+    Ok(0)
+}
+
+/// A folder and a database that both hold records need a word on who is who.
+fn joining(args: &InitArgs, proposal: &crate::host::propose::Proposal, conn: &rusqlite::Connection) -> Result<(), Failure> {
+    if args.match_on.is_some() || args.no_match {
+        return Ok(());
+    }
+    let folder = Disk::new(args.folder.clone());
+    if crate::sync::read_manifest(&folder).is_err() || crate::state::layout(conn)?.is_some() {
+        return Ok(());
+    }
+    let dir = format!("{}/{}", crate::names::RECORDS, crate::names::type_name(&proposal.root));
+    let mut there = 0usize;
+    for (shard, _) in folder.list(&dir).map_err(crate::sync::Error::from)?.unwrap_or_default() {
+        there += folder.list(&format!("{dir}/{shard}")).map_err(crate::sync::Error::from)?.unwrap_or_default().iter().filter(|(n, _)| n.ends_with(".xml")).count();
+    }
+    let here: i64 = conn.query_row(&format!("SELECT count(*) FROM {}", crate::host::rows::quote(&proposal.root)), [], |r| r.get(0))?;
+    if there == 0 || here == 0 {
+        return Ok(());
+    }
+    let by = proposal.types.iter().find(|t| t.table == proposal.root).and_then(|t| t.match_on.first()).map(|c| c.join(","));
+    let alike = match &by {
+        Some(columns) => {
+            let n = crate::alike::count(conn, &folder, proposal, columns)?;
+            format!("; {n} of them look like the same people by {columns}")
+        }
+        None => String::new(),
+    };
+    let try_this = by.map_or_else(|| "--match-on COL".to_owned(), |c| format!("--match-on {c}"));
+    Err(Failure::new(4, format!("the folder holds {there} records of {} and this database {here}{alike}. Say which are one person: {try_this} (several columns with commas), or --no-match if nobody is at two places", proposal.root)))
+}
+
+fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let fail = |e: std::io::Error| Failure::new(1, format!("{} cannot be written: {e}", file.display()));
+    let mut f = std::fs::OpenOptions::new().write(true).create_new(true).open(file).map_err(fail)?;
+    f.write_all(text.as_bytes()).and_then(|()| f.sync_all()).map_err(fail)
+}
+
+fn beside(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A path as it is to stand in a file of `base`: relative where it lies below it, else absolute.
+fn relative(path: &Path, base: &Path) -> String {
+    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
+    let (path, base) = (real(path), real(base));
+    path.strip_prefix(&base).map_or_else(|_| path.display().to_string(), |p| p.display().to_string())
+}

@@ -1,0 +1,103 @@
+//! `cfs sync`: Sync Now.
+
+use super::{Failure, Json, out};
+use crate::config::Config;
+use crate::report::Report;
+use crate::sync::Options;
+use crate::synchronizer::Synchronizer;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Flags of `cfs sync`.
+#[derive(Debug, Args)]
+pub(super) struct SyncArgs {
+    /// Look at every file and every record, not only at what the logs name.
+    #[arg(long)]
+    full: bool,
+    /// Go on with a plan that was held; the plan's mark is in the message that asked for it.
+    #[arg(long, value_name = "PLAN")]
+    yes: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
+    let s = Synchronizer::open(Config::load(config)?)?;
+    let options = Options { full: args.full, confirm: args.yes.clone(), ..Options::default() };
+    let mut bar = Bar::new();
+    let report = s.sync_now(&options, &mut |what, done, total| bar.show(what, done, total))?;
+    bar.end();
+    if args.json.json {
+        out(&serde_json::to_string_pretty(&report).unwrap_or_default());
+    } else {
+        out(&summary(&report));
+    }
+    Ok(if report.notices.iter().any(|n| n.contains("--yes=")) { 4 } else { 0 })
+}
+
+/// A synchronization in a few lines for people.
+pub(super) fn summary(r: &Report) -> String {
+    let mut lines = Vec::new();
+    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let mut parts = Vec::new();
+    let mut part = |n: u64, text: String| {
+        if n > 0 {
+            parts.push(text);
+        }
+    };
+    part(r.exported, format!("{} sent", plural(r.exported, "record")));
+    part(r.imported, format!("{} received", plural(r.imported, "record")));
+    part(r.merged, format!("{} merged", plural(r.merged, "record")));
+    part(r.conflict_files.merged, format!("{} merged", plural(r.conflict_files.merged, "conflict file")));
+    part(r.tombstones.sent, format!("{} sent", plural(r.tombstones.sent, "deletion")));
+    part(r.tombstones.applied, format!("{} applied", plural(r.tombstones.applied, "deletion")));
+    part(r.restored, format!("{} that came back", plural(r.restored, "deleted row")));
+    part(r.revived, format!("{} deleted there while edited here", plural(r.revived, "row")));
+    let did = if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") };
+    lines.push(format!("Synchronized in {:.1} s: {did}. {} known.", r.seconds, plural(r.records, "record")));
+    if r.superseded > 0 {
+        lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
+    }
+    for h in &r.held {
+        lines.push(format!("Held: {} {} ({})", h.kind, h.record, h.reason));
+    }
+    if r.pending > 0 {
+        lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));
+    }
+    lines.extend(r.bad_files.iter().map(|b| format!("Left alone: {} ({})", b.path, b.reason)));
+    lines.extend(r.notices.iter().map(|n| format!("Note: {n}")));
+    lines.join("\n")
+}
+
+/// A progress bar on stderr, once the work takes more than a second.
+struct Bar {
+    start: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        Bar { start: Instant::now(), bar: None }
+    }
+
+    fn show(&mut self, what: &'static str, done: u64, total: u64) {
+        use std::io::IsTerminal;
+        if self.bar.is_none() && self.start.elapsed() > Duration::from_secs(1) && std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} ({eta} left)").unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some(ProgressBar::new(total).with_style(style.progress_chars("=> ")));
+        }
+        if let Some(b) = &self.bar {
+            b.set_message(what);
+            b.set_length(total);
+            b.set_position(done);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(b) = &self.bar {
+            b.finish_and_clear();
+        }
+    }
+}

@@ -29,7 +29,6 @@ use lookup::Lookup;
 use rusqlite::Connection;
 use settle::{Prepared, Work};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// Why a synchronization did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +130,7 @@ pub(crate) struct Engine<'a> {
     ticked: bool,
     token_renewed: bool,
     settled: BTreeSet<RecordId>,
+    incoming: BTreeSet<RecordId>,
     bulk: bool,
     undelivered: bool,
     refused: bool,
@@ -182,6 +182,7 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         ticked: false,
         token_renewed: false,
         settled: BTreeSet::new(),
+        incoming: BTreeSet::new(),
         bulk: false,
         undelivered: false,
         refused: false,
@@ -282,17 +283,19 @@ impl Engine<'_> {
         let mut kinds: BTreeSet<usize> = by_kind.keys().copied().collect();
         kinds.extend(0..self.mapping.types.len());
         for kind in kinds {
-            let list = by_kind.remove(&kind).unwrap_or_default();
-            for chunk in chunks(list) {
-                done += chunk.len() as u64;
-                self.settle_chunk(chunk)?;
-                progress("settling records", done, total);
-            }
-            // Identities first, so that rows of this type can point to each other.
+            let mut list = by_kind.remove(&kind).unwrap_or_default();
+            // Identities first, so that rows of this type can point to each other, and so that a
+            // link between two of them is known for the same link.
+            self.meet_all(&mut list)?;
             let mut new: Vec<(crate::host::key::HostKey, RecordId)> = Vec::new();
             for key in self.roots.of(kind) {
                 let id = self.identify(kind, &key)?;
                 new.push((key, id));
+            }
+            for chunk in chunks(list) {
+                done += chunk.len() as u64;
+                self.settle_chunk(chunk)?;
+                progress("settling records", done, total);
             }
             for chunk in new.chunks(CHUNK * 4) {
                 done += chunk.len() as u64;
@@ -313,6 +316,22 @@ impl Engine<'_> {
             for chunk in chunks(list) {
                 self.settle_chunk(chunk)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Finds out which new records are root rows that the host has had all along.
+    fn meet_all(&mut self, list: &mut [Work]) -> Result<(), Error> {
+        self.incoming = list.iter().map(|w| w.id).collect();
+        if self.roots.len() == 0 {
+            return Ok(());
+        }
+        for work in list.iter_mut().filter(|w| w.root.is_none()) {
+            if self.state.number(&work.id)?.is_some() {
+                continue;
+            }
+            let known = self.peek(work)?;
+            self.meet(work, &known)?;
         }
         Ok(())
     }
@@ -484,9 +503,6 @@ impl Engine<'_> {
     fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<String>, what: &str, site: Option<SiteId>) -> ChangeRow {
         ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.clone(), r.id)), field, old: None, new: None, site, what: what.to_owned() }
     }
-
-    /// How long the host's own locks are waited for.
-    pub(crate) const BUSY: Duration = Duration::from_secs(30);
 }
 
 fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {

@@ -12,29 +12,29 @@ use std::collections::BTreeMap;
 
 /// What the host did to a record since we last looked.
 #[derive(Debug, Default)]
-pub struct HostChanges {
+pub(super) struct HostChanges {
     /// Fields written.
-    pub changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     /// This place's own numbers that are not in the record yet. They alone are no news.
-    pub own: Vec<Change>,
+    pub(super) own: Vec<Change>,
     /// Rows inserted.
-    pub inserted: Vec<RowKey>,
+    pub(super) inserted: Vec<RowKey>,
     /// Rows that had been deleted and stand there again under the same identity.
-    pub again: Vec<RowKey>,
+    pub(super) again: Vec<RowKey>,
     /// Rows gone without a tombstone.
-    pub vanished: Vec<RowKey>,
+    pub(super) vanished: Vec<RowKey>,
 }
 
 impl HostChanges {
     /// Whether there is anything to stamp.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.inserted.is_empty() && self.again.is_empty()
     }
 }
 
 /// Compares the host with what was applied. `known` is all that is known, for rows that the host
 /// turns out to have had before we met them.
-pub fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, known: &Record, lives: &BTreeMap<RowKey, Life>) -> HostChanges {
+pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, known: &Record, lives: &BTreeMap<RowKey, Life>) -> HostChanges {
     let mut out = HostChanges::default();
     for (key, row) in &image.rows {
         let Some(t) = m.tables.get(row.table) else { continue };
@@ -104,7 +104,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
 }
 
 /// A row of the image as a new row of the record.
-pub fn new_row(row: &ImageRow, stamp: Stamp) -> Row {
+pub(super) fn new_row(row: &ImageRow, stamp: Stamp) -> Row {
     let mut r = Row::new(stamp);
     r.fields = row.fields.iter().filter(|(f, v)| f.place.is_none() || !v.is_null()).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
     r

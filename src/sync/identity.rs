@@ -4,10 +4,9 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::Role;
 use crate::host::rows::look_up;
 use crate::id::{RecordId, RowId, derive};
-use crate::record::{FieldKey, Record, RowKey};
+use crate::record::{Record, RowKey};
 use crate::state;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -178,7 +177,7 @@ impl Engine<'_> {
             derived = None;
         }
         if let Some(Some(id)) = derived {
-            let taken = self.state.number(&id)?.is_some() || self.lookup.assigned.borrow().values().any(|v| *v == id);
+            let taken = self.state.number(&id)?.is_some() || self.incoming.contains(&id) || self.lookup.assigned.borrow().values().any(|v| *v == id);
             if !taken {
                 return Ok(self.assign(kind, bytes, id));
             }
@@ -219,12 +218,6 @@ impl Engine<'_> {
         let Some(root) = crate::host::rows::climb(self.conn, self.mapping, table, &t.key_columns(), key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = self.lookup.record_of_root(t.kind, &root)? else { return Ok(None) };
         Ok((record != from && to.contains(&record)).then(|| (record, super::lookup::moved_id(&row.id, &record))))
-    }
-
-    /// Whether a column of a table is a local number.
-    pub(super) fn is_local(&self, key: &RowKey, field: &FieldKey) -> bool {
-        let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-        t.and_then(|t| t.column(&field.name)).is_some_and(|c| matches!(c.role, Role::Local { .. }))
     }
 }
 

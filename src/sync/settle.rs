@@ -20,23 +20,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One record that something happened to.
 #[derive(Debug, Default)]
-pub struct Work {
+pub(super) struct Work {
     /// Its type, an index into the mapping; `None` for a type that this host does not have.
-    pub kind: Option<usize>,
+    pub(super) kind: Option<usize>,
     /// The record.
-    pub id: RecordId,
+    pub(super) id: RecordId,
     /// The key of the host's root row, for a record that is new or newly met.
-    pub root: Option<HostKey>,
+    pub(super) root: Option<HostKey>,
     /// Whether the host may have changed it.
-    pub dirty: bool,
+    pub(super) dirty: bool,
     /// Its rows, if they were read already.
-    pub rows: Option<HostRecord>,
+    pub(super) rows: Option<HostRecord>,
     /// Files to read: the canonical one, and others that hold it.
-    pub files: Vec<String>,
+    pub(super) files: Vec<String>,
     /// Items of segments.
-    pub items: Vec<(crate::id::SiteId, u64, Item)>,
+    pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
     /// What people asked for.
-    pub orders: Vec<Order>,
+    pub(super) orders: Vec<Order>,
 }
 
 /// A record ready to be applied.
@@ -88,6 +88,7 @@ impl Engine<'_> {
         for a in stored.applied.iter_mut() {
             a.kind.clone_from(&came.known.kind);
         }
+        stored.known.kind.clone_from(&came.known.kind);
         let changed = came.known != stored.known;
         let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN) != 0;
         if !look && came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile {
@@ -444,11 +445,6 @@ impl Prepared {
     /// The record being settled.
     pub(super) fn parts(&mut self) -> (&mut Record, &mut Record, &mut Work, &mut Vec<state::ChangeRow>) {
         (&mut self.known, &mut self.applied, &mut self.work, &mut self.log)
-    }
-
-    /// The host's rows.
-    pub(super) fn image(&self) -> &Image {
-        &self.image
     }
 
     /// What was stored before.

@@ -464,6 +464,25 @@ impl Engine<'_> {
         Ok(came)
     }
 
+    /// What files and deltas say of a record that is not known yet; nothing is taken in.
+    pub(super) fn peek(&mut self, work: &Work) -> Result<Record, Error> {
+        let mut known = Record::new(String::new(), work.id);
+        for path in &work.files {
+            if let Ok(Some(bytes)) = self.folder.read(path, MAX_FILE_BYTES) {
+                if let Ok(r) = xml::read_record(&bytes, &self.manifest.folder) {
+                    merge::join_into(&mut known, &r);
+                }
+            }
+        }
+        for (_, _, item) in &work.items {
+            if let Item::Delta(d) = item {
+                known.kind = std::mem::take(&mut known.kind).max(d.part.kind.clone());
+                merge::take_delta(&mut known, d);
+            }
+        }
+        Ok(known)
+    }
+
     fn gather_file(&mut self, path: &str, work: &Work, came: &mut Came) -> Result<(), Error> {
         let Some(stat) = self.folder.stat(path)? else { return Ok(()) };
         let canonical = canonical_path(path) == Some(work.id);

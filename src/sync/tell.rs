@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 const SHOWN: usize = 200;
 
 /// A value for people. Long ones are cut.
-pub fn display(v: &Value) -> String {
+pub(crate) fn display(v: &Value) -> String {
     match v {
         Value::Null => "(empty)".to_owned(),
         Value::Integer(i) => i.to_string(),

@@ -73,7 +73,7 @@ impl Sample {
     pub(super) fn read(db: &Connection, table: &HostTable, column: &str) -> Result<Sample, rusqlite::Error> {
         let order = match &table.rowid_name {
             Some(rowid) => quoted(rowid),
-            None => quoted_list(&table.primary_key),
+            None => quoted_list(&table.key_columns()),
         };
         let c = quoted(column);
         let sql = format!("SELECT {c} FROM main.{} WHERE {c} IS NOT NULL ORDER BY {order} LIMIT {SAMPLE}", quoted(&table.name));

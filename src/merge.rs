@@ -5,10 +5,12 @@
 
 mod deletion;
 mod rescue;
+mod tree;
 mod write;
 
 pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
+pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, write_field};
 
 use crate::record::{Delta, Entry, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};

@@ -29,7 +29,7 @@ pub fn type_name(table: &str) -> String {
     if plain {
         return table.replace('_', "-");
     }
-    let kept: String = table.chars().filter_map(|c| c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase())).take(24).collect();
+    let kept: String = table.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(24).collect();
     let hash = crate::xml::sha256_hex(table.as_bytes());
     format!("{kept}-{}", &hash[..8])
 }
@@ -112,10 +112,23 @@ pub fn classify_file(shard: Option<&str>, name: &str) -> FileName {
         return left;
     }
     if is_candidate(name) {
-        let (client, explanation) = clients::explain(name);
+        let (client, explanation) = clients::explain(name, find_uuid(name).map(|i| (i, i + 36)));
         return FileName::Conflict { client, explanation };
     }
     FileName::Other
+}
+
+/// Says what a file beside the manifest, a segment or a site file is: `stem` is its own name
+/// without `.xml`. `None` for the file itself and for what has nothing to do with it.
+pub fn classify_copy(stem: &str, name: &str) -> Option<FileName> {
+    let at = name.find(stem)?;
+    if name.strip_suffix(".xml") == Some(stem) {
+        return None;
+    }
+    clients::left_alone(name).or_else(|| {
+        let (client, explanation) = clients::explain(name, Some((at, at + stem.len())));
+        is_candidate(name).then_some(FileName::Conflict { client, explanation })
+    })
 }
 
 /// Reads `<uuid><ending>`, the UUID in the one spelling that we write.
@@ -211,7 +224,7 @@ fn is_top(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
@@ -222,6 +235,19 @@ mod tests {
         assert_eq!(site_path(&id), "sites/5b1d8f0e-2c44-4f6a-9d3e-7a1c90e4b6d2.xml");
         assert_eq!(blob_path(&[0xab; 32]), format!("blobs/ab/{}", "ab".repeat(32)));
         assert_eq!(classify_file(Some("d2"), &temp_name(&id, "9f3a")), FileName::Ours(id));
+    }
+
+    #[test]
+    fn copies_of_other_files_are_told() {
+        let client = |stem, name| match classify_copy(stem, name) {
+            Some(FileName::Conflict { client, .. }) => client,
+            _ => "",
+        };
+        assert_eq!(client("cloud-folder-sync", "cloud-folder-sync (North's conflicted copy 2026-03-09).xml"), "Dropbox");
+        assert_eq!(client("00000017", "00000017.sync-conflict-20260925-120000-K3QXL2M.xml"), "Syncthing");
+        assert_eq!(client("00000017", "00000018.xml"), "");
+        assert_eq!(classify_copy("00000017", "00000017.xml"), None);
+        assert_eq!(classify_copy("00000017", "00000017.xml.crdownload"), Some(FileName::InFlight("a browser")));
     }
 
     #[test]

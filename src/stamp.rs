@@ -1,7 +1,7 @@
 //! Stamps: hybrid logical clock time and site, when and where a field was last written.
 
 use crate::id::SiteId;
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Timelike, Utc};
 use std::fmt;
 
 /// A hybrid logical clock reading: milliseconds since 1970 and a counter
@@ -21,16 +21,41 @@ impl Time {
     /// Writes the time for people: `2026-11-21T23:17:04.123Z+0004`.
     pub fn text(&self) -> String {
         let ms = i64::try_from(self.ms.min(MAX_MS)).unwrap_or(0);
-        let dt: DateTime<Utc> = Utc.timestamp_millis_opt(ms).single().unwrap_or_default();
-        format!("{}+{:04}", dt.format("%Y-%m-%dT%H:%M:%S%.3fZ"), self.counter)
+        let t: DateTime<Utc> = Utc.timestamp_millis_opt(ms).single().unwrap_or_default();
+        let mut out = String::with_capacity(32);
+        let parts = [
+            (t.year().unsigned_abs(), 4, '-'),
+            (t.month(), 2, '-'),
+            (t.day(), 2, 'T'),
+            (t.hour(), 2, ':'),
+            (t.minute(), 2, ':'),
+            (t.second(), 2, '.'),
+            (t.timestamp_subsec_millis(), 3, 'Z'),
+        ];
+        // A record file has a stamp or two in most lines: chrono's own formatting and parsing took
+        // a third of the time to read one.
+        for (n, digits, then) in parts {
+            (0..digits).rev().for_each(|d| out.push(char::from(b'0' + (n / 10_u32.pow(d) % 10) as u8)));
+            out.push(then);
+        }
+        out.push('+');
+        if self.counter < 1000 {
+            out.push_str(["000", "00", "0"][usize::from(self.counter > 9) + usize::from(self.counter > 99)]);
+        }
+        out.push_str(&self.counter.to_string());
+        out
     }
 
     /// Reads what [`Time::text`] wrote; anything that it would not write is refused.
     pub fn parse(s: &str) -> Option<Time> {
-        let (t, c) = s.split_once('+')?;
-        let dt = NaiveDateTime::parse_from_str(t, "%Y-%m-%dT%H:%M:%S%.3fZ").ok()?;
-        let ms = u64::try_from(dt.and_utc().timestamp_millis()).ok()?;
-        let time = Time { ms, counter: c.parse().ok()? };
+        let number = |range: std::ops::Range<usize>| {
+            let digits = s.as_bytes().get(range)?;
+            digits.iter().try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
+        };
+        let date = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)?).ok()?, number(5..7)?, number(8..10)?)?;
+        let at = date.and_hms_milli_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..23)?)?;
+        let ms = u64::try_from(at.and_utc().timestamp_millis()).ok()?;
+        let time = Time { ms, counter: s.get(25..)?.parse().ok()? };
         (ms <= MAX_MS && time.text() == s).then_some(time)
     }
 }

@@ -115,10 +115,8 @@ pub fn unseal<'a>(bytes: &'a [u8], root: &str) -> Result<(&'a str, &'a str), Err
         return Err(Error::Incomplete("the file is empty"));
     }
     // A newer format may end otherwise: look at the root's `format` first.
-    if let Some(format) = peek_format(bytes) {
-        if format > FORMAT {
-            return Err(Error::TooNew(format));
-        }
+    if let Some(format) = peek_format(bytes).filter(|f| *f > FORMAT) {
+        return Err(Error::TooNew(format));
     }
     const OPEN: &[u8] = b" <sha256>";
     let tail_len = OPEN.len() + 64 + "</sha256>\n</>\n".len() + root.len();

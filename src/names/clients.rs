@@ -115,12 +115,11 @@ const PATTERNS: &[(&str, &str)] = &[
 /// Longer names are not taken apart: no client makes them, and matching must stay quick.
 const LONGEST: usize = 400;
 
-/// Whose copy a file is, and a sentence that says so.
-pub(super) fn explain(name: &str) -> (&'static str, String) {
-    let marked = match super::find_uuid(name) {
-        Some(i) => format!("{}@{}", &name[..i], &name[i + 36..]),
-        None => return unknown(name),
-    };
+/// Whose copy a file is, and a sentence that says so. `own` is what stands in the name of the
+/// file's own: where it starts and ends.
+pub(super) fn explain(name: &str, own: Option<(usize, usize)>) -> (&'static str, String) {
+    let Some((before, after)) = own.and_then(|(from, to)| Some((name.get(..from)?, name.get(to..)?))) else { return unknown(name) };
+    let marked = format!("{before}@{after}");
     // The ending is put off, in whatever case it is written, so that the patterns need not say it.
     let end = marked.len().saturating_sub(4);
     let bare = match marked.get(end..) {

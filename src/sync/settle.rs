@@ -58,7 +58,11 @@ pub(super) struct Prepared {
     file_hash: Option<String>,
     file_stat: Option<(u64, i64)>,
     came: bool,
+    refile: bool,
     log: Vec<state::ChangeRow>,
+    read: Vec<String>,
+    items: Vec<(crate::id::SiteId, u64, Item)>,
+    orders: Vec<Order>,
 }
 
 impl Engine<'_> {
@@ -67,6 +71,7 @@ impl Engine<'_> {
         let stored = self.state.load(&work.id)?;
         let new = stored.is_none();
         let mut stored = stored.unwrap_or_else(|| Stored { n: 0, root_key: None, flags: 0, reason: None, known: Record::new(String::new(), work.id), applied: Some(Record::new(String::new(), work.id)), local: Local::default(), file_hash: None });
+        let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
         let mut came = self.gather(&mut work, &stored)?;
         if came.known.kind.is_empty() {
             if let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
@@ -92,7 +97,7 @@ impl Engine<'_> {
             Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, log: Vec::new(), image, new, stored, work };
+        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -117,7 +122,6 @@ impl Engine<'_> {
         let lives = merge::life(&p.known);
         let host = if look && p.stored.root_key.is_some() { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives) } else { super::diff::HostChanges::default() };
         let before = p.known.clone();
-        let seen_before = p.applied.version.clone();
         if !host.is_empty() {
             let stamp = self.tick();
             self.log_host(p, &host);
@@ -148,19 +152,21 @@ impl Engine<'_> {
         self.vanished(p, &host.vanished, &lives)?;
         orders::carry_out(self, p)?;
         // A row stripped elsewhere while edited here comes back from who has it whole.
-        let mut all: Vec<&Record> = vec![&before];
+        let mut all: Vec<&Record> = vec![&before, &p.stored.known];
         all.extend(sources);
-        let rescue: Vec<_> = merge::partial_rows(&p.known, &all).into_iter().filter_map(|(key, i)| Some((key.clone(), all.get(i)?.rows.get(&key)?.clone()))).collect();
-        for (key, row) in rescue {
-            let mut stamps = [self.tick(), self.tick()].into_iter();
-            let last = self.clock.last;
-            let site = self.site;
-            merge::reinsert(&mut p.known, &key, &row, &mut || stamps.next().unwrap_or(Stamp { time: last, site }));
-            self.report.revived += 1;
+        if !merge::partial_rows(&p.known, &all).is_empty() {
+            let mut stamps: Vec<Stamp> = (0..64).map(|_| self.tick()).collect();
+            stamps.reverse();
+            let last = stamps.first().copied().unwrap_or_default();
+            let back = merge::rescue(&mut p.known, &all, &mut || stamps.pop().unwrap_or(last));
+            self.report.revived += back.len() as u64;
         }
-        let _ = seen_before;
         p.delta = merge::delta_between(&before, &p.known);
         p.lives = merge::life(&p.known);
+        if p.came {
+            let (was, now) = (merge::life(&p.stored.known), p.lives.clone());
+            self.log_revived(p, &was, &now);
+        }
         Ok(())
     }
 
@@ -205,7 +211,7 @@ impl Engine<'_> {
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
         let stamp = self.tick();
-        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.applied.version.clone(), bare: false, unknown: BTreeMap::new() };
+        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: merge::seen_by_host(&p.known, &p.applied, self.site), bare: false, unknown: BTreeMap::new() };
         merge::tombstone(&mut p.known, key, t.clone());
         merge::tombstone(&mut p.applied, key, t);
         self.report.tombstones.sent += 1;
@@ -251,6 +257,7 @@ impl Engine<'_> {
             applied = Some(p.applied.clone());
         }
         self.lookup.forget(&p.work.id);
+        self.settled.insert(p.work.id);
         self.store(p, flags, reason, waits, applied, local)
     }
 
@@ -335,7 +342,7 @@ impl Engine<'_> {
         let hash = seal_hash(&bytes);
         let stale = p.file_hash.as_deref() != Some(hash.as_str());
         // What only others' logs brought, their own files will bring as well: wait one round.
-        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.came && p.work.items.is_empty();
+        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile;
         let behind = stale && !own && self.settings.use_logs;
         flags |= mark(behind, state::BEHIND);
         let stored = Stored {
@@ -428,6 +435,12 @@ pub(super) fn seal_hash(bytes: &[u8]) -> String {
 }
 
 impl Prepared {
+    /// Gives the work back, to be prepared anew because the host wrote meanwhile. What came with it
+    /// has been merged; it is read once more from where it stands.
+    pub(super) fn again(self) -> Work {
+        Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, ..self.work }
+    }
+
     /// The record being settled.
     pub(super) fn parts(&mut self) -> (&mut Record, &mut Record, &mut Work, &mut Vec<state::ChangeRow>) {
         (&mut self.known, &mut self.applied, &mut self.work, &mut self.log)

@@ -266,10 +266,9 @@ impl<'a> Pull<'a> {
                     }
                     let inner = self.tag(&e, start)?;
                     scope.push(inner);
-                    if let Some((inner, outer)) = scope.split_last() {
-                        if inner.prefixes().any(|p| !tag.declares(p) && !inner.declares(p) && !outer.iter().any(|t| t.declares(p))) {
-                            return Err(self.bad(UNDECLARED));
-                        }
+                    let declared = |p| tag.declares(p) || scope.iter().any(|t| t.declares(p));
+                    if !scope.last().into_iter().flat_map(Tag::prefixes).all(declared) {
+                        return Err(self.bad(UNDECLARED));
                     }
                 }
                 Event::End(_) => {

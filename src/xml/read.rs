@@ -1,7 +1,7 @@
 //! The strict reader of records and deltas.
 
 use crate::id::Uuid;
-use crate::record::{Delta, Entry, Erasure, Extra, ExtraKey, Field, FieldKey, Record, Row, RowKey, SameAs, Tombstone};
+use crate::record::{Delta, Entry, Erasure, Extra, ExtraKey, FieldKey, Record, Row, RowKey, SameAs, Tombstone};
 use crate::value::{Reference, Value};
 use crate::version::Version;
 use crate::xml::pull::{Bad, Pull, Tag};
@@ -170,7 +170,7 @@ fn read_row<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<(Ro
                 };
                 let stamp = p.stamp(&mut tag, sites)?.unwrap_or(row.stamp);
                 let (value, unknown) = read_value(p, tag)?;
-                let field = row.fields.entry(FieldKey { name, place }).or_insert_with(Field::default);
+                let field = row.fields.entry(FieldKey { name, place }).or_default();
                 let entry = Entry { stamp, value, unknown };
                 // The current value stands first; the superseded ones follow it.
                 if field.0.is_empty() != current || !field.0.insert(entry) {

@@ -133,12 +133,16 @@ pub(crate) fn is_xml_char(c: char) -> bool {
 /// carriage return, which readers turn into something else unless it is spelt out.
 pub(crate) fn first_bad_char(s: &str) -> Option<usize> {
     let b = s.as_bytes();
+    // Most chunks are clean, and compilers turn this loop into a few wide instructions.
+    let suspect = |chunk: &[u8]| chunk.iter().fold(false, |any, c| any | (*c < 0x20 && !matches!(c, b'\t' | b'\n')) | (*c == 0xEF));
     // U+FFFE and U+FFFF are the only ones above the blank that UTF-8 can hold and XML cannot.
-    b.iter().enumerate().position(|(i, c)| match c {
-        0..0x20 => !matches!(c, b'\t' | b'\n'),
-        0xEF => matches!(b.get(i + 1..i + 3), Some([0xBF, 0xBE | 0xBF])),
+    let bad = |i: &usize| match b.get(*i..) {
+        Some([0xEF, 0xBF, 0xBE | 0xBF, ..]) => true,
+        Some([b'\t' | b'\n', ..]) => false,
+        Some([c, ..]) => *c < 0x20,
         _ => false,
-    })
+    };
+    b.chunks(64).enumerate().filter(|(_, chunk)| suspect(chunk)).find_map(|(n, chunk)| (n * 64..n * 64 + chunk.len()).find(bad))
 }
 
 /// Whether this can be an element's or attribute's name, with one prefix at most. Above ASCII no

@@ -1,8 +1,10 @@
 //! The one binary of integration tests.
 
 mod init_legacy;
+mod merge_laws;
 mod names;
 mod samples;
-mod xml_vectors;
+mod schemas;
 mod xml_properties;
-mod merge_laws;
+mod xml_vectors;
+mod merge_table;

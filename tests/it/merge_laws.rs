@@ -37,7 +37,7 @@ fn states_that_histories_reach_obey_the_law() {
         storm::history(seed);
         return;
     }
-    let histories = env("MERGE_CASES").unwrap_or(20_000);
+    let histories = env("MERGE_CASES").unwrap_or(12_000);
     let checks = run(histories);
     assert!(checks > 10 * histories, "{checks} checks in {histories} histories");
 }

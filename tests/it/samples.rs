@@ -1,4 +1,5 @@
 //! Records that between them hold everything the format can say.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cloud_folder_sync::id::Uuid;
 use cloud_folder_sync::record::{Entry, Erasure, Extra, FieldKey, Record, Row, RowKey, SameAs, Tombstone};

@@ -1,5 +1,5 @@
 //! What holds for every record and every bytes: reading takes back writing, and nothing panics.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use crate::samples;
 use cloud_folder_sync::id::Uuid;

@@ -286,8 +286,8 @@ impl Site {
         if merged == self.known { None } else { self.sent(&merged, had) }
     }
 
-    /// Strips what every site in use has seen deleted.
-    pub(super) fn strip(&mut self, all_seen: impl Fn(&Stamp) -> bool, o: &mut Oracle) {
+    /// Strips what every site in use has seen deleted. Gives the delta of it, which says nothing.
+    pub(super) fn strip(&mut self, all_seen: impl Fn(&Stamp) -> bool, o: &mut Oracle) -> Option<Sent> {
         let before = self.known.clone();
         let lives = life(&before);
         merge::strip(&mut self.known, |t| all_seen(&t.stamp));
@@ -303,5 +303,6 @@ impl Site {
         let again = self.known.clone();
         assert_eq!(merge::strip(&mut self.known, |t| all_seen(&t.stamp)), 0);
         assert_eq!(again, self.known);
+        self.sent(&before, self.has)
     }
 }

@@ -94,7 +94,18 @@ fn step(w: &mut World, weather: Weather, next_row: &mut u128, rng: &mut Random) 
             sites[at].waiting.push(n);
             settle_waiting(&mut sites[at], deltas, oracle, *now);
         }
-        85..=94 => sites[at].apply(),
+        85..=90 => sites[at].apply(),
+        91..=94 => {
+            // A day on which all in use see each other.
+            for from in 0..sites.len() * 2 {
+                let from = &sites[from % sites.len()];
+                let (file, ids, retired) = (from.known.clone(), from.has, from.retired);
+                for to in sites.iter_mut().filter(|to| !retired && !to.retired) {
+                    deltas.extend(to.take_file(&file, &ids, oracle, *now));
+                }
+            }
+            sites[at].apply();
+        }
         95 if weather.retires => sites[at].retired = true,
         96 if weather.erases && below(6, rng) == 0 => {
             let site = &mut sites[at];
@@ -107,9 +118,7 @@ fn step(w: &mut World, weather: Weather, next_row: &mut u128, rng: &mut Random) 
         }
         95..=99 if weather.strips && !sites[at].retired => {
             let all: Vec<_> = sites.iter().filter(|s| !s.retired).map(|s| s.known.version.clone()).collect();
-            let rows_here = sites[at].known.rows.len();
-            sites[at].strip(|stamp| all.iter().all(|v| v.covers(stamp)), oracle);
-            assert_eq!(rows_here, sites[at].known.rows.len());
+            deltas.extend(sites[at].strip(|stamp| all.iter().all(|v| v.covers(stamp)), oracle));
         }
         _ => {}
     }

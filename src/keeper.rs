@@ -1,0 +1,96 @@
+//! The small file outside the database, and the lock: one synchronization at a time on a database.
+
+use crate::sync::{Error, Keeper};
+use fs4::FileExt;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// Keeps tokens in a directory, one file for each database.
+#[derive(Debug, Clone)]
+pub struct DirKeeper {
+    dir: PathBuf,
+}
+
+/// Held while a synchronization runs.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl DirKeeper {
+    /// In a directory that a person named, or in the platform's own place for state.
+    pub fn new(dir: Option<&Path>) -> Result<Self, Error> {
+        let dir = match dir {
+            Some(d) => d.to_owned(),
+            None => platform_dir().ok_or_else(|| Error::Keeper { path: "state_dir".into(), source: std::io::Error::other("no home directory is known; set `state_dir` in cfs.toml") })?,
+        };
+        Ok(DirKeeper { dir })
+    }
+
+    fn path(&self, database: &str, ending: &str) -> PathBuf {
+        self.dir.join(format!("{database}.{ending}"))
+    }
+
+    fn open(&self, path: &Path) -> Result<File, Error> {
+        let io = |source| Error::Keeper { path: path.display().to_string(), source };
+        std::fs::create_dir_all(&self.dir).map_err(io)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        options.open(path).map_err(io)
+    }
+
+    /// Takes the lock of a database. Gives the process that has it, if another does.
+    pub fn lock(&self, database: &str) -> Result<Result<Lock, u32>, Error> {
+        let path = self.path(database, "lock");
+        let io = |source| Error::Keeper { path: path.display().to_string(), source };
+        let mut f = self.open(&path)?;
+        if FileExt::try_lock(&f).is_err() {
+            let mut pid = String::new();
+            f.read_to_string(&mut pid).map_err(io)?;
+            return Ok(Err(pid.trim().parse().unwrap_or(0)));
+        }
+        f.set_len(0).map_err(io)?;
+        f.rewind().map_err(io)?;
+        writeln!(f, "{}", std::process::id()).map_err(io)?;
+        Ok(Ok(Lock { _file: f }))
+    }
+}
+
+fn platform_dir() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(base.state_dir().unwrap_or_else(|| base.data_dir()).join("cloud-folder-sync"))
+}
+
+impl Keeper for DirKeeper {
+    fn read(&self, database: &str) -> Result<Vec<String>, Error> {
+        let path = self.path(database, "token");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(Error::Keeper { path: path.display().to_string(), source }),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the token file is no file of the sync folder; it is replaced whole")]
+    fn write(&self, database: &str, tokens: &[String]) -> Result<(), Error> {
+        let path = self.path(database, "token");
+        let io = |source| Error::Keeper { path: path.display().to_string(), source };
+        let temporary = self.path(database, "token.part");
+        let mut f = self.open(&temporary)?;
+        f.set_len(0).map_err(io)?;
+        writeln!(f, "{}", tokens.join("\n")).map_err(io)?;
+        f.sync_all().map_err(io)?;
+        std::fs::rename(&temporary, &path).map_err(io)?;
+        if cfg!(unix) {
+            File::open(&self.dir).and_then(|d| d.sync_all()).map_err(io)?;
+        }
+        Ok(())
+    }
+}

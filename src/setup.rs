@@ -1,0 +1,87 @@
+//! Setting up: the folder's manifest and directories, our tables and triggers in the database.
+
+use crate::folder::Folder;
+use crate::host::capture;
+use crate::host::mapping::Mapping;
+use crate::id::Uuid;
+use crate::manifest::{self, Manifest};
+use crate::names;
+use crate::stamp::Time;
+use crate::state::{self, State};
+use crate::sync::{Env, Error, read_manifest};
+use rusqlite::Connection;
+
+/// What setting up found and made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Whether the sync folder was made new.
+    pub new_folder: bool,
+    /// The folder's id.
+    pub folder: Uuid,
+    /// This site's id.
+    pub site: Uuid,
+}
+
+/// Makes the folder a sync folder, if it is none yet, and the database a site of it.
+pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env: &mut Env) -> Result<Done, Error> {
+    state::install(conn)?;
+    let probe = State::new(conn, Uuid::nil());
+    let belongs = probe.meta_uuid("folder")?;
+    let (manifest, new_folder) = match read_manifest(folder) {
+        Ok(m) => (m, false),
+        Err(Error::NoFolder { place }) => {
+            if belongs.is_some() {
+                // The database knows a folder: an empty directory is not it.
+                return Err(Error::NoFolder { place });
+            }
+            (make_folder(folder, mapping, retention_days, env)?, true)
+        }
+        Err(e) => return Err(e),
+    };
+    if let Some(wanted) = belongs.filter(|b| *b != manifest.folder) {
+        return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
+    }
+    make_dirs(folder, mapping)?;
+    let site = match belongs {
+        Some(_) => probe.site()?,
+        None => {
+            let site = env.random.uuid();
+            conn.execute_batch("BEGIN IMMEDIATE")?;
+            probe.set_meta("site", site.as_bytes().to_vec())?;
+            probe.set_meta("database", env.random.uuid().as_bytes().to_vec())?;
+            probe.set_meta("folder", manifest.folder.as_bytes().to_vec())?;
+            conn.execute_batch("COMMIT")?;
+            site
+        }
+    };
+    capture::install(conn, mapping)?;
+    Ok(Done { new_folder, folder: manifest.folder, site })
+}
+
+fn make_folder(folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env: &mut Env) -> Result<Manifest, Error> {
+    let key: Vec<u8> = (0..4).flat_map(|_| env.random.bits().to_be_bytes()).collect();
+    let created = Time { ms: env.now.ms().min(crate::stamp::MAX_MS), counter: 0 };
+    let m = Manifest { folder: env.random.uuid(), key, created, retention_days, types: mapping.types.iter().map(|t| t.name.clone()).collect() };
+    make_dirs(folder, mapping)?;
+    let random = &mut env.random;
+    folder.write(&[(manifest::FILE_NAME.to_owned(), m.write())], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;
+    Ok(m)
+}
+
+/// All directories at once: two clients that make one directory each would get twins.
+fn make_dirs(folder: &dyn Folder, mapping: &Mapping) -> Result<(), Error> {
+    let mut dirs: Vec<String> = [names::LOGS, names::SITES, names::BLOBS].iter().map(|s| (*s).to_owned()).collect();
+    for t in &mapping.types {
+        let name = names::type_name(&t.name);
+        dirs.extend((0..=255u8).map(|x| format!("{}/{name}/{x:02x}", names::RECORDS)));
+    }
+    Ok(folder.make_dirs(&dirs)?)
+}
+
+/// Removes every trace of ours from a database.
+pub fn detach(conn: &Connection) -> Result<(), Error> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let done = capture::uninstall(conn).map_err(Error::from).and_then(|()| Ok(state::uninstall(conn)?));
+    conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    done
+}

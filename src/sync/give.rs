@@ -1,0 +1,237 @@
+//! Give: writes the record files, then the segment that tells of them, then the site file.
+
+use super::settle::seal_hash;
+use super::{Engine, Error};
+use crate::folder;
+use crate::id::RecordId;
+use crate::log::{Item, MAX_DELTA_BYTES, MAX_SEGMENT_BYTES, Segment};
+use crate::names;
+use crate::record::Delta;
+use crate::report::BadFile;
+use crate::site::Site;
+use crate::stamp::{Stamp, Time};
+use crate::state::{self, Stored};
+use crate::xml::MAX_FILE_BYTES;
+
+/// How many record files are written between two flushes of the disk.
+const BATCH_FILES: usize = 512;
+/// From this many changed records on, a sync names them instead of sending their deltas.
+const BULK: u64 = 500;
+
+impl Engine<'_> {
+    /// Stores what is to be sent about a record. Called under the same lock as the record itself.
+    pub(super) fn send(&mut self, id: &RecordId, delta: &Delta, stored: &Stored) -> Result<(), Error> {
+        if !self.settings.use_logs {
+            return Ok(());
+        }
+        let stamp = delta.part.version.0.get(&self.site).map(|t| Stamp { time: *t, site: self.site });
+        let Some(stamp) = stamp else { return Ok(()) };
+        let one = |item: Item| Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
+        let named = || Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: seal_hash(&crate::xml::write_record(&stored.known, &self.manifest.folder)), stamp };
+        let bytes = if self.report.exported >= BULK || self.bulk {
+            one(named())
+        } else {
+            let d = one(Item::Delta(delta.clone()));
+            if d.len() > MAX_DELTA_BYTES { one(named()) } else { d }
+        };
+        Ok(self.state.push_out(id, &bytes)?)
+    }
+
+    /// Writes the record files that are due. What cannot be written stays due.
+    pub(super) fn give_files(&mut self, all: bool) -> Result<(), Error> {
+        while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
+            let batch: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
+            let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = batch.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
+            let random = &mut self.env.random;
+            let results = self.folder.write(&files, &mut || random.hex());
+            let mut done = Vec::new();
+            for ((id, (path, bytes)), result) in ids.iter().zip(&files).zip(results) {
+                match result {
+                    Ok(stat) => {
+                        self.report.files_written += 1;
+                        self.report.bytes_written += bytes.len() as u64;
+                        done.push((*id, seal_hash(bytes), stat));
+                    }
+                    Err(e) => {
+                        self.undelivered = true;
+                        if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
+                            let need: usize = files.iter().map(|f| f.1.len()).sum();
+                            self.report.notices.push(format!("the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync", self.folder.place()));
+                        }
+                        self.report.bad_files.push(BadFile { path: path.clone(), reason: e.to_string() });
+                    }
+                }
+            }
+            self.lock()?;
+            for (id, hash, stat) in done {
+                if let Some(n) = self.state.number(&id)? {
+                    self.state.set_file(n, Some(&hash), Some((stat.size_bytes, stat.mtime_ns)), false)?;
+                }
+            }
+            self.unlock()?;
+        }
+        Ok(())
+    }
+
+    /// Writes records' files that an earlier sync left due.
+    pub(super) fn give_left_over(&mut self) -> Result<(), Error> {
+        for id in self.state.files_due()? {
+            if self.due.iter().any(|(d, _, _)| *d == id) {
+                continue;
+            }
+            if let Some(s) = self.state.load(&id)? {
+                let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
+                self.due.push((id, super::settle::type_path(&s.known.kind, &id), bytes));
+            }
+            self.give_files(false)?;
+        }
+        self.give_files(true)
+    }
+
+    /// Decides the bytes of the next segments, so that a crash writes the same again.
+    pub(super) fn seal(&mut self) -> Result<(), Error> {
+        if self.state.out_count()? == 0 {
+            return Ok(());
+        }
+        self.lock()?;
+        let mut seq: i64 = self.state.meta("seq")?.unwrap_or(0);
+        let mut previous: String = self.state.meta("seq_hash")?.unwrap_or_default();
+        let mut q = self.conn.prepare("SELECT o, item, size FROM cfs_out ORDER BY o")?;
+        let mut rows = q.query([])?;
+        let mut items: Vec<Item> = Vec::new();
+        let mut size = 0usize;
+        let mut last = 0i64;
+        loop {
+            let row = rows.next()?;
+            let next = match &row {
+                Some(r) => Some((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, i64>(2)?)),
+                None => None,
+            };
+            let full = next.as_ref().is_some_and(|(_, _, s)| size + s.unsigned_abs() as usize > MAX_SEGMENT_BYTES);
+            if (next.is_none() || full) && !items.is_empty() {
+                seq += 1;
+                let s = Segment { site: self.site, seq: seq.unsigned_abs(), previous: previous.clone(), items: std::mem::take(&mut items) };
+                let bytes = s.write(&self.manifest.folder);
+                previous = seal_hash(&bytes);
+                self.conn.prepare_cached("INSERT INTO cfs_segment (seq, bytes) VALUES (?1, ?2)")?.execute(rusqlite::params![seq, bytes])?;
+                size = 0;
+            }
+            let Some((o, item, bytes)) = next else { break };
+            let item = state::unpack_bytes(&item)?;
+            if let Ok((s, _)) = Segment::read(&item, &self.manifest.folder) {
+                items.extend(s.items);
+            }
+            size += bytes.unsigned_abs() as usize;
+            last = o;
+        }
+        drop(rows);
+        drop(q);
+        self.conn.execute("DELETE FROM cfs_out WHERE o <= ?1", [last])?;
+        self.state.set_meta("seq", seq)?;
+        self.state.set_meta("seq_hash", previous)?;
+        self.unlock()
+    }
+
+    /// Writes segments whose bytes are decided, then the site file that announces them.
+    pub(super) fn give_segments(&mut self) -> Result<(), Error> {
+        if self.undelivered {
+            // A log must not name data that is neither in the folder nor in it.
+            return Ok(());
+        }
+        let segments: Vec<(i64, Vec<u8>)> = {
+            let mut q = self.conn.prepare("SELECT seq, bytes FROM cfs_segment ORDER BY seq")?;
+            let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for (seq, bytes) in segments {
+            let path = names::log_path(&self.site, seq.unsigned_abs());
+            // A segment is written once: what stands there already is the same, or another's.
+            if self.folder.read(&path, MAX_FILE_BYTES)?.as_deref() != Some(&bytes) {
+                self.write_one(path, bytes)?;
+            }
+            self.conn.execute("DELETE FROM cfs_segment WHERE seq = ?1", [seq])?;
+        }
+        Ok(())
+    }
+
+    fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
+        let size = bytes.len() as u64;
+        let random = &mut self.env.random;
+        let mut out = self.folder.write(&[(path, bytes)], &mut || random.hex());
+        let stat = out.pop().unwrap_or(Err(folder::Error::NotAFile(String::new())))?;
+        self.report.files_written += 1;
+        self.report.bytes_written += size;
+        Ok(stat)
+    }
+
+    /// Writes this site's file if it says something new, or is a day old.
+    pub(super) fn give_site(&mut self) -> Result<(), Error> {
+        let newest = if self.undelivered { self.state.meta::<i64>("announced")?.unwrap_or(0) } else { self.state.meta("seq")?.unwrap_or(0) };
+        let mut read = std::collections::BTreeMap::new();
+        for id in self.state.peers()? {
+            let upto = self.state.peer(&id)?.upto;
+            if upto > 0 {
+                read.insert(id, upto);
+            }
+        }
+        let now_ms = self.env.now.ms();
+        let site = Site {
+            id: self.site,
+            name: self.site_name.clone(),
+            written: Time { ms: now_ms.min(crate::stamp::MAX_MS), counter: 0 },
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            logs: self.settings.use_logs,
+            newest: newest.unsigned_abs(),
+            newest_sha256: if newest == 0 { String::new() } else { self.state.meta("seq_hash")?.unwrap_or_default() },
+            oldest: self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs(),
+            read,
+            withdrawn: std::collections::BTreeSet::new(),
+            retired: self.retired()?,
+            before: self.state.meta_uuid("site_before")?,
+        };
+        let old = self.state.meta::<Vec<u8>>("site_file")?;
+        let same = old.as_ref().and_then(|b| Site::read(b, &self.manifest.folder).ok()).is_some_and(|o| {
+            let idle_ms = now_ms.saturating_sub(o.written.ms);
+            Site { written: o.written, ..site.clone() } == o && idle_ms < 86_400_000
+        });
+        let path = names::site_path(&self.site);
+        if same && self.folder.stat(&path)?.is_some() {
+            return Ok(());
+        }
+        let bytes = site.write(&self.manifest.folder);
+        self.write_one(path, bytes.clone())?;
+        self.state.set_meta("site_file", bytes)?;
+        self.state.set_meta("announced", newest)?;
+        Ok(())
+    }
+
+    /// Deletes the conflict files that are now wholly in their canonical files, or remembers them.
+    pub(super) fn clear_conflicts(&mut self) -> Result<(), Error> {
+        let now = self.now();
+        let mut all: Vec<_> = std::mem::take(&mut self.conflicts);
+        all.extend(std::mem::take(&mut self.strays).into_iter().map(|(p, id, stat)| (p, id, stat, String::new())));
+        for (path, id, stat, explanation) in all {
+            let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
+            let due = self.state.files_due()?.contains(&id);
+            if !written || due {
+                continue;
+            }
+            if !explanation.is_empty() {
+                self.report.conflict_files.merged += 1;
+                let mut line = self.change(id, "", None, None, "conflict file", None);
+                line.old = Some(path.clone());
+                line.new = Some(explanation.clone());
+                self.log_all(&[line])?;
+                let unchanged = self.folder.stat(&path)?.is_some_and(|s| (s.size_bytes, s.mtime_ns) == (stat.size_bytes, stat.mtime_ns));
+                if self.settings.delete_conflicts && unchanged {
+                    self.folder.remove(&path)?;
+                    self.report.conflict_files.deleted += 1;
+                    self.state.drop_seen_file(&path)?;
+                    continue;
+                }
+            }
+            self.state.set_seen_file(&path, stat.size_bytes, stat.mtime_ns, "conflict: merged", now)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Who is who: which record a root row of the host is.
+
+use super::settle::Work;
+use super::{Engine, Error};
+use crate::host::image::looks_like_uuid;
+use crate::host::key::{HostKey, encode};
+use crate::host::mapping::Role;
+use crate::host::rows::look_up;
+use crate::id::{RecordId, RowId, derive};
+use crate::record::{FieldKey, Record, RowKey};
+use crate::state;
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// Root rows of the host that are no record yet.
+#[derive(Debug, Default)]
+pub(super) struct NewRoots {
+    /// By type and the bytes of their key.
+    keys: BTreeMap<(usize, Vec<u8>), HostKey>,
+    /// By what they match on.
+    hashes: BTreeMap<(usize, [u8; 16]), Vec<Vec<u8>>>,
+}
+
+impl NewRoots {
+    /// Takes one out.
+    fn remove(&mut self, kind: usize, bytes: &[u8]) -> Option<HostKey> {
+        self.keys.remove(&(kind, bytes.to_vec()))
+    }
+
+    /// Those of a type, in key order.
+    pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
+        self.keys.range((kind, Vec::new())..(kind + 1, Vec::new())).map(|(_, k)| k.clone()).collect()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
+    let parts: Vec<Vec<u8>> = values.iter().map(Value::bytes).collect();
+    let n = set.to_string();
+    let mut all: Vec<&[u8]> = vec![kind.as_bytes(), n.as_bytes()];
+    all.extend(parts.iter().map(Vec::as_slice));
+    *derive(b"match", &all).as_bytes()
+}
+
+impl Engine<'_> {
+    /// Notes a root row of the host that is no record yet.
+    pub(super) fn add_root(&mut self, kind: usize, key: HostKey) -> Result<(), Error> {
+        let bytes = encode(&key);
+        for (set, values) in self.match_values(kind, &key)?.into_iter().enumerate() {
+            if let Some(v) = values {
+                let name = self.mapping.types.get(kind).map_or("", |k| &k.name);
+                self.roots.hashes.entry((kind, hash16(name, set, &v))).or_default().push(bytes.clone());
+            }
+        }
+        self.roots.keys.insert((kind, bytes), key);
+        Ok(())
+    }
+
+    /// The values of each matching set of a host root row; `None` for a set with a NULL in it.
+    fn match_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Option<Vec<Value>>>, Error> {
+        let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(Vec::new()) };
+        k.match_on.iter().map(|set| Ok(look_up(self.conn, root, set, &root.key_columns(), key)?.filter(|v| !v.iter().any(Value::is_null)))).collect()
+    }
+
+    /// The matching hashes of a known record.
+    pub(super) fn match_hashes(&self, kind: usize, known: &Record) -> Vec<[u8; 16]> {
+        let (Some(k), Some(root)) = (self.mapping.types.get(kind), known.root()) else { return Vec::new() };
+        let values = |set: &Vec<String>| set.iter().map(|c| root.get(c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
+        k.match_on.iter().enumerate().filter_map(|(n, set)| Some(hash16(&k.name, n, &values(set)?))).collect()
+    }
+
+    /// Whether the columns that must agree do agree between a host root row and a known record.
+    fn agrees(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
+        let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
+        if k.match_check.is_empty() {
+            return Ok(true);
+        }
+        let here = look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default();
+        Ok(k.match_check.iter().zip(&here).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
+    }
+
+    /// A record that came from elsewhere for the first time: the host may have had that person or
+    /// doctor all along.
+    pub(super) fn meet(&mut self, work: &mut Work, known: &Record) -> Result<(), Error> {
+        let Some(kind) = work.kind else { return Ok(()) };
+        if work.root.is_some() || known.root().is_none_or(|r| r.tombstone.is_some()) {
+            return Ok(());
+        }
+        let mut candidates: Vec<HostKey> = Vec::new();
+        for h in self.match_hashes(kind, known) {
+            for bytes in self.roots.hashes.get(&(kind, h)).cloned().unwrap_or_default() {
+                if let Some(key) = self.roots.keys.get(&(kind, bytes)) {
+                    if !candidates.contains(key) {
+                        candidates.push(key.clone());
+                    }
+                }
+            }
+        }
+        if candidates.is_empty() {
+            // A key that is a UUID says by itself who the row is.
+            candidates.extend(self.roots.keys.iter().filter(|((k, _), _)| *k == kind).filter(|(_, key)| self.derived_by_key(kind, key) == Some(work.id)).map(|(_, key)| key.clone()).take(1));
+        }
+        let [key] = candidates.as_slice() else {
+            if candidates.len() > 1 {
+                self.pair(work.id, None, "several rows here match it")?;
+            }
+            return Ok(());
+        };
+        let key = key.clone();
+        if !self.agrees(kind, &key, known)? {
+            self.doubts.insert((kind, encode(&key)), work.id);
+            return Ok(());
+        }
+        self.bind(work, kind, key);
+        Ok(())
+    }
+
+    fn bind(&mut self, work: &mut Work, kind: usize, key: HostKey) {
+        let bytes = encode(&key);
+        self.roots.remove(kind, &bytes);
+        self.lookup.assigned.borrow_mut().insert((kind, bytes), work.id);
+        work.root = Some(key);
+        work.dirty = true;
+        self.matched += 1;
+    }
+
+    fn derived_by_key(&self, kind: usize, key: &HostKey) -> Option<RecordId> {
+        let root = self.mapping.root(kind)?;
+        if !root.derived || root.surrogate || key.is_empty() || !key.iter().all(looks_like_uuid) {
+            return None;
+        }
+        let mut parts: Vec<Vec<u8>> = vec![root.name.clone().into_bytes()];
+        parts.extend(key.iter().map(|v| if let Value::Text(b) | Value::Blob(b) = v { b.to_ascii_lowercase() } else { Vec::new() }));
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Some(derive(&self.manifest.key, &parts))
+    }
+
+    /// Gives a host root row that nothing that came turned out to be its identity: a known record
+    /// that this host does not hold yet, a derived one, or a random one.
+    pub(super) fn identify(&mut self, kind: usize, key: &HostKey) -> Result<RecordId, Error> {
+        let bytes = encode(key);
+        let name = self.mapping.types.get(kind).map_or(String::new(), |k| k.name.clone());
+        if let Some(id) = self.derived_by_key(kind, key) {
+            if self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0) {
+                return Ok(self.assign(kind, bytes, id));
+            }
+        }
+        let sets = self.match_values(kind, key)?;
+        let doubt = self.doubts.get(&(kind, bytes.clone())).copied();
+        let mut derived = None;
+        for (n, values) in sets.iter().enumerate() {
+            let Some(values) = values else { continue };
+            for id in self.state.matching(&name, &hash16(&name, n, values))? {
+                let Some(there) = self.state.load(&id)? else { continue };
+                if there.flags & state::DELETED != 0 {
+                    continue;
+                }
+                if there.root_key.is_some() && there.flags & state::HELD == 0 {
+                    continue;
+                }
+                if self.agrees(kind, key, &there.known)? {
+                    self.matched += 1;
+                    return Ok(self.assign(kind, bytes, id));
+                }
+                self.pair(id, None, "matches a row here, but name or birth date differ")?;
+                derived = Some(None);
+            }
+            if derived.is_none() {
+                derived = Some(Some(self.derived_by_match(kind, key, &name, n, values)?));
+            }
+        }
+        if let Some(d) = doubt {
+            self.pair(d, None, "matches a row here, but name or birth date differ")?;
+            derived = None;
+        }
+        if let Some(Some(id)) = derived {
+            let taken = self.state.number(&id)?.is_some() || self.lookup.assigned.borrow().values().any(|v| *v == id);
+            if !taken {
+                return Ok(self.assign(kind, bytes, id));
+            }
+        }
+        let id = self.env.random.uuid();
+        Ok(self.assign(kind, bytes, id))
+    }
+
+    fn assign(&mut self, kind: usize, bytes: Vec<u8>, id: RecordId) -> RecordId {
+        self.roots.remove(kind, &bytes);
+        self.lookup.assigned.borrow_mut().insert((kind, bytes), id);
+        id
+    }
+
+    /// The identity that what a row matches on gives it, together with what must agree: two sites
+    /// that export the same doctor at the same time give the same UUID (decision 0004).
+    fn derived_by_match(&self, kind: usize, key: &HostKey, name: &str, set: usize, values: &[Value]) -> Result<RecordId, Error> {
+        let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(RecordId::nil()) };
+        let check = if k.match_check.is_empty() { Vec::new() } else { look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default() };
+        let mut parts: Vec<Vec<u8>> = vec![name.as_bytes().to_vec(), set.to_string().into_bytes()];
+        parts.extend(values.iter().map(Value::bytes));
+        parts.extend(check.iter().map(folded));
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Ok(derive(&self.manifest.key, &parts))
+    }
+
+    /// Notes a pair that a person must decide about.
+    pub(super) fn pair(&mut self, a: RecordId, b: Option<RecordId>, reason: &str) -> Result<(), Error> {
+        let b = b.unwrap_or_default();
+        self.pairs.insert((a, b), reason.to_owned());
+        Ok(())
+    }
+
+    /// Where a vanished row of a record stands now: the other record it moved to.
+    pub(super) fn moved_to(&mut self, from: RecordId, table: usize, key: &HostKey, row: &RowKey) -> Result<Option<(RecordId, RowId)>, Error> {
+        let Some(to) = self.notes.moves.get(&from).cloned() else { return Ok(None) };
+        let Some(t) = self.mapping.tables.get(table) else { return Ok(None) };
+        let Some(root) = crate::host::rows::climb(self.conn, self.mapping, table, &t.key_columns(), key, &|_, _, _| None)? else { return Ok(None) };
+        let Some(record) = self.lookup.record_of_root(t.kind, &root)? else { return Ok(None) };
+        Ok((record != from && to.contains(&record)).then(|| (record, super::lookup::moved_id(&row.id, &record))))
+    }
+
+    /// Whether a column of a table is a local number.
+    pub(super) fn is_local(&self, key: &RowKey, field: &FieldKey) -> bool {
+        let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
+        t.and_then(|t| t.column(&field.name)).is_some_and(|c| matches!(c.role, Role::Local { .. }))
+    }
+}
+
+/// Names and dates agree whatever their letters' case and blanks around them.
+fn same_enough(a: &Value, b: &Value) -> bool {
+    folded(a) == folded(b)
+}
+
+fn folded(v: &Value) -> Vec<u8> {
+    match v {
+        Value::Text(t) => String::from_utf8_lossy(t).trim().to_lowercase().into_bytes(),
+        v => v.bytes(),
+    }
+}

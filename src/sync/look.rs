@@ -1,0 +1,196 @@
+//! Look: what the host did since the last time, from the triggers' notes.
+
+use super::settle::Work;
+use super::{Engine, Error};
+use crate::host::capture::{self, Note};
+use crate::host::key::{HostKey, encode};
+use crate::host::mapping::Target;
+use crate::host::rows::{self, climb};
+use crate::id::RecordId;
+use crate::sync::orders::Order;
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the notes say.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The newest note read.
+    pub(super) upto: i64,
+    /// Keys whose row was deleted and that are in use again.
+    pub(super) recycled: BTreeSet<(usize, HostKey)>,
+    /// When rows were deleted, by table and key.
+    pub(super) deleted: HashMap<(usize, Vec<u8>), i64>,
+    /// When rows were inserted.
+    pub(super) inserted: HashMap<(usize, Vec<u8>), i64>,
+    /// Records that rows left, and the records they went to.
+    pub(super) moves: BTreeMap<RecordId, BTreeSet<RecordId>>,
+    /// Records that must be looked at.
+    pub(super) dirty: BTreeSet<RecordId>,
+}
+
+impl Engine<'_> {
+    /// Reads the notes and finds the records they are about; new root rows are noted as such.
+    pub(super) fn look(&mut self) -> Result<(), Error> {
+        let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
+        let notes = capture::notes(self.conn, self.mapping, seen)?;
+        self.notes.upto = notes.last().map_or(seen, |n| n.n);
+        self.digest(&notes)?;
+        let mut touched: Vec<(usize, HostKey)> = Vec::new();
+        let mut moves: Vec<(HostKey, HostKey, usize)> = Vec::new();
+        for n in &notes {
+            let (old, new) = self.roots_of(n)?;
+            let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
+            if let (Some(a), Some(b)) = (&old, &new) {
+                if a != b && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some()) {
+                    moves.push((a.clone(), b.clone(), kind));
+                }
+            }
+            touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
+        }
+        touched.sort_by(|a, b| (a.0, encode(&a.1)).cmp(&(b.0, encode(&b.1))));
+        touched.dedup();
+        for (kind, root) in touched {
+            self.touch(kind, root)?;
+        }
+        for (a, b, kind) in moves {
+            let (Some(from), Some(to)) = (self.lookup.record_of_root(kind, &a)?, self.lookup.record_of_root(kind, &b)?) else { continue };
+            self.notes.moves.entry(from).or_default().insert(to);
+            self.lookup.moved_from.entry(to).or_default().insert(from);
+        }
+        Ok(())
+    }
+
+    /// Looks at every root row: the first time, or after the host rebuilt a table.
+    pub(super) fn look_at_all(&mut self, kinds: &[usize]) -> Result<(), Error> {
+        for kind in kinds {
+            for key in rows::root_keys(self.conn, self.mapping, *kind)? {
+                self.touch(*kind, key)?;
+            }
+            if let Some(k) = self.mapping.types.get(*kind) {
+                // Those whose root row is gone.
+                let name = k.name.clone();
+                self.notes.dirty.extend(self.state.all(Some(&name))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, kind: usize, root: HostKey) -> Result<(), Error> {
+        if let Some(id) = self.lookup.record_of_root(kind, &root)? {
+            self.notes.dirty.insert(id);
+            return Ok(());
+        }
+        let there = self.mapping.root(kind).map(|t| rows::look_up(self.conn, t, &t.key_columns(), &t.key_columns(), &root)).transpose()?.flatten();
+        if let Some(key) = there {
+            if self.in_filter(kind, &key)? {
+                self.add_root(kind, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn in_filter(&self, kind: usize, key: &HostKey) -> Result<bool, Error> {
+        let (Some(k), Some(t)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(false) };
+        let Some(filter) = &k.filter else { return Ok(true) };
+        let sql = format!("SELECT 1 FROM {} WHERE {} AND ({filter})", rows::quote(&t.name), t.key_is(1));
+        Ok(self.conn.prepare_cached(&sql)?.exists(rusqlite::params_from_iter(key.iter().map(rows::Param)))?)
+    }
+
+    fn digest(&mut self, notes: &[Note]) -> Result<(), Error> {
+        for n in notes {
+            let old = || (n.table, encode(&n.old_key));
+            match n.op {
+                'D' => {
+                    self.notes.deleted.insert(old(), n.n);
+                }
+                'I' => {
+                    let key = (n.table, encode(&n.new_key));
+                    if self.notes.deleted.contains_key(&key) {
+                        self.notes.recycled.insert((n.table, n.new_key.clone()));
+                    }
+                    self.notes.inserted.insert(key, n.n);
+                }
+                // A row that an insert replaced under its key is that row, changed.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The root keys of the records that a note's row was in and is in.
+    fn roots_of(&self, n: &Note) -> Result<(Option<HostKey>, Option<HostKey>), Error> {
+        let Some(t) = self.mapping.tables.get(n.table) else { return Ok((None, None)) };
+        let Some(owner) = t.owner_ref() else {
+            let some = |k: &HostKey| (!k.is_empty() && !k.iter().all(Value::is_null)).then(|| k.clone());
+            return Ok((some(&n.old_key), some(&n.new_key)));
+        };
+        let Target::Table { table: parent, columns } = &owner.target else { return Ok((None, None)) };
+        let up = |values: &HostKey| -> Result<Option<HostKey>, Error> {
+            if values.is_empty() || values.iter().any(Value::is_null) {
+                return Ok(None);
+            }
+            Ok(climb(self.conn, self.mapping, *parent, columns, values, &|table, by, v| self.gone(table, by, v))?)
+        };
+        Ok((up(&n.old_owner)?, up(&n.new_owner)?))
+    }
+
+    /// What a row that is gone hung from, by the notes of its deletion.
+    fn gone(&self, table: usize, by: &[String], values: &[Value]) -> Option<Vec<Value>> {
+        let t = self.mapping.tables.get(table)?;
+        let same = t.key_columns().len() == by.len() && t.key_columns().iter().zip(by).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if !same {
+            return None;
+        }
+        let n = self.notes.deleted.get(&(table, encode(values)))?;
+        capture::notes(self.conn, self.mapping, n - 1).ok()?.into_iter().next().map(|n| n.old_owner).filter(|o| !o.is_empty())
+    }
+
+    /// Rows that the host asked to delete, as orders by record. Gives how many were read.
+    pub(super) fn delete_requests(&mut self, works: &mut BTreeMap<RecordId, Work>) -> Result<(), Error> {
+        let mut q = self.conn.prepare("SELECT rowid, table_name, key, reason FROM cfs_delete ORDER BY rowid")?;
+        let found: Vec<(i64, String, Value, Option<String>)> = q.query_map([], |r| Ok((r.get(0)?, r.get::<_, Option<String>>(1)?.unwrap_or_default(), rows::value_of(r.get_ref(2)?), r.get(3)?)))?.collect::<Result<_, _>>()?;
+        for (rowid, name, key, reason) in found {
+            let Some(table) = self.mapping.table(&name) else {
+                self.report.notices.push(format!("cfs_delete names the table \"{name}\", which is not synchronized; the request was left in place"));
+                continue;
+            };
+            let Some((id, row)) = self.find_row(table, &key)? else {
+                self.report.notices.push(format!("cfs_delete asks to delete a row of \"{name}\" that is not known here; the request was dropped"));
+                self.conn.execute("DELETE FROM cfs_delete WHERE rowid = ?1", [rowid])?;
+                continue;
+            };
+            let kind = self.mapping.tables.get(table).map(|t| t.kind);
+            let work = works.entry(id).or_insert_with(|| Work { id, kind, ..Work::default() });
+            work.dirty = true;
+            work.orders.push(Order::Delete { row, why: reason.unwrap_or_default(), by: None, request: Some(rowid) });
+        }
+        Ok(())
+    }
+
+    /// The record and row that the host knows under a key, even if the host has deleted it.
+    pub(super) fn find_row(&self, table: usize, key: &Value) -> Result<Option<(RecordId, crate::record::RowKey)>, Error> {
+        let Some(t) = self.mapping.tables.get(table) else { return Ok(None) };
+        let mut keys: Vec<HostKey> = vec![vec![key.clone()]];
+        // A number may have been given as text, and the other way round.
+        match key {
+            Value::Text(b) => keys.extend(std::str::from_utf8(b).ok().and_then(|s| s.parse().ok()).map(|i| vec![Value::Integer(i)])),
+            Value::Integer(i) => keys.push(vec![Value::text(i.to_string())]),
+            _ => {}
+        }
+        for key in keys {
+            if t.owner.is_none() {
+                if let Some(id) = self.lookup.record_of_root(t.kind, &key)? {
+                    return Ok(Some((id, crate::record::RowKey::new(t.name.clone(), id))));
+                }
+                continue;
+            }
+            let root = climb(self.conn, self.mapping, table, &t.key_columns(), &key, &|table, by, v| self.gone(table, by, v))?;
+            let Some(root) = root else { continue };
+            let Some(id) = self.lookup.record_of_root(t.kind, &root)? else { continue };
+            if let Some(row) = self.state.local(&id)?.and_then(|l| l.find(&t.name, &key).cloned()) {
+                return Ok(Some((id, row)));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,133 @@
+//! Orders: what people decide about a record. They are writes like any other.
+
+use super::settle::Prepared;
+use super::{Engine, Error};
+use crate::host::local::Away;
+use crate::merge::{self, Change, Life, Seen};
+use crate::record::{FieldKey, RowKey, Tombstone};
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Delete a row and all below it; the root row: the record.
+    Delete {
+        /// Which row.
+        row: RowKey,
+        /// Why.
+        why: String,
+        /// Who; `None` for the site's name.
+        by: Option<String>,
+        /// The row of `cfs_delete` that asks for it.
+        request: Option<i64>,
+    },
+    /// Bring a deleted row back, with all that went with it.
+    Restore {
+        /// Which row.
+        row: RowKey,
+    },
+    /// Decide a field: this value, and the others go.
+    Decide {
+        /// Which row.
+        row: RowKey,
+        /// Which field.
+        field: FieldKey,
+        /// The value that stays.
+        value: Value,
+    },
+    /// A row that the host deleted comes back.
+    TakeBack {
+        /// Which row.
+        row: RowKey,
+    },
+    /// The record's content goes for good.
+    Erase {
+        /// Who asked for it.
+        by: String,
+    },
+    /// Strip what was deleted now, without waiting for the retention time.
+    Purge,
+}
+
+/// Carries out the orders for a record that is being settled.
+pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(), Error> {
+    let orders = std::mem::take(&mut p.parts().2.orders);
+    for order in orders {
+        match order {
+            Order::Delete { row, why, by, request } => {
+                if p.parts().0.rows.contains_key(&row) && merge::life(p.parts().0).get(&row) == Some(&Life::Live) {
+                    delete(engine, p, &row, &why, by);
+                }
+                if let Some(l) = p.stored_mut().local.rows.get_mut(&row) {
+                    l.away = l.away.filter(|a| *a != Away::Deleted);
+                }
+                if let Some(rowid) = request {
+                    engine.requests_done.push(rowid);
+                }
+            }
+            Order::Restore { row } => restore(engine, p, &row),
+            Order::Decide { row, field, value } => {
+                let stamp = engine.tick();
+                let change = Change { row, field, value, seen: Seen::All };
+                let (known, _, _, _) = p.parts();
+                // The person saw all that is listed, whatever the host has accepted.
+                merge::write_field(known, None, &change, stamp);
+            }
+            Order::TakeBack { row } => {
+                for (k, l) in &mut p.stored_mut().local.rows {
+                    if *k == row || l.away == Some(Away::Deleted) {
+                        l.away = Some(Away::Waiting);
+                    }
+                }
+            }
+            Order::Erase { by } => {
+                let stamp = engine.tick();
+                let (known, _, _, _) = p.parts();
+                merge::erase(known, stamp, &by);
+            }
+            Order::Purge => {
+                let (known, _, _, _) = p.parts();
+                merge::strip(known, |_| true);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn delete(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey, why: &str, by: Option<String>) {
+    let stamp = engine.tick();
+    let site = engine.site;
+    let name = engine.site_name.clone();
+    let (known, applied, _, _) = p.parts();
+    let seen = merge::seen_by_host(known, applied, site);
+    let t = Tombstone { stamp, by: by.unwrap_or(name), why: why.to_owned(), moved_to: None, seen, bare: false, unknown: BTreeMap::new() };
+    merge::tombstone(known, row, t.clone());
+    merge::tombstone(applied, row, t);
+    engine.report.tombstones.sent += 1;
+    let kind = p.parts().0.kind.clone();
+    let id = p.parts().2.id;
+    let mut line = engine.change(id, &kind, Some(row), None, "deleted", Some(site));
+    line.new = Some(why.to_owned());
+    p.parts().3.push(line);
+}
+
+fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
+    let lives = merge::life(p.parts().0);
+    let rows = merge::tree(p.parts().0, row);
+    // The rows above must be there for it to hang from.
+    let mut wanted: Vec<RowKey> = merge::above(p.parts().0, row).into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)).collect();
+    wanted.extend(rows.into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)));
+    for key in wanted {
+        let Some(content) = p.parts().0.rows.get(&key).cloned() else { continue };
+        let mut stamps: Vec<_> = (0..8).map(|_| engine.tick()).collect();
+        stamps.reverse();
+        let last = stamps.first().copied().unwrap_or_default();
+        let (known, _, _, _) = p.parts();
+        merge::reinsert(known, &key, &content, &mut || stamps.pop().unwrap_or(last));
+    }
+    engine.report.restored += 1;
+    let (kind, id, site) = (p.parts().0.kind.clone(), p.parts().2.id, engine.site);
+    let line = engine.change(id, &kind, Some(row), None, "restored", Some(site));
+    p.parts().3.push(line);
+}

@@ -1,0 +1,169 @@
+//! The account of a synchronization: record, field, old and new, from which site.
+
+use super::settle::Prepared;
+use super::{Engine, Error};
+use crate::host::apply::Done;
+use crate::host::capture::Note;
+use crate::id::SiteId;
+use crate::merge::Life;
+use crate::record::FieldKey;
+use crate::state::ChangeRow;
+use crate::value::Value;
+use std::collections::BTreeSet;
+
+/// How much of a value the log shows, in characters.
+const SHOWN: usize = 200;
+
+/// A value for people. Long ones are cut.
+pub fn display(v: &Value) -> String {
+    match v {
+        Value::Null => "(empty)".to_owned(),
+        Value::Integer(i) => i.to_string(),
+        Value::Real(r) => crate::xml::number(*r),
+        Value::Text(t) => {
+            let s = String::from_utf8_lossy(t);
+            let mut out: String = s.chars().take(SHOWN).collect();
+            if out.len() < s.len() {
+                out.push('…');
+            }
+            out
+        }
+        Value::Blob(b) => format!("({} bytes)", b.len()),
+        Value::Stored { size_bytes, .. } => format!("({size_bytes} bytes)"),
+        Value::Ref(r) => format!("{} {}", r.table, &r.row.to_string()[..8]),
+    }
+}
+
+impl Engine<'_> {
+    /// Logs what the host did.
+    pub(super) fn log_host(&mut self, p: &mut Prepared, host: &super::diff::HostChanges) {
+        let site = Some(self.site);
+        let (known, _, work, _) = p.parts();
+        let (id, kind) = (work.id, known.kind.clone());
+        let fresh = known.rows.is_empty();
+        let mut lines = Vec::new();
+        if fresh {
+            lines.push(self.change(id, &kind, None, None, "sent (new)", site));
+        } else {
+            for key in host.inserted.iter().chain(&host.again) {
+                lines.push(self.change(id, &kind, Some(key), None, "added", site));
+            }
+            for c in &host.changes {
+                let old = known.rows.get(&c.row).and_then(|r| r.fields.get(&c.field)).and_then(|f| f.current()).map(|e| display(&e.value));
+                let mut line = self.change(id, &kind, Some(&c.row), Some(c.field.name.clone()), "changed", site);
+                (line.old, line.new) = (old, Some(display(&c.value)));
+                lines.push(line);
+            }
+        }
+        p.parts().3.extend(lines);
+    }
+
+    /// Logs what applying changed in the host.
+    pub(super) fn log_applied(&mut self, p: &mut Prepared, done: &Done) {
+        if done.changes.is_empty() {
+            return;
+        }
+        let root = p.parts().0.root_key();
+        let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
+        let whole = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_none());
+        let mut lines: Vec<ChangeRow> = Vec::new();
+        let mut superseded = 0;
+        for c in &done.changes {
+            let known = &*p.parts().0;
+            let row = known.rows.get(&c.row);
+            let site: Option<SiteId> = match &c.field {
+                Some(f) => row.and_then(|r| r.fields.get(&FieldKey::shared(f.clone()))).and_then(|f| f.current()).map(|e| e.stamp.site),
+                None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)),
+            };
+            if let Some(f) = &c.field {
+                superseded += row.and_then(|r| r.fields.get(&FieldKey::shared(f.clone()))).map_or(0, |f| f.superseded().len()) as u64;
+            }
+            if whole && c.row != root {
+                continue;
+            }
+            let what = match (&c.field, &c.old) {
+                (Some(_), _) => "received",
+                (None, None) if whole => "received (new)",
+                (None, None) => "received (added)",
+                (None, Some(_)) => "removed",
+            };
+            let row_key = if whole { None } else { Some(&c.row) };
+            let mut line = self.change(id, &kind, row_key, c.field.clone(), what, site);
+            line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
+            line.new = c.new.as_ref().map(display);
+            lines.push(line);
+        }
+        self.report.superseded += superseded;
+        let deleted = done.changes.iter().any(|c| c.field.is_none() && c.old.is_some());
+        if deleted && p.came_from_elsewhere() {
+            self.report.tombstones.applied += 1;
+        }
+        p.parts().3.extend(lines);
+    }
+
+    /// Tells of rows deleted at one site while edited at another, that are back.
+    pub(super) fn log_revived(&mut self, p: &mut Prepared, before: &std::collections::BTreeMap<crate::record::RowKey, Life>, after: &std::collections::BTreeMap<crate::record::RowKey, Life>) {
+        let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
+        let back: BTreeSet<_> = after.iter().filter(|(k, l)| **l == Life::Live && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()) && before.get(*k) != Some(&Life::Live)).map(|(k, _)| k.clone()).collect();
+        let never: BTreeSet<_> = after.iter().filter(|(k, l)| **l == Life::Live && before.get(*k) == Some(&Life::Live) && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some())).map(|(k, _)| k.clone()).collect();
+        for key in back.union(&never) {
+            let had = p.stored_mut().known.rows.get(key).and_then(|r| r.tombstone.clone());
+            let has = p.parts().0.rows.get(key).and_then(|r| r.tombstone.clone());
+            if before.get(key) == Some(&Life::Live) && had == has {
+                continue;
+            }
+            self.report.revived += 1;
+            let line = self.change(id, &kind, Some(key), None, "deleted there while edited here: it is back", has.map(|t| t.stamp.site));
+            p.parts().3.push(line);
+        }
+    }
+
+    /// Writes lines of the account.
+    pub(super) fn log_all(&mut self, lines: &[ChangeRow]) -> Result<(), Error> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let run = self.run_number()?;
+        lines.iter().try_for_each(|l| self.state.add_change(run, l))?;
+        Ok(())
+    }
+
+    /// The number of this run, which starts its account.
+    pub(super) fn run_number(&mut self) -> Result<i64, Error> {
+        if let Some(r) = self.run {
+            return Ok(r);
+        }
+        let run = self.state.start_run(self.now())?;
+        self.run = Some(run);
+        Ok(run)
+    }
+
+    /// A site's name for people.
+    pub(super) fn site_label(&self, id: &SiteId) -> String {
+        let known = self.sites().ok().and_then(|all| all.into_iter().find(|s| s.id == *id));
+        known.map_or_else(|| id.to_string(), |s| format!("\"{}\"", s.name))
+    }
+
+    /// A note that our own writes made about a record that was not being applied: a cascade or a
+    /// host trigger reached it. It stays to be looked at.
+    pub(super) fn keep_foreign(&mut self, n: &Note) -> Result<(), Error> {
+        let Some(t) = self.mapping.tables.get(n.table) else { return Ok(()) };
+        let key = if n.op == 'D' || n.op == 'R' { &n.old_key } else { &n.new_key };
+        if n.op == 'D' || n.op == 'R' {
+            return Ok(());
+        }
+        let root = crate::host::rows::climb(self.conn, self.mapping, n.table, &t.key_columns(), key, &|_, _, _| None)?;
+        if let Some(id) = root.map(|r| self.lookup.record_of_root(t.kind, &r)).transpose()?.flatten() {
+            if !self.settled.contains(&id) {
+                self.again.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sites that a person here retired.
+    pub(super) fn retired(&self) -> Result<BTreeSet<SiteId>, Error> {
+        let text: String = self.state.meta("retired")?.unwrap_or_default();
+        Ok(text.split(' ').filter_map(|s| SiteId::parse_str(s).ok()).collect())
+    }
+}

@@ -1,0 +1,128 @@
+//! One random token in the database and in a small file outside it: a database restored from a
+//! backup, or copied, finds another token there, and takes a new site id before it stamps anything.
+
+use super::{Engine, Error};
+use crate::names;
+use crate::xml::{MAX_FILE_BYTES, hex};
+
+/// Keeps the small file outside the database.
+pub trait Keeper {
+    /// The tokens kept for a database: one, or two while a sync is committing.
+    fn read(&self, database: &str) -> Result<Vec<String>, Error>;
+    /// Keeps tokens for a database, durably.
+    fn write(&self, database: &str, tokens: &[String]) -> Result<(), Error>;
+}
+
+/// Keeps nothing and trusts every database: for looking only.
+#[derive(Debug, Clone, Copy)]
+pub struct NoKeeper;
+
+impl Keeper for NoKeeper {
+    fn read(&self, _database: &str) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn write(&self, _database: &str, _tokens: &[String]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Engine<'_> {
+    /// Finds out whether this database is the one that last synchronized under its site id.
+    pub(super) fn ensure_identity(&mut self) -> Result<(), Error> {
+        let database = hex(&self.state.meta::<Vec<u8>>("database")?.unwrap_or_default());
+        let token: String = self.state.meta("token")?.unwrap_or_default();
+        let kept = self.keeper.read(&database)?;
+        let stamped = self.state.meta::<i64>("clock_ms")?.is_some();
+        let seq: i64 = self.state.meta("seq")?.unwrap_or(0);
+        let reason = if stamped && !kept.contains(&token) {
+            Some(if kept.is_empty() { "the state file outside it is missing (a copied or moved database, or another computer)" } else { "it is older than its last synchronization (a restored backup or a copy)" })
+        } else if seq > 0 && !self.newest_is_ours(seq.unsigned_abs())? {
+            Some("the newest segment of its log in the folder is not the one it wrote")
+        } else {
+            None
+        };
+        let Some(reason) = reason else { return Ok(()) };
+        let old = self.site;
+        let new = self.env.random.uuid();
+        let database: Vec<u8> = self.env.random.uuid().as_bytes().to_vec();
+        self.lock()?;
+        self.state.set_meta("site", new.as_bytes().to_vec())?;
+        self.state.set_meta("site_before", old.as_bytes().to_vec())?;
+        self.state.set_meta("database", database)?;
+        self.state.set_meta("seq", 0)?;
+        self.state.set_meta("seq_hash", "")?;
+        self.state.set_meta("announced", 0)?;
+        self.state.set_meta("oldest", 1)?;
+        self.state.set_meta("full_ms", -1)?;
+        // Its own old log is read like any other site's from where the database knows it.
+        let peer = crate::state::Peer { upto: 0, ..Default::default() };
+        self.state.save_peer(&old, &peer)?;
+        // Segments decided but not delivered go under the new name: what they say is in the state.
+        let undelivered: Vec<Vec<u8>> = {
+            let mut q = self.conn.prepare("SELECT bytes FROM cfs_segment ORDER BY seq")?;
+            let rows = q.query_map([], |r| r.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for bytes in undelivered {
+            if let Ok((s, _)) = crate::log::Segment::read(&bytes, &self.manifest.folder) {
+                for item in s.items {
+                    let one = crate::log::Segment { site: new, seq: 0, previous: String::new(), items: vec![item.clone()] }.write(&self.manifest.folder);
+                    self.state.push_out(&item.record(), &one)?;
+                }
+            }
+        }
+        self.conn.execute("DELETE FROM cfs_segment", [])?;
+        self.unlock()?;
+        self.site = new;
+        self.report.notices.push(format!("this database looks restored or copied: {reason}. It goes on as a new site ({new}); nothing was undone and nothing typed here is lost"));
+        self.ticked = true;
+        self.renew_token()
+    }
+
+    /// Whether the folder's newest segment under our name is the one we wrote, and the last.
+    fn newest_is_ours(&mut self, seq: u64) -> Result<bool, Error> {
+        let decided: i64 = self.conn.query_row("SELECT count(*) FROM cfs_segment", [], |r| r.get(0))?;
+        let upto = seq.saturating_sub(decided.unsigned_abs());
+        if self.folder.stat(&names::log_path(&self.site, seq + 1))?.is_some() {
+            return Ok(false);
+        }
+        if upto == 0 || decided > 0 {
+            return Ok(true);
+        }
+        let hash: String = self.state.meta("seq_hash")?.unwrap_or_default();
+        let oldest: i64 = self.state.meta("oldest")?.unwrap_or(1);
+        match self.folder.read(&names::log_path(&self.site, upto), MAX_FILE_BYTES)? {
+            Some(bytes) => Ok(super::settle::seal_hash(&bytes) == hash),
+            // Compacted, or lost by the cloud client: written again below if it was needed.
+            None => Ok(upto < oldest.unsigned_abs() || true),
+        }
+    }
+
+    /// Before the first stamp of a sync is committed: a new token, kept outside beside the old one.
+    pub(super) fn renew_token(&mut self) -> Result<(), Error> {
+        if !self.ticked || self.token_renewed {
+            return Ok(());
+        }
+        let database = hex(&self.state.meta::<Vec<u8>>("database")?.unwrap_or_default());
+        let old: String = self.state.meta("token")?.unwrap_or_default();
+        let new = format!("{}{}", self.env.random.hex(), self.env.random.hex());
+        self.keeper.write(&database, &[old, new.clone()])?;
+        self.lock()?;
+        self.state.set_meta("token", new)?;
+        self.state.set_meta("clock_ms", self.clock.last.ms.cast_signed())?;
+        self.unlock()?;
+        self.token_renewed = true;
+        Ok(())
+    }
+
+    /// After everything is committed: only the new token is kept.
+    pub(super) fn settle_token(&mut self) -> Result<(), Error> {
+        if !self.token_renewed {
+            return Ok(());
+        }
+        let database = hex(&self.state.meta::<Vec<u8>>("database")?.unwrap_or_default());
+        let token: String = self.state.meta("token")?.unwrap_or_default();
+        self.keeper.write(&database, &[token])
+    }
+}

@@ -1,0 +1,211 @@
+//! What a program uses: open a configured site, synchronize it, ask about it.
+
+use crate::config::{Config, ConfigError};
+use crate::folder::disk::Disk;
+use crate::host::mapping::Mapping;
+use crate::host::resolve::resolve;
+use crate::host::schema::{Schema, SchemaError};
+use crate::id::Uuid;
+use crate::keeper::{DirKeeper, Lock};
+use crate::report::Report;
+use crate::state::{self, State};
+use crate::sync::{self, Env, Options, Progress, Settings};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a lock of the host is waited for before a statement of ours gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What can go wrong with a configured site.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `cfs.toml`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The host's schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The synchronization.
+    #[error(transparent)]
+    Sync(#[from] sync::Error),
+    /// Our tables.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// SQLite.
+    #[error("the host database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database cannot be opened.
+    #[error("{}: {why}", path.display())]
+    Database {
+        /// Which file.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The sync folder cannot be used.
+    #[error("{}: {why}", path.display())]
+    Folder {
+        /// Which directory.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Another process synchronizes this database.
+    #[error("another synchronization of this database is running (process {pid}); try again when it is done")]
+    Busy {
+        /// Its process id; 0 if it is not known.
+        pid: u32,
+    },
+    /// Refused until a person says so.
+    #[error("{0}")]
+    Refused(String),
+    /// What was asked for does not exist, or cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// The exit code of `cfs`: 1 failed, 2 usage or configuration, 3 busy, 4 refused until `--yes`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config(e) => e.exit_code(),
+            Error::Database { .. } | Error::Folder { .. } | Error::Usage(_) => 2,
+            Error::Sync(sync::Error::NotSetUp | sync::Error::OtherFolder { .. } | sync::Error::NoFolder { .. }) => 2,
+            Error::Busy { .. } => 3,
+            Error::Refused(_) => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// A configured site: its database, its folder, its mapping.
+#[derive(Debug)]
+pub struct Synchronizer {
+    config: Config,
+    conn: Connection,
+    folder: Disk,
+    mapping: Mapping,
+    keeper: DirKeeper,
+}
+
+impl Synchronizer {
+    /// Opens a site by its configuration. Nothing is changed.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        refuse_cloud_folder(&config.database, &config.folder)?;
+        let conn = open_database(&config.database)?;
+        let folder = Disk::new(config.folder.clone());
+        if !config.folder.is_dir() {
+            return Err(Error::Folder { path: config.folder.clone(), why: "there is no such folder. Is the drive mounted, the cloud client signed in? Nothing was changed".into() });
+        }
+        let schema = Schema::read(&conn)?;
+        let mapping = resolve(&config, &schema, &conn)?;
+        let keeper = DirKeeper::new(config.state_dir.as_deref())?;
+        Ok(Synchronizer { config, conn, folder, mapping, keeper })
+    }
+
+    /// Makes the folder and the database a pair: tables, triggers, manifest, directories.
+    pub fn set_up(&self) -> Result<crate::setup::Done, Error> {
+        Ok(crate::setup::set_up(&self.conn, &self.folder, &self.mapping, u64::from(self.config.retention_days), &mut Env::system())?)
+    }
+
+    /// Synchronizes once. A second synchronization at the same time is refused.
+    pub fn sync_now(&self, options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
+        let _lock = self.lock()?;
+        let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
+        Ok(sync::sync(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper, progress)?)
+    }
+
+    fn lock(&self) -> Result<Lock, Error> {
+        let id = self.state()?.meta::<Vec<u8>>("database")?.ok_or(sync::Error::NotSetUp)?;
+        self.keeper.lock(&crate::xml::hex(&id))?.map_err(|pid| Error::Busy { pid })
+    }
+
+    /// Our tables, for reports.
+    pub fn state(&self) -> Result<State<'_>, Error> {
+        if state::layout(&self.conn)?.is_none() {
+            return Err(sync::Error::NotSetUp.into());
+        }
+        let folder = State::new(&self.conn, Uuid::nil()).meta_uuid("folder")?.ok_or(sync::Error::NotSetUp)?;
+        Ok(State::new(&self.conn, folder))
+    }
+
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What of the host's schema is synchronized.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The host database.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// The sync folder.
+    pub fn folder(&self) -> &Disk {
+        &self.folder
+    }
+
+    /// Removes every trace of ours from the database.
+    pub fn detach(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        Ok(crate::setup::detach(&self.conn)?)
+    }
+}
+
+/// Opens a host database as it is: no setting of it is changed.
+pub fn open_database(path: &Path) -> Result<Connection, Error> {
+    let fail = |why: &str| Error::Database { path: path.to_owned(), why: why.to_owned() };
+    if !path.exists() {
+        return Err(fail("there is no such file; name the clinic's database with --database"));
+    }
+    if path.is_dir() {
+        return Err(fail("is a directory; name the database file in it"));
+    }
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(512);
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, NotADatabase, ReadOnly};
+    let check = conn.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get::<_, i64>(0));
+    match check {
+        Ok(_) => Ok(conn),
+        Err(rusqlite::Error::SqliteFailure(e, m)) => Err(match e.code {
+            NotADatabase => fail("is not an SQLite database, or it is encrypted; cfs needs a plain SQLite file"),
+            DatabaseBusy | DatabaseLocked => fail("another program has it locked for itself alone (locking_mode=EXCLUSIVE, or a long write); close it or change that setting"),
+            CannotOpen | ReadOnly => fail("cannot be opened for writing; check the permissions of the file and of its directory"),
+            _ => fail(&m.unwrap_or_else(|| e.to_string())),
+        }),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Refuses a database inside the sync folder, or below a directory that a cloud client keeps: its
+/// files would be swapped while SQLite has them open.
+pub fn refuse_cloud_folder(database: &Path, folder: &Path) -> Result<(), Error> {
+    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
+    let (db, folder) = (real(database), real(folder));
+    let fail = |why: String| Err(Error::Database { path: database.to_owned(), why });
+    if db.starts_with(&folder) {
+        return fail("lies inside the sync folder; a cloud client would swap the file while it is in use. Move the database elsewhere, for example to a local data directory".into());
+    }
+    const MARKS: [(&str, &str); 7] = [(".dropbox", "Dropbox"), (".dropbox.cache", "Dropbox"), (".stfolder", "Syncthing"), (".sync_", "Nextcloud"), (".owncloudsync.log", "ownCloud"), (".nextcloudsync.log", "Nextcloud"), (".tmp.driveupload", "Google Drive")];
+    for dir in db.ancestors().skip(1) {
+        let name = dir.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let by_name = [("dropbox", "Dropbox"), ("onedrive", "OneDrive"), ("google drive", "Google Drive"), ("nextcloud", "Nextcloud"), ("icloud drive", "iCloud")].iter().find(|(n, _)| name == *n || name.starts_with(&format!("{n} - ")));
+        let by_mark = MARKS.iter().find(|(m, _)| dir.join(m).exists());
+        // A marker in a home directory says where a client's folder is, not that this is it.
+        let client = by_name.or(by_mark.filter(|_| !is_home(dir)));
+        if let Some((_, client)) = client {
+            return fail(format!("lies in {}, which {client} keeps in step; it would swap the file while SQLite has it open. Move the database out of it and run this again", dir.display()));
+        }
+    }
+    Ok(())
+}
+
+fn is_home(dir: &Path) -> bool {
+    etcetera::home_dir().is_ok_and(|h| h == dir) || dir.parent().is_none()
+}

@@ -290,3 +290,23 @@ fn everything_that_is_legal_in_sqlite_is_survived() {
     assert!(table(&m, "diagnosis").derived && column(&m, "patient", "").role == Role::Data && table(&m, "patient").column("full_name").is_none());
     assert_eq!(column(&m, "patient", "row_version").rule, Rule::Max);
 }
+
+#[test]
+fn broken_views_hidden_rowids_and_names_with_line_ends_do_no_harm() {
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(
+        "CREATE TABLE patient (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+         CREATE TABLE odd (rowid TEXT NOT NULL UNIQUE, oid TEXT, _rowid_ TEXT, patient_id INTEGER NOT NULL REFERENCES patient);
+         CREATE TABLE \"line\nend # x\" (id INTEGER PRIMARY KEY, p INTEGER NOT NULL REFERENCES patient, \"a\nb\" TEXT, u TEXT);
+         CREATE TABLE note (id INTEGER PRIMARY KEY, l INTEGER NOT NULL REFERENCES \"line\nend # x\");
+         CREATE VIEW broken AS SELECT * FROM gone;
+         CREATE TRIGGER \"tr\n[x]\" AFTER UPDATE ON note BEGIN UPDATE note SET l = 1; END;
+         INSERT INTO patient VALUES (1, 'a'), (2, 'b'); INSERT INTO odd VALUES ('x', 'y', 'z', 1);",
+    )
+    .unwrap();
+    let m = mapping(&db, &InitOptions::default());
+    assert_eq!(owners(&m, "patient"), ["line\nend # x < p", "note < l", "odd < patient_id", "patient"]);
+    assert_eq!(table(&m, "odd").key, Key::Columns(vec!["rowid".into()]));
+    let report = proposal(&db, &InitOptions::default()).unwrap().report();
+    assert!(report.contains("line?end # x") && report.contains("broken"), "{report}");
+}

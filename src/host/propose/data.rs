@@ -73,7 +73,7 @@ impl Sample {
     pub(super) fn read(db: &Connection, table: &HostTable, column: &str) -> Result<Sample, rusqlite::Error> {
         let order = match &table.rowid_name {
             Some(rowid) => quoted(rowid),
-            None => quoted_list(&table.primary_key),
+            None => quoted_list(&table.key_columns()),
         };
         let c = quoted(column);
         let sql = format!("SELECT {c} FROM main.{} WHERE {c} IS NOT NULL ORDER BY {order} LIMIT {SAMPLE}", quoted(&table.name));
@@ -100,6 +100,12 @@ impl Sample {
         let up = numbers.windows(2).filter(|w| w[0] <= w[1]).count() * 10 >= (numbers.len() - 1) * 9;
         let dense = max - min < numbers.len() as u64 * 3 + 10;
         up && dense
+    }
+
+    /// Whether numbers lie so far apart that nobody here counted them.
+    pub(super) fn sparse(numbers: &[u64]) -> bool {
+        let (Some(min), Some(max)) = (numbers.iter().min(), numbers.iter().max()) else { return false };
+        numbers.len() >= 3 && max - min > numbers.len() as u64 * 100 + 1_000
     }
 }
 
@@ -139,7 +145,8 @@ pub(super) fn classify(db: &Connection, schema: &Schema, counters: &Counters, ta
         return Ok(Kind::Counted("its numbers follow one another as rows are added".to_owned()));
     }
     let integer = table.column(column).is_some_and(|c| c.affinity == Affinity::Integer);
-    if name.last().is_some_and(|w| COUNTED.contains(&w.as_str())) && (sample.texts.len() < 3 || format.is_some() || integer) {
+    let sparse = format.as_ref().is_some_and(|f| Sample::sparse(&f.numbers));
+    if name.last().is_some_and(|w| COUNTED.contains(&w.as_str())) && !sparse && (sample.texts.len() < 3 || format.is_some() || integer) {
         return Ok(Kind::Counted("by its name it is a number that is counted".to_owned()));
     }
     if integer && sample.texts.len() < 3 {
@@ -167,4 +174,41 @@ pub(super) fn counts_within(db: &Connection, edges: &Edges, index: usize, table:
     let names = ["no", "nr", "num", "number", "seq", "sequence", "line", "pos", "position", "idx", "index", "n", "ord", "ordinal", "rank", "step"];
     let integer = table.column(column).is_some_and(|c| c.affinity == Affinity::Integer);
     Ok(integer && words(column).last().is_some_and(|w| names.contains(&w.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a UNIQUE column of a table of 50 rows is, by its name, type and values.
+    fn kind(declared: &str, name: &str, value: &dyn Fn(u64) -> String) -> Kind {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&format!("CREATE TABLE t (id INTEGER PRIMARY KEY, {name} {declared} UNIQUE)")).unwrap();
+        for i in 1..=50 {
+            db.execute("INSERT INTO t VALUES (?1, ?2)", rusqlite::params![i.to_string(), value(i)]).unwrap();
+        }
+        let schema = Schema::read(&db).unwrap();
+        classify(&db, &schema, &Counters::default(), &schema.tables[0], name).unwrap()
+    }
+
+    #[test]
+    fn counted_numbers_and_identities_are_told_apart() {
+        let scattered = |i: u64| (i * 2_654_435_761 % 1_000_000_007).to_string();
+        let counted = [
+            kind("INTEGER", "file_no", &|i| i.to_string()),
+            kind("TEXT", "code", &|i| format!("P-{:04}", 900 + i)),
+            kind("TEXT", "visit_no", &|i| format!("20{:02}/{:06}", 10 + i / 10, i)),
+            kind("INTEGER", "chart_no", &|i| (51 - i).to_string()),
+        ];
+        assert!(counted.iter().all(|k| matches!(k, Kind::Counted(_))), "{counted:?}");
+        let same = [
+            kind("TEXT", "national_id", &scattered),
+            kind("TEXT", "study_uid", &|i| format!("1.2.840.113619.2.{i}")),
+            kind("TEXT", "passport_no", &|i| format!("X{i:06}")),
+            kind("TEXT", "mrn", &|i| format!("{i:08x}-0000-4000-8000-000000000000")),
+        ];
+        assert!(same.iter().all(|k| matches!(k, Kind::Identity(_))), "{same:?}");
+        let unclear = [kind("TEXT", "person_number", &scattered), kind("TEXT", "phone", &scattered), kind("TEXT", "email", &|i| format!("a{}@b", i * 17))];
+        assert!(unclear.iter().all(|k| *k == Kind::Unclear), "{unclear:?}");
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn root(
         return Ok(found);
     }
     let mut reasons: Vec<String> = Vec::new();
-    let mut counted: Vec<String> = Vec::new();
+    let (mut counted, mut unclear) = (Vec::new(), Vec::new());
     for set in candidate_sets(table) {
         if set.iter().any(|c| edges.refers(index, c)) {
             continue;
@@ -41,7 +41,7 @@ pub(super) fn root(
                     reasons.push(format!("{column} is the key, and no number (there are no rows yet to tell more)"));
                     found.match_on.push(set);
                 }
-                Kind::Unclear => {}
+                Kind::Unclear => unclear.push(column.clone()),
             },
             several if several.iter().any(|c| is_birth(c)) => {
                 reasons.push(format!("{} are UNIQUE together", several.join(", ")));
@@ -56,10 +56,13 @@ pub(super) fn root(
         reasons.pop();
     }
     found.match_why = if reasons.is_empty() {
-        "no UNIQUE column means the same everywhere: nobody is taken for a person of another site; see --match-on".to_owned()
+        "no UNIQUE column surely means the same everywhere: nobody is taken for a person of another site; see --match-on".to_owned()
     } else {
         reasons.join("; ")
     };
+    if found.match_on.is_empty() && !unclear.is_empty() {
+        found.match_why = format!("{}, with {} if it is the same everywhere", found.match_why, unclear.join(" or "));
+    }
     if !counted.is_empty() {
         found.match_why = format!("{} ({} is counted by each site)", found.match_why, counted.join(", "));
     }
@@ -87,7 +90,7 @@ pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: 
     // A key of UUIDs is another one at each site for what people entered at both.
     if found.match_on.len() > 1
         && let (Some(key), true) = (table.single_key(), found.match_on.last() == Some(&table.primary_key))
-        && matches!(classify(db, schema, counters, table, key)?, Kind::Identity(_))
+        && ((table.rows == 0 && ["id", "uuid", "guid"].iter().any(|n| same(n, key))) || matches!(classify(db, schema, counters, table, key)?, Kind::Identity(_)))
     {
         found.match_on.pop();
     }

@@ -61,7 +61,7 @@ fn record_type(out: &mut String, p: &Proposal, t: &ProposedType) {
     if t.shared {
         out.push_str("shared = true\n");
     }
-    comment(out, &format!("{}.", t.match_why));
+    comment(out, &format!("Matching: {}.", t.match_why));
     let sets: Vec<String> = t.match_on.iter().map(|s| list(s)).collect();
     let value = match sets.as_slice() {
         [one] => one.clone(),
@@ -106,7 +106,8 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
         let _ = writeln!(out, "{}{setting}.{} = {}", if told.on && reachable { "" } else { "# " }, key(&told.column), text(&told.target));
     }
     for r in &t.rules {
-        let _ = writeln!(out, "rules.{} = \"max\"{:16} # trigger {} stamps it: of two, the larger is shown", key(&r.column), "", one_line(&r.trigger));
+        let rule = format!("rules.{} = \"max\"", key(&r.column));
+        let _ = writeln!(out, "{rule:<32} # trigger {} stamps it: of two, the larger is shown", one_line(&r.trigger));
     }
     if !t.review.is_empty() {
         comment(out, "Where two sites wrote different values, both stand out until a person decides.");

@@ -16,6 +16,10 @@ pub(super) fn names(config: &Config, schema: &Schema) -> Result<(), ConfigError>
             let at = config.source.place(&["type", name], None);
             return Err(ConfigError::Value { at, what: format!("`{name}` is a record type and in [leave_out] as well; decide for one") });
         }
+        if config.types.keys().filter(|n| same(n, name)).count() > 1 {
+            let at = config.source.place(&["type", name], None);
+            return Err(ConfigError::Value { at, what: format!("`{name}` has two [type] sections that differ in case only; make them one") });
+        }
         let table = table(config, schema, "type", name)?;
         for column in said.match_on.0.iter().flatten() {
             has(config, table, &["type", name, "match_on"], column)?;

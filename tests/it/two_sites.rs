@@ -1,0 +1,4 @@
+//! Two sites, one folder: one test for each thing that must work.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod edits;

@@ -177,16 +177,17 @@ impl Applier<'_> {
                     let new = row.get(field).cloned();
                     self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
                 }
+                holds.extend(wish.set.clone());
                 if set.is_empty() { at.clone() } else { self.update(t, at, &set)? }
             }
             (None, _) => {
                 let (at, all) = self.insert(t, &wish.set)?;
+                // With the numbers it got here, which are not always those it asked for.
                 holds = all;
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
         };
-        holds.extend(wish.set.clone());
         entry.away = None;
         entry.differs.clear();
         for f in &wish.differs {

@@ -151,6 +151,23 @@ pub(crate) fn quiet(all: &mut [&mut Site], cloud: &mut Cloud) {
 /// Settles, and checks that all hold the same and nobody writes any more.
 #[track_caller]
 pub(crate) fn at_rest(all: &mut [&mut Site], cloud: &mut Cloud) {
+    at_rest_but_held(all, cloud);
+    for s in all.iter() {
+        assert_eq!(reasons(s), Vec::<String>::new(), "{} holds something", s.name);
+        assert_eq!((held(s), waiting(s)), (0, 0), "{} holds something", s.name);
+    }
+}
+
+/// Why records are held.
+pub(crate) fn reasons(s: &Site) -> Vec<String> {
+    let mut q = s.conn.prepare("SELECT reason FROM cfs_record WHERE flags & 1 ORDER BY reason").unwrap();
+    let all = q.query_map([], |r| Ok(text(r.get_ref(0)?))).unwrap();
+    all.map(|r| r.unwrap()).collect()
+}
+
+/// The same, while records may be held.
+#[track_caller]
+pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
     super::settle(all, cloud);
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     converged(&shared);

@@ -174,6 +174,11 @@ pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
     quiet(all, cloud);
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     let f = files(shared[0]);
+    for (id, bytes) in known(shared[0]) {
+        let file = f.iter().find(|(p, _)| p.starts_with("records/") && p.ends_with(&format!("/{id}.xml"))).map(|(_, b)| String::from_utf8_lossy(b).into_owned());
+        let file = file.unwrap_or_default();
+        assert!(file == bytes, "the file of {id} is not what is known:\n{}", difference(file.lines(), bytes.lines()));
+    }
     for s in &shared[1..] {
         let other = files(s);
         let paths: BTreeSet<&String> = f.keys().chain(other.keys()).filter(|p| f.get(*p) != other.get(*p)).collect();

@@ -1,3 +1,2 @@
-
 mod merge_laws;
 mod merge_table;

@@ -13,7 +13,6 @@ use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
 use crate::record::{Delta, Record, RowKey, Tombstone};
-use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use crate::xml;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,8 +135,10 @@ impl Engine<'_> {
             for key in &host.again {
                 if let Some(row) = p.image.rows.get(key) {
                     let row = new_row(row, stamp);
-                    let (mut a, mut b) = (stamp, self.tick());
-                    merge::reinsert(&mut p.known, key, &row, &mut || std::mem::replace(&mut a, std::mem::replace(&mut b, stamp)));
+                    let (now, site) = (self.env.now.ms(), self.site);
+                    let mut clock = self.clock;
+                    merge::reinsert(&mut p.known, key, &row, &mut || clock.tick(now, site));
+                    self.clock = clock;
                     if let Some(r) = p.known.rows.get(key) {
                         p.applied.rows.insert(key.clone(), r.clone());
                     }
@@ -153,13 +154,14 @@ impl Engine<'_> {
         self.vanished(p, &host.vanished, &lives)?;
         orders::carry_out(self, p)?;
         // A row stripped elsewhere while edited here comes back from who has it whole.
-        let mut all: Vec<&Record> = vec![&before, &p.stored.known];
+        let mut all: Vec<&Record> = vec![&p.stored.known];
         all.extend(sources);
         if !merge::partial_rows(&p.known, &all).is_empty() {
-            let mut stamps: Vec<Stamp> = (0..64).map(|_| self.tick()).collect();
-            stamps.reverse();
-            let last = stamps.first().copied().unwrap_or_default();
-            let back = merge::rescue(&mut p.known, &all, &mut || stamps.pop().unwrap_or(last));
+            let mut clock = self.clock;
+            let (now, site) = (self.env.now.ms(), self.site);
+            let back = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut || clock.tick(now, site));
+            self.clock = clock;
+            self.ticked = true;
             self.report.revived += back.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);

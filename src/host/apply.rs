@@ -26,6 +26,10 @@ pub enum Found {
 pub trait Targets {
     /// The values of columns of the row that a reference leads to.
     fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, Error>;
+    /// The highest number in use in a local column, as this sync knows it.
+    fn highest(&mut self, sql: &str) -> Result<i64, Error>;
+    /// Remembers a number as used; `None` forgets what is known.
+    fn used(&mut self, sql: &str, number: Option<i64>);
 }
 
 /// What the host holds and what it shall hold.
@@ -334,15 +338,15 @@ impl Applier<'_> {
         Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
     }
 
-    fn insert(&self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
+    fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
         let mut set = wish.clone();
         for c in &t.columns {
-            let Role::Local { assign, keep_if_free } = &c.role else { continue };
+            let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
             if *keep_if_free && set.contains_key(&c.name) && self.is_free(t, &c.name, &set)? {
                 continue;
             }
             let value = match assign {
-                Some(sql) => self.evaluate(sql, t, &set)?,
+                Some(sql) => self.evaluate(sql, count.as_deref(), t, &set)?,
                 None => self.next_number(t, &c.name, &set)?,
             };
             set.insert(c.name.clone(), value);
@@ -413,11 +417,23 @@ impl Applier<'_> {
     }
 
     /// Evaluates a person's SQL for a local number; `:column` stands for the row's other values.
-    fn evaluate(&self, sql: &str, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+    fn evaluate(&mut self, sql: &str, count: Option<&str>, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
         let text = if sql.trim_start().get(..6).is_some_and(|s| s.eq_ignore_ascii_case("select")) { sql.to_owned() } else { format!("SELECT {sql}") };
+        let next = match count {
+            Some(count) => {
+                let next = self.targets.highest(count)?.saturating_add(1);
+                self.targets.used(count, Some(next));
+                Some(next)
+            }
+            None => None,
+        };
         let mut q = self.conn.prepare_cached(&text)?;
         for i in 1..=q.parameter_count() {
             let name = q.parameter_name(i).map(|n| n.trim_start_matches([':', '@', '$']).to_owned()).unwrap_or_default();
+            if let ("next", Some(n)) = (name.as_str(), next) {
+                q.raw_bind_parameter(i, n)?;
+                continue;
+            }
             if t.column(&name).is_none() && !t.key_columns().iter().any(|k| k.eq_ignore_ascii_case(&name)) {
                 return Err(Error::Refused(format!("`assign` of {} names :{name}, which is no column of it", t.name)));
             }

@@ -239,7 +239,13 @@ impl Engine<'_> {
         let mut local = p.stored.local.clone();
         if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
             self.conn.execute_batch("SAVEPOINT cfs_record")?;
-            match self.apply(kind, &p) {
+            let mut tried = self.apply(kind, &p);
+            if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
+                // The host may have counted on meanwhile: once more, with the numbers asked for anew.
+                self.conn.execute_batch("ROLLBACK TO cfs_record")?;
+                tried = self.apply(kind, &p);
+            }
+            match tried {
                 Ok(done) => {
                     self.conn.execute_batch("RELEASE cfs_record")?;
                     self.log_applied(&mut p, &done);

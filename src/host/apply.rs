@@ -71,12 +71,15 @@ pub struct Done {
     pub waits: BTreeSet<RecordId>,
     /// What changed.
     pub changes: Vec<FieldChange>,
+    /// What was written, by table and key: a value for each column, `None` where the host filled in.
+    pub written: std::collections::HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
 }
 
 /// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.
 pub fn apply(conn: &Connection, job: &Job<'_>, local: &Local, targets: &mut dyn Targets) -> Result<Done, Error> {
     let keys = job.image.rows.iter().map(|(k, r)| (k.clone(), r.host.key.clone())).collect();
-    let mut a = Applier { conn, job, local, targets, keys, done: Done::default() };
+    let remember = job.mapping.types.get(job.kind).is_some_and(|k| k.tables.iter().any(|t| job.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
+    let mut a = Applier { conn, job, local, targets, keys, remember, done: Done::default() };
     let tables = job.mapping.types.get(job.kind).map(|k| k.tables.clone()).unwrap_or_default();
     let mut again: Vec<(usize, RowKey)> = Vec::new();
     for table in &tables {
@@ -97,6 +100,8 @@ struct Applier<'a> {
     local: &'a Local,
     targets: &'a mut dyn Targets,
     keys: BTreeMap<RowKey, HostKey>,
+    /// Whether triggers of the host may change what is written.
+    remember: bool,
     done: Done,
 }
 
@@ -181,11 +186,18 @@ impl Applier<'_> {
                     let new = row.get(field).cloned();
                     self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
                 }
-                if set.is_empty() { at.clone() } else { self.update(t, at, &set)? }
+                if set.is_empty() {
+                    at.clone()
+                } else {
+                    let at = self.update(t, at, &set)?;
+                    self.wrote(table, t, &at, &holds, &set);
+                    at
+                }
             }
             (None, _) => {
                 let (at, all) = self.insert(t, &wish.set)?;
                 holds = all;
+                self.wrote(table, t, &at, &holds, &BTreeMap::new());
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
@@ -336,6 +348,15 @@ impl Applier<'_> {
             return Ok(Some(key.clone()));
         }
         Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
+    }
+
+    /// Remembers what a row was written as, to be compared with what it is afterwards.
+    fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &BTreeMap<String, Value>, set: &BTreeMap<String, Value>) {
+        if !self.remember {
+            return;
+        }
+        let values = t.columns.iter().map(|c| set.get(&c.name).or_else(|| holds.get(&c.name)).cloned()).collect();
+        self.done.written.insert((table, crate::host::key::encode(at)), values);
     }
 
     fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {

@@ -288,6 +288,9 @@ impl Engine<'_> {
         for round in 0..2 {
             let Some(key) = done.local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()) else { return Ok(()) };
             let host = rows::read(self.conn, self.mapping, kind, Span::One(&key))?.into_values().next().unwrap_or_default();
+            if round == 0 && as_written(&host, done) {
+                return Ok(());
+            }
             let none = BTreeSet::new();
             let context = image::Context { mapping: self.mapping, kind, id: p.work.id, site: self.site, folder_key: &self.manifest.key, local: &done.local, known: &p.known, lives: &p.lives, recycled: &none };
             let image = image::build(&context, host, &mut self.lookup.of(p.work.id), &mut self.env.random)?;
@@ -368,7 +371,7 @@ impl Engine<'_> {
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
         let due = stale && !behind;
-        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or(hash)) };
+        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;
         }
@@ -382,7 +385,7 @@ impl Engine<'_> {
             self.state.set_waits(n, &waits, p.new)?;
         }
         if let Some(d) = &p.delta {
-            self.send(&id, d, &stored)?;
+            self.send(&id, d, &stored, &hash)?;
             self.report.exported += 1;
         }
         if p.came && !p.stored.known.version.0.is_empty() && p.delta.is_some() {
@@ -418,6 +421,22 @@ impl Engine<'_> {
             v.0.len() > 1 && t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default()) && !v.superseded().is_empty()
         })
     }
+}
+
+/// Whether the host holds exactly the rows that it held and that were written, value by value.
+fn as_written(host: &HostRecord, done: &Done) -> bool {
+    let rows = done.local.rows.values().filter(|l| l.away.is_none()).count();
+    let mut written = 0;
+    for (table, list) in host {
+        for row in list {
+            let Some(values) = done.written.get(&(*table, crate::host::key::encode(&row.key))) else { continue };
+            written += 1;
+            if values.iter().zip(&row.values).any(|(want, has)| want.as_ref().is_some_and(|w| w != has)) {
+                return false;
+            }
+        }
+    }
+    written == done.written.len() && host.values().map(Vec::len).sum::<usize>() == rows
 }
 
 /// While a record is held, the host's rows are as the image has them.

@@ -5,11 +5,13 @@
 
 mod deletion;
 mod rescue;
+mod restamp;
 mod tree;
 mod write;
 
 pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
+pub use restamp::restamp;
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, write_field};
 

@@ -47,6 +47,8 @@ pub struct Job<'a> {
     pub before: &'a Record,
     /// The host as it stands.
     pub image: &'a Image,
+    /// This site: its own numbers are given back to rows that come back.
+    pub site: crate::id::SiteId,
 }
 
 /// One value that applying changed in the host.
@@ -195,7 +197,9 @@ impl Applier<'_> {
                 }
             }
             (None, _) => {
-                let (at, all) = self.insert(t, &wish.set)?;
+                let mut set = wish.set.clone();
+                self.as_before(t, row, was, &mut set)?;
+                let (at, all) = self.insert(t, &set)?;
                 holds = all;
                 self.wrote(table, t, &at, &holds, &BTreeMap::new());
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
@@ -350,6 +354,29 @@ impl Applier<'_> {
         Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
     }
 
+    /// A row that comes back gets the key and the numbers that it had here, where they are free.
+    fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut BTreeMap<String, Value>) -> Result<(), Error> {
+        for c in &t.columns {
+            if matches!(c.role, Role::Local { keep_if_free: false, .. }) {
+                let own = row.fields.get(&FieldKey::local(c.name.clone(), self.job.site)).and_then(|f| f.current());
+                if let Some(own) = own.filter(|e| !e.value.is_null()) {
+                    set.insert(c.name.clone(), own.value.clone());
+                    if !self.is_free(t, &c.name, set)? {
+                        set.remove(&c.name);
+                    }
+                }
+            }
+        }
+        let (Key::Rowid(name), Some(key)) = (&t.key, was.map(|w| &w.key)) else { return Ok(()) };
+        if t.surrogate && key.len() == 1 {
+            let names = t.key_columns();
+            if crate::host::rows::look_up(self.conn, t, &names, &names, key)?.is_none() {
+                set.insert(name.clone(), key.first().cloned().unwrap_or(Value::Null));
+            }
+        }
+        Ok(())
+    }
+
     /// Remembers what a row was written as, to be compared with what it is afterwards.
     fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &BTreeMap<String, Value>, set: &BTreeMap<String, Value>) {
         if !self.remember {
@@ -363,7 +390,8 @@ impl Applier<'_> {
         let mut set = wish.clone();
         for c in &t.columns {
             let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
-            if *keep_if_free && set.contains_key(&c.name) && self.is_free(t, &c.name, &set)? {
+            let given = set.contains_key(&c.name);
+            if given && (!*keep_if_free || self.is_free(t, &c.name, &set)?) {
                 continue;
             }
             let value = match assign {

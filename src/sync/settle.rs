@@ -57,6 +57,8 @@ pub(super) struct Prepared {
     file_hash: Option<String>,
     file_stat: Option<(u64, i64)>,
     came: bool,
+    /// The record is erased, and the host holds edits that who erased it had not seen.
+    unseen: bool,
     refile: bool,
     log: Vec<state::ChangeRow>,
     read: Vec<String>,
@@ -97,7 +99,7 @@ impl Engine<'_> {
             Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
+        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -166,6 +168,11 @@ impl Engine<'_> {
         }
         p.delta = merge::delta_between(&before, &p.known);
         p.lives = merge::life(&p.known);
+        if p.known.erased.is_some() {
+            // What was typed here and not seen by who erased stays in the host until a person decides.
+            p.unseen = p.stored.known.erased.is_none() && !host.is_empty() || p.stored.flags & state::HELD != 0 && p.stored.root_key.is_some() && p.stored.known.erased.is_some();
+            p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();
+        }
         if p.came {
             let (was, now) = (merge::life(&p.stored.known), p.lives.clone());
             self.log_revived(p, &was, &now);
@@ -237,7 +244,12 @@ impl Engine<'_> {
         let mut waits = BTreeSet::new();
         let mut applied = None;
         let mut local = p.stored.local.clone();
-        if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
+        if p.unseen {
+            flags |= state::HELD;
+            reason = Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well".to_owned());
+            local = held_local(&p, before_local);
+            applied = Some(p.applied.clone());
+        } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
             self.conn.execute_batch("SAVEPOINT cfs_record")?;
             let mut tried = self.apply(kind, &p);
             if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
@@ -272,7 +284,7 @@ impl Engine<'_> {
 
     fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
-        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image };
+        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
         let rewrites = self.mapping.types.get(kind).is_some_and(|k| k.tables.iter().any(|t| self.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
         if rewrites && !done.changes.is_empty() {
@@ -299,7 +311,7 @@ impl Engine<'_> {
                 return Err(crate::host::Error::Refused(format!("a row written to {} is not there afterwards: a trigger of the host removed it", k.table)));
             }
             if round == 0 {
-                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image };
+                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image, site: self.site };
                 let second = apply::apply(self.conn, &job, &done.local, &mut self.lookup.of(p.work.id))?;
                 let nothing = second.changes.is_empty();
                 let prior: BTreeMap<RowKey, _> = std::mem::take(&mut done.local.rows).into_iter().map(|(k, l)| (k, l.prior)).collect();

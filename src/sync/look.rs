@@ -160,6 +160,11 @@ impl Engine<'_> {
                 continue;
             };
             let Some((id, row)) = self.find_row(table, &key)? else {
+                let there = self.mapping.tables.get(table).map(|t| rows::look_up(self.conn, t, &t.key_columns(), &t.key_columns(), std::slice::from_ref(&key)));
+                if there.transpose()?.flatten().is_some() {
+                    // Not sent yet: it has an identity after this sync, and the request is for the next.
+                    continue;
+                }
                 self.report.notices.push(format!("cfs_delete asks to delete a row of \"{name}\" that is not known here; the request was dropped"));
                 self.conn.execute("DELETE FROM cfs_delete WHERE rowid = ?1", [rowid])?;
                 continue;

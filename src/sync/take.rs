@@ -207,9 +207,8 @@ impl Engine<'_> {
         }
         if peer.gap_since.is_some_and(|t| self.now() - t > DAY_MS) {
             self.report.notices.push(format!("segment {} of the log of {} did not come within a day; every record file was looked at instead", peer.upto + 1, self.site_label(site)));
-            peer.upto = peer.beyond.iter().next_back().copied().or(file.map(|f| f.newest)).unwrap_or(peer.upto).max(peer.upto);
-            peer.beyond.clear();
-            peer.gap_since = None;
+            // The cursor stays: what the segment says may be in no file yet.
+            peer.gap_since = Some(self.now());
             behind = true;
         }
         if peer != before {

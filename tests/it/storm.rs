@@ -108,6 +108,7 @@ impl Storm {
             self.sites[i].pass(DAY_MS);
         }
         let full = self.dice.chance(40);
+        self.about_to_delete(i);
         let name = self.sites[i].name.clone();
         let s = &mut self.sites[i];
         let report = if full { s.full() } else { s.sync() };

@@ -59,6 +59,19 @@ impl Storm {
         below(table, key).iter().flat_map(|q| list(&self.sites[i], q)).collect()
     }
 
+    /// A deletion that was asked for is made at the sync, having seen what the host shows then.
+    pub(crate) fn about_to_delete(&mut self, i: usize) {
+        let asked: Vec<(String, i64)> = {
+            let mut q = self.sites[i].conn.prepare_cached("SELECT table_name, key FROM cfs_delete").unwrap();
+            let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+            rows.map(|r| r.unwrap()).collect()
+        };
+        for (table, key) in asked {
+            let shown = self.shown(i, &table, key);
+            self.oracle.ordered(&shown);
+        }
+    }
+
     pub(crate) fn act(&mut self, i: usize) {
         if self.dice.chance(self.rates.order) {
             return self.order(i);
@@ -195,7 +208,9 @@ impl Storm {
                 // The same number for two people, sooner or later.
                 let Some(p) = self.any(i, "patient", "patient_id") else { return };
                 let nid = format!("n{}", self.dice.below(8));
+                let old = self.sites[i].get(&format!("SELECT national_id FROM patient WHERE patient_id = {p}"));
                 if self.host(i, &format!("UPDATE patient SET national_id = '{nid}' WHERE patient_id = {p}")) {
+                    self.oracle.replaced(&old);
                     self.oracle.typed.entry(nid).or_insert(true);
                 }
             }
@@ -213,18 +228,12 @@ impl Storm {
         let name = self.sites[i].name.clone();
         match self.dice.below(5) {
             0 => {
-                let shown = self.shown(i, "patient", p);
-                if self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('patient', {p}, 'storm')")) {
-                    self.oracle.ordered(&shown);
-                }
+                self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('patient', {p}, 'storm')"));
             }
             1 | 2 => {
                 let table = ["visit", "prescription", "allergy", "diagnosis", "invoice"][self.dice.below(5)];
                 let Some(at) = self.any(i, table, &format!("{table}_id")) else { return };
-                let shown = self.shown(i, table, at);
-                if self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {at}, 'storm')")) {
-                    self.oracle.ordered(&shown);
-                }
+                self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {at}, 'storm')"));
             }
             3 => {
                 let deleted = self.sites[i].state().flagged(cloud_folder_sync::state::DELETED).unwrap();

@@ -16,6 +16,7 @@ impl Storm {
     fn round(&mut self) {
         self.cloud.carry();
         for i in 0..self.sites.len() {
+            self.about_to_delete(i);
             self.sites[i].sync();
             self.cloud.carry();
         }

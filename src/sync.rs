@@ -8,6 +8,7 @@ mod look;
 pub mod lookup;
 pub mod orders;
 mod settle;
+mod swap;
 mod tell;
 mod take;
 mod token;
@@ -146,6 +147,11 @@ pub(crate) struct Engine<'a> {
     pairs: BTreeMap<(RecordId, RecordId), String>,
     due: Vec<(RecordId, String, Vec<u8>)>,
     again: BTreeSet<RecordId>,
+    /// Deleted records that live rows must point to.
+    back: BTreeSet<RecordId>,
+    revived: BTreeSet<RecordId>,
+    /// Records whose root row is gone while its key names another row now.
+    severed: BTreeSet<RecordId>,
     refile: BTreeSet<RecordId>,
     conflicts: Vec<(String, RecordId, folder::Stat, String)>,
     strays: Vec<(String, RecordId, folder::Stat)>,
@@ -199,6 +205,9 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         pairs: BTreeMap::new(),
         due: Vec::new(),
         again: BTreeSet::new(),
+        back: BTreeSet::new(),
+        revived: BTreeSet::new(),
+        severed: BTreeSet::new(),
         refile: BTreeSet::new(),
         conflicts: Vec::new(),
         strays: Vec::new(),
@@ -311,16 +320,24 @@ impl Engine<'_> {
         }
         // What waited for a record that is here now, and what pointed to one that had no name yet.
         for _ in 0..8 {
-            let again = std::mem::take(&mut self.again);
+            let mut again = std::mem::take(&mut self.again);
+            let back = std::mem::take(&mut self.back);
+            again.extend(&back);
             if again.is_empty() {
                 break;
             }
-            let list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+            let mut list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+            for work in list.iter_mut().filter(|w| back.contains(&w.id)) {
+                if let Some((kind, _, _)) = self.state.root_of(&work.id)? {
+                    self.report.notices.push(format!("a deleted {kind} is back: rows that must point to it are still there ({})", work.id));
+                    work.orders.push(Order::Restore { row: crate::record::RowKey::new(kind, work.id) });
+                }
+            }
             for chunk in chunks(list) {
                 self.settle_chunk(chunk)?;
             }
         }
-        Ok(())
+        self.swap_held()
     }
 
     /// Finds out which new records are root rows that the host has had all along.
@@ -492,6 +509,13 @@ impl Engine<'_> {
         }
         self.unlock()?;
         self.settle_token()
+    }
+
+    /// Brings a deleted record back, once a sync.
+    fn revive(&mut self, id: RecordId) {
+        if self.revived.insert(id) {
+            self.back.insert(id);
+        }
     }
 
     fn now(&self) -> i64 {

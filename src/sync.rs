@@ -1,9 +1,11 @@
 //! The engine: look, take, settle, give, count. One synchronization from lock to report.
 
 mod diff;
+mod dry;
 pub mod env;
 mod give;
 mod identity;
+mod keep;
 mod look;
 pub mod lookup;
 pub mod orders;
@@ -13,6 +15,7 @@ mod tell;
 mod take;
 mod token;
 
+pub use dry::dry_run;
 pub use env::{Env, Now};
 pub use orders::Order;
 pub use token::{Keeper, NoKeeper};
@@ -99,8 +102,6 @@ pub struct Settings {
 pub struct Options {
     /// Look at every file.
     pub full: bool,
-    /// Say what would happen, and change nothing.
-    pub dry_run: bool,
     /// A person's yes to a plan that was shown.
     pub confirm: Option<String>,
     /// What people decided, by record.
@@ -257,7 +258,9 @@ impl Engine<'_> {
             works.entry(id).or_insert_with(|| Work { id, ..Work::default() }).dirty = true;
         }
         self.delete_requests(&mut works)?;
-        for (id, order) in self.options.orders.clone() {
+        let new_day = self.new_day()?;
+        let kept = if new_day { self.retention()? } else { Vec::new() };
+        for (id, order) in self.options.orders.iter().cloned().chain(kept) {
             let work = works.entry(id).or_insert_with(|| Work { id, ..Work::default() });
             work.dirty = true;
             work.orders.push(order);
@@ -269,8 +272,9 @@ impl Engine<'_> {
         self.give_segments()?;
         self.clear_conflicts()?;
         self.finish(full)?;
+        let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
-        Ok(())
+        self.remove_segments(range)
     }
 
     /// Settles everything: shared types before those that point to them, what came before what is

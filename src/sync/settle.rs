@@ -439,7 +439,8 @@ impl Engine<'_> {
         if !waits.is_empty() || p.stored.flags & state::WAITING != 0 {
             self.state.set_waits(n, &waits, p.new)?;
         }
-        if let Some(d) = &p.delta {
+        // Stripping and its like change a file and say nothing new.
+        if let Some(d) = p.delta.as_ref().filter(|d| !d.part.version.0.is_empty()) {
             self.send(&id, d, &stored, &hash)?;
             self.report.exported += 1;
         }

@@ -60,6 +60,7 @@ pub(super) struct Prepared {
     /// The record is erased, and the host holds edits that who erased it had not seen.
     unseen: bool,
     refile: bool,
+    keep_off: bool,
     log: Vec<state::ChangeRow>,
     read: Vec<String>,
     items: Vec<(crate::id::SiteId, u64, Item)>,
@@ -102,7 +103,7 @@ impl Engine<'_> {
             Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
+        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, keep_off: came.keep_off, log: Vec::new(), read, items, orders, image, new, stored, work };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -127,7 +128,7 @@ impl Engine<'_> {
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
         let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
-        let host = if look && had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives) } else { super::diff::HostChanges::default() };
+        let host = if look && had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
         let before = p.known.clone();
         if p.known.erased.is_some() {
             // What was typed here and not seen by who erased stays in the host until a person decides.
@@ -418,7 +419,7 @@ impl Engine<'_> {
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
-        let due = stale && !behind;
+        let due = stale && !behind && !p.keep_off;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;

@@ -99,6 +99,8 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             None if field.place.is_some() => out.own.push(change(Seen::All)),
             // A column that the record does not have yet says something once it is filled in.
             None if value.is_null() => {}
+            // Nor does one that was empty here before the record was met.
+            Some(_) if met && value.is_null() => {}
             Some(w) if met && ((rule == Rule::Max && value <= w) || (rule == Rule::Min && value >= w)) => {}
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {

@@ -28,7 +28,7 @@ impl NewRoots {
 
     /// Those of a type, in key order.
     pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
-        self.keys.range((kind, Vec::new())..(kind + 1, Vec::new())).map(|(_, k)| k.clone()).collect()
+        self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, k)| k.clone()).collect()
     }
 
     /// How many there are.

@@ -96,11 +96,14 @@ impl Engine<'_> {
         stored.known.kind.clone_from(&came.known.kind);
         let changed = came.known != stored.known;
         let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN) != 0;
-        if !look && came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile {
+        let settled = came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile && stored.flags & state::BEHIND == 0;
+        if !look && settled {
             return Ok(None);
         }
+        // What is stored is applied as well: the host is looked at, or its rows would be inserted twice.
+        let look = true;
         let image = match work.kind {
-            Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
+            Some(kind) => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
         let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, keep_off: came.keep_off, log: Vec::new(), read, items, orders, image, new, stored, work };

@@ -281,18 +281,23 @@ impl Builder<'_> {
     }
 
     /// The identity that a row's key gives it, or else a set of UNIQUE columns, if that is made of
-    /// references and UUIDs only: then two sites that make the row make the same row.
+    /// references, UUIDs and words only: then two sites that make the row make the same row.
     fn derived(&self, table: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
         let (fields, dangling) = self.fields(table, row, others)?;
-        let part = |column: &String| match fields.get(&t.field_of(column, self.c.site)?) {
+        let text = |v: &Value| matches!(v, Value::Text(t) if !t.is_empty());
+        let part = |column: &String, of_key: bool| match fields.get(&t.field_of(column, self.c.site)?) {
             Some(Value::Ref(r)) if !dangling.contains(column) => Some(r.row.as_bytes().to_vec()),
             Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => Some(b.to_ascii_lowercase()),
+            // Words, unlike numbers that are counted, mean the same everywhere.
+            Some(v @ Value::Text(b)) if !of_key && text(v) => Some(b.clone()),
             _ => None,
         };
         let key = t.key_columns();
-        let sets = t.derived.then_some(&key).into_iter().chain(t.unique.iter().filter(|set| **set != key));
+        // UNIQUE within the chart: two such rows can never both be in a host.
+        let within = |set: &&Vec<String>| **set != key && t.owner_columns().iter().all(|c| set.contains(c)) && !t.owner_columns().is_empty();
+        let sets = t.derived.then_some(&key).into_iter().chain(t.unique.iter().filter(within));
         for set in sets {
-            let Some(values) = set.iter().map(part).collect::<Option<Vec<_>>>() else { continue };
+            let Some(values) = set.iter().map(|c| part(c, *set == key)).collect::<Option<Vec<_>>>() else { continue };
             let mut parts: Vec<&[u8]> = vec![t.name.as_bytes()];
             if *set != key {
                 parts.extend(set.iter().map(|c| c.as_bytes()));

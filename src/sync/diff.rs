@@ -116,8 +116,12 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
 }
 
 /// A row of the image as a new row of the record.
-pub(super) fn new_row(row: &ImageRow, stamp: Stamp) -> Row {
+pub(super) fn new_row(t: &Table, row: &ImageRow, stamp: Stamp, again: bool) -> Row {
     let mut r = Row::new(stamp);
-    r.fields = row.fields.iter().filter(|(f, v)| f.place.is_none() || !v.is_null()).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
+    // An empty column of a new row says nothing: it must not displace what another site typed into
+    // the same row. Where an INSERT without it would not leave it empty, it is said; and where the
+    // row had a value before it was deleted.
+    let says = |f: &FieldKey| again || t.column(&f.name).is_some_and(|c| c.has_default);
+    r.fields = row.fields.iter().filter(|(f, v)| !v.is_null() || (f.place.is_none() && says(f))).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
     r
 }

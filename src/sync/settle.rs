@@ -149,15 +149,15 @@ impl Engine<'_> {
             let stamp = self.tick();
             self.log_host(p, &host);
             for key in &host.inserted {
-                if let Some(row) = p.image.rows.get(key) {
-                    let row = new_row(row, stamp);
+                if let Some((t, row)) = p.image.rows.get(key).and_then(|r| Some((self.mapping.tables.get(r.table)?, r))) {
+                    let row = new_row(t, row, stamp, false);
                     p.known.rows.insert(key.clone(), row.clone());
                     p.applied.rows.insert(key.clone(), row);
                 }
             }
             for key in &host.again {
-                if let Some(row) = p.image.rows.get(key) {
-                    let row = new_row(row, stamp);
+                if let Some((t, row)) = p.image.rows.get(key).and_then(|r| Some((self.mapping.tables.get(r.table)?, r))) {
+                    let row = new_row(t, row, stamp, true);
                     let (now, site) = (self.env.now.ms(), self.site);
                     let mut clock = self.clock;
                     merge::reinsert(&mut p.known, key, &row, &mut || clock.tick(now, site));

@@ -589,7 +589,12 @@ impl Engine<'_> {
 
     fn tick(&mut self) -> Stamp {
         self.ticked = true;
-        self.clock.tick(self.env.now.ms(), self.site)
+        let now = self.env.now.ms();
+        if now > self.clock.last.ms {
+            // Two copies of one site that write in the same millisecond must not give one stamp.
+            self.clock.last = Time { ms: now.min(crate::stamp::MAX_MS), counter: (self.env.random.bits() % 9000) as u32 };
+        }
+        self.clock.tick(now, self.site)
     }
 
     fn observe(&mut self, s: Stamp) {

@@ -530,12 +530,17 @@ impl Engine<'_> {
         self.report.exported = self.report.exported.max(0);
         let now = self.now();
         let refused = self.refused;
+        let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
         let nothing = self.run.is_none() && self.peers.is_empty() && self.new_dirs.is_empty() && self.pairs.is_empty() && self.requests_done.is_empty() && seen == self.notes.upto && !self.ticked && !full && self.report.notices.is_empty();
         if nothing {
             return Ok(());
         }
         self.lock()?;
+        if refused != was_refused {
+            // Said again at every sync, until a person answers.
+            self.state.set_meta("refused", i64::from(refused))?;
+        }
         if !refused {
             for (site, p) in std::mem::take(&mut self.peers) {
                 self.state.save_peer(&site, &p)?;

@@ -16,6 +16,9 @@ pub(super) struct SyncArgs {
     /// Look at every file and every record, not only at what the logs name.
     #[arg(long)]
     full: bool,
+    /// Say what would happen, record by record, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// Go on with a plan that was held; the plan's mark is in the message that asked for it.
     #[arg(long, value_name = "PLAN")]
     yes: Option<String>,
@@ -26,6 +29,9 @@ pub(super) struct SyncArgs {
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     let s = Synchronizer::open(Config::load(config)?)?;
     let options = Options { full: args.full, confirm: args.yes.clone(), ..Options::default() };
+    if args.dry_run {
+        return dry_run(&s, &options, args.json);
+    }
     let mut bar = Bar::new();
     let report = s.sync_now(&options, &mut |what, done, total| bar.show(what, done, total))?;
     bar.end();
@@ -35,6 +41,23 @@ pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
         out(&summary(&report));
     }
     Ok(if report.notices.iter().any(|n| n.contains("--yes=")) { 4 } else { 0 })
+}
+
+fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failure> {
+    let (report, changes) = s.dry_run(options)?;
+    if json.json {
+        let lines: Vec<_> = changes.iter().map(|c| serde_json::json!({ "record": c.id.to_string(), "type": c.kind, "table": c.row.as_ref().map(|r| &r.0), "row": c.row.as_ref().map(|r| r.1.to_string()), "field": c.field, "old": c.old, "new": c.new, "what": c.what })).collect();
+        out(&serde_json::json!({ "dry_run": true, "report": report, "changes": lines }).to_string());
+        return Ok(0);
+    }
+    for c in &changes {
+        let short = c.id.to_string().get(..8).unwrap_or_default().to_owned();
+        let row = c.row.as_ref().filter(|r| r.1 != c.id).map(|r| format!(" {} {}", r.0, r.1.to_string().get(..8).unwrap_or_default())).unwrap_or_default();
+        let field = c.field.as_ref().map(|f| format!(" {f}: {} → {}", c.old.as_deref().unwrap_or(""), c.new.as_deref().unwrap_or(""))).unwrap_or_default();
+        out(&format!("{} {short}{row}: would be {}{field}", c.kind, c.what).chars().filter(|c| !c.is_control()).collect::<String>());
+    }
+    out(&summary(&report).replacen("Synchronized in", "Dry run, nothing was changed:", 1));
+    Ok(0)
 }
 
 /// A synchronization in a few lines for people.

@@ -438,7 +438,11 @@ impl Applier<'_> {
                 continue;
             }
             let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
-            self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)))?;
+            // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+            let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+            deleted?;
             self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
         }
         Ok(())

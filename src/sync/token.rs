@@ -94,20 +94,20 @@ impl Engine<'_> {
 
     /// Two copies wrote under one name: their stamps say nothing any more. Everything of ours is
     /// stamped again under the new name, and nothing under the old one counts as seen.
+    ///
+    /// The records are named, not sent as deltas: a delta would say that the old stamps were seen.
     fn stamp_again(&mut self, old: crate::id::SiteId) -> Result<(), Error> {
+        let bulk = std::mem::replace(&mut self.bulk, true);
         for id in self.state.all(None)? {
             let Some(mut s) = self.state.load(&id)? else { continue };
             if !s.known.version.0.contains_key(&old) {
                 continue;
             }
             let before = s.known.clone();
-            let (now, site) = (self.env.now.ms(), self.site);
-            let mut clock = self.clock;
-            crate::merge::restamp(&mut s.known, &old, &mut || clock.tick(now, site));
+            crate::merge::restamp(&mut s.known, &old, self.site);
             if let Some(a) = &mut s.applied {
-                crate::merge::restamp(a, &old, &mut || clock.tick(now, site));
+                crate::merge::restamp(a, &old, self.site);
             }
-            self.clock = clock;
             let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
             let hash = super::settle::seal_hash(&bytes);
             self.lock()?;
@@ -118,6 +118,7 @@ impl Engine<'_> {
             }
             self.unlock()?;
         }
+        self.bulk = bulk;
         Ok(())
     }
 

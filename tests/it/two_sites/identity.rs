@@ -95,7 +95,18 @@ fn a_backup_of_the_deleter_does_not_undo_its_deletion() {
 #[test]
 #[ignore = "known: B12: a machine image forks"]
 fn a_database_copied_to_a_second_computer() {
-    for with_keeper in [false, true] {
+    copied(false);
+}
+
+#[test]
+#[ignore = "known: two copies that also share the token (a disk image) converge only after further rounds"]
+fn a_whole_machine_copied() {
+    copied(true);
+    copied_same_field(true);
+}
+
+fn copied(with_keeper: bool) {
+    {
         let (mut a, mut b, mut cloud) = two_with_p1();
         let mut c = a.clone_to("copy", cloud.join(), with_keeper);
         cloud.carry();
@@ -116,7 +127,11 @@ fn a_database_copied_to_a_second_computer() {
 #[test]
 #[ignore = "known: B12: a machine image forks"]
 fn a_copy_with_the_same_field_edited_keeps_both_values() {
-    for with_keeper in [false, true] {
+    copied_same_field(false);
+}
+
+fn copied_same_field(with_keeper: bool) {
+    {
         let (mut a, mut b, mut cloud) = two_with_p1();
         let mut c = a.clone_to("copy", cloud.join(), with_keeper);
         cloud.carry();

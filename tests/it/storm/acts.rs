@@ -47,11 +47,17 @@ impl Storm {
     /// Runs the host's SQL; a host that refuses has typed nothing.
     pub(crate) fn host(&mut self, i: usize, sql: &str) -> bool {
         let done = self.sites[i].try_sql(sql).is_ok();
+        if done {
+            for (table, _, _) in TYPED.iter().filter(|(t, _, _)| sql.contains(&format!("INTO {t} "))) {
+                self.oracle.inserted(i, table);
+            }
+        }
         let name = self.sites[i].name.clone();
         self.say(format_args!("{name}: {sql}{}", if done { "" } else { " -- refused" }));
         done
     }
 
+    /// What a row shows, and what hangs below it.
     fn shown(&self, i: usize, table: &str, key: i64) -> BTreeSet<String> {
         if table == "patient" {
             return words(&self.sites[i], &format!("p.patient_id = {key}"));
@@ -159,7 +165,7 @@ impl Storm {
                 let Some(at) = self.any(i, table, key) else { return };
                 let shown = self.shown(i, table, at);
                 if self.host(i, &format!("DELETE FROM {table} WHERE {key} = {at}")) {
-                    self.oracle.dropped(i, &shown);
+                    self.oracle.dropped(i, table, &shown);
                 }
             }
             2 => {
@@ -167,7 +173,7 @@ impl Storm {
                 let mut shown = self.shown(i, "patient", p);
                 shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {p}")));
                 if self.host(i, &format!("DELETE FROM patient WHERE patient_id = {p}")) {
-                    self.oracle.dropped(i, &shown);
+                    self.oracle.dropped(i, "patient", &shown);
                 }
             }
             3 => {

@@ -29,6 +29,11 @@ pub(super) fn check(storm: &mut Storm) {
     for _ in 0..3 {
         storm.round();
     }
+    // Either way of the news alone suffices: nobody has looked at every file yet.
+    let all: Vec<&Site> = storm.sites.iter().collect();
+    if let Some(why) = apart(&all).filter(|_| all.iter().all(|s| s.settings.use_logs)) {
+        storm.broken("L3 convergence by logs", &why);
+    }
     // The daily look at every file repairs what was put back or lost in the folder.
     for s in &storm.sites {
         s.pass(DAY_MS + 1000);

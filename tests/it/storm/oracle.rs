@@ -14,6 +14,8 @@ pub(crate) struct Oracle {
     pub(crate) typed: BTreeMap<String, bool>,
     /// Words that are not yet part of any sync, by site.
     fresh: BTreeMap<usize, BTreeSet<String>>,
+    /// Words of rows that a host deleted since its last sync, by site and table.
+    gone: BTreeMap<(usize, String), BTreeSet<String>>,
     /// Words that somebody deleted having seen them.
     pub(crate) deleted: BTreeSet<String>,
 }
@@ -43,12 +45,19 @@ impl Oracle {
         }
     }
 
-    /// Rows were deleted at a host by its own means: what no sync had seen yet went with them.
-    pub(crate) fn dropped(&mut self, site: usize, shown: &BTreeSet<String>) {
+    /// Rows were deleted at a host by its own means: what no sync had seen yet went with them. What
+    /// one had seen comes back, unless the host then inserts siblings: that is how it saves.
+    pub(crate) fn dropped(&mut self, site: usize, table: &str, shown: &BTreeSet<String>) {
         let fresh = self.fresh.entry(site).or_default();
         let lost: Vec<String> = shown.iter().filter(|w| fresh.remove(*w)).cloned().collect();
         lost.iter().for_each(|w| self.replaced(w));
-        self.deleted.extend(shown.iter().cloned());
+        self.gone.entry((site, table.to_owned())).or_default().extend(shown.iter().cloned());
+    }
+
+    /// A host inserted a row of a table.
+    pub(crate) fn inserted(&mut self, site: usize, table: &str) {
+        let rewritten = self.gone.remove(&(site, table.to_owned())).unwrap_or_default();
+        self.deleted.extend(rewritten);
     }
 
     /// A person ordered a deletion of what the host shows.
@@ -58,6 +67,7 @@ impl Oracle {
 
     pub(crate) fn synced(&mut self, site: usize) {
         self.fresh.remove(&site);
+        self.gone.retain(|(s, _), _| *s != site);
     }
 }
 

@@ -8,7 +8,7 @@ mod look;
 pub mod lookup;
 pub mod orders;
 mod settle;
-mod tell;
+pub(crate) mod tell;
 mod take;
 mod token;
 

@@ -90,7 +90,7 @@ impl Engine<'_> {
         }
         stored.known.kind.clone_from(&came.known.kind);
         let changed = came.known != stored.known;
-        let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN) != 0;
+        let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN | state::BEHIND) != 0;
         if !look && came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile {
             return Ok(None);
         }
@@ -425,7 +425,7 @@ fn held_local(p: &Prepared, mut local: Local) -> Local {
 
 /// The path of a record's file.
 pub(super) fn type_path(kind: &str, id: &RecordId) -> String {
-    crate::names::record_path(&crate::host::mapping::type_name(kind), id)
+    crate::names::record_path(kind, id)
 }
 
 /// The hash inside a sealed document.

@@ -49,7 +49,7 @@ fn one(r: &RunView, most: usize) -> String {
             lines.push(format!("  {}", text::record(&c.name)));
             last.clone_from(&c.name.record);
         }
-        lines.push(format!("    {}", change(c)));
+        lines.push(text::wrap(&format!("    {}", change(c)), 79, "      "));
     }
     if r.changes.len() > most {
         lines.push(format!("  … and {} more lines: cfs log --run {}", r.changes.len() - most, r.run));

@@ -46,7 +46,7 @@ fn render(v: &RecordView) -> String {
     if let Some(history) = &v.history {
         lines.push("\nHistory".to_owned());
         for c in history {
-            lines.push(format!("  {}  {}", text::when(&c.time), super::log::change(c)));
+            lines.push(text::wrap(&format!("  {}  {}", text::when(&c.time), super::log::change(c)), 79, "                       "));
         }
     }
     lines.join("\n")

@@ -65,17 +65,18 @@ pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
-/// Breaks plain text into lines of at most so many characters, the later ones indented.
+/// Breaks plain text into lines of at most so many characters, the later ones indented. Blanks at
+/// the start and between words stay.
 pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> String {
-    let mut out = String::new();
-    let mut line = 0;
-    for word in text.split(' ') {
+    let (mut out, mut line) = (String::new(), 0);
+    for (i, word) in text.split(' ').enumerate() {
         let n = word.chars().count();
-        if line > 0 && line + 1 + n > width {
+        if i > 0 && line + 1 + n > width && !out.trim_end().is_empty() {
+            out.truncate(out.trim_end().len());
             out.push('\n');
             out.push_str(indent);
             line = indent.chars().count();
-        } else if line > 0 {
+        } else if i > 0 {
             out.push(' ');
             line += 1;
         }
@@ -109,5 +110,8 @@ mod tests {
     #[test]
     fn lines_break_at_blanks() {
         assert_eq!(wrap("aaa bbb ccc", 7, "  "), "aaa bbb\n  ccc");
+        assert_eq!(wrap("  aaa  bbb", 20, ""), "  aaa  bbb");
+        assert_eq!(wrap("  aaa  bbb", 8, "    "), "  aaa
+    bbb");
     }
 }

@@ -125,7 +125,11 @@ impl Synchronizer {
         let lives = merge::life(&stored.known);
         let root = stored.known.root_key();
         let mut keys: Vec<&RowKey> = stored.known.rows.keys().collect();
-        keys.sort_by_key(|k| **k != root);
+        // The root first, then as the schema has the tables, then by local key.
+        keys.sort_by_key(|k| {
+            let local = stored.local.rows.get(*k).map(|l| l.key.clone());
+            (**k != root, self.mapping.table(&k.table).unwrap_or(usize::MAX), local.is_none(), local, (*k).clone())
+        });
         let rows = keys.into_iter().filter_map(|k| Some(self.row_view(&stored, k, stored.known.rows.get(k)?, *lives.get(k)?, &image, &apart, &names)));
         Ok(RecordView {
             name: named(&stored),

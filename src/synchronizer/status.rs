@@ -130,8 +130,8 @@ impl Synchronizer {
         let me = state.site()?;
         Ok(Status {
             site: self.site_names()?.of(&me),
-            database: self.config.database.display().to_string(),
-            folder: self.config.folder.display().to_string(),
+            database: real(&self.config.database),
+            folder: real(&self.config.folder),
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
             last_run_at: run.map(|r| moment(r.started.unsigned_abs())),
@@ -255,4 +255,8 @@ impl Synchronizer {
         state.set_meta("retired", text.join(" "))?;
         Ok(site.site.clone())
     }
+}
+
+fn real(path: &std::path::Path) -> String {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

@@ -125,6 +125,8 @@ pub struct Locals(pub BTreeMap<String, Local>);
 pub struct Local {
     /// The SQL that gives the number.
     pub assign: Option<String>,
+    /// The SQL that gives the highest number in use; `:next` in `assign` is one more.
+    pub count: Option<String>,
     /// Whether the number from where the row came is used if it is free here.
     pub keep_if_free: bool,
 }
@@ -191,6 +193,8 @@ enum LocalForm {
         #[serde(default)]
         assign: Option<String>,
         #[serde(default)]
+        count: Option<String>,
+        #[serde(default)]
         keep_if_free: bool,
     },
 }
@@ -220,8 +224,8 @@ impl From<LocalForms> for Locals {
             LocalForms::List(names) => Locals(Names::from(names).0.into_iter().map(|n| (n, Local::default())).collect()),
             LocalForms::Each(each) => {
                 let local = |form| match form {
-                    LocalForm::Assign(sql) => Local { assign: Some(sql), keep_if_free: false },
-                    LocalForm::Full { assign, keep_if_free } => Local { assign, keep_if_free },
+                    LocalForm::Assign(sql) => Local { assign: Some(sql), count: None, keep_if_free: false },
+                    LocalForm::Full { assign, count, keep_if_free } => Local { assign, count, keep_if_free },
                 };
                 Locals(each.into_iter().map(|(n, f)| (n, local(f))).collect())
             }

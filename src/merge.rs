@@ -5,18 +5,20 @@
 
 mod deletion;
 mod rescue;
+mod restamp;
 mod tree;
 mod write;
 
 pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
+pub use restamp::restamp;
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, write_field};
 
-use crate::record::{Delta, Entry, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};
+use crate::record::{Delta, Entries, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};
 use crate::stamp::Stamp;
 use crate::version::Version;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Joins two whole states of one record.
 ///
@@ -140,7 +142,7 @@ fn join_field(a: &Field, a_seen: &Version, b: &Field, b_seen: &Version) -> Field
     let has = |f: &Field, s: &Stamp| f.0.iter().any(|e| e.stamp == *s);
     let from_a = a.0.iter().filter(|e| !b_seen.covers(&e.stamp) || has(b, &e.stamp));
     let from_b = b.0.iter().filter(|e| !a_seen.covers(&e.stamp) || has(a, &e.stamp));
-    let mut out: BTreeSet<Entry> = BTreeSet::new();
+    let mut out = Entries::default();
     for e in from_a.chain(from_b) {
         // Equal but for attributes of a later format: those join.
         let twin = out.iter().find(|o| o.stamp == e.stamp && o.value == e.value).cloned();

@@ -1,5 +1,9 @@
 //! Records: one root row and its child rows, each field with everything that is known of it.
 
+mod entries;
+
+pub use entries::Entries;
+
 use crate::id::{RecordId, RowId, SiteId};
 use crate::stamp::Stamp;
 use crate::value::Value;
@@ -60,12 +64,12 @@ pub struct Entry {
 /// A field: the set of values that no later write has replaced having seen them. The largest is
 /// current, the others are superseded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Field(pub BTreeSet<Entry>);
+pub struct Field(pub Entries);
 
 impl Field {
     /// A field with one value.
     pub fn of(stamp: Stamp, value: Value) -> Self {
-        Field(BTreeSet::from([Entry { stamp, value, unknown: Unknown::new() }]))
+        Field(Entries::from([Entry { stamp, value, unknown: Unknown::new() }]))
     }
 
     /// The current value: largest stamp, then largest value.
@@ -75,6 +79,9 @@ impl Field {
 
     /// Superseded values worth showing: those that differ from the current one and each other.
     pub fn superseded(&self) -> Vec<&Entry> {
+        if self.0.len() < 2 {
+            return Vec::new();
+        }
         let mut seen: BTreeSet<&Value> = self.current().map(|e| &e.value).into_iter().collect();
         let mut out: Vec<&Entry> = self.0.iter().rev().skip(1).filter(|e| seen.insert(&e.value)).collect();
         out.reverse();

@@ -128,6 +128,8 @@ pub(crate) struct Engine<'a> {
     site_name: String,
     clock: Clock,
     ticked: bool,
+    /// A stamp of ours was met that we never gave: a copy writes under our name.
+    fork: bool,
     token_renewed: bool,
     settled: BTreeSet<RecordId>,
     incoming: BTreeSet<RecordId>,
@@ -180,6 +182,7 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         site_name: settings.site_name.clone(),
         clock,
         ticked: false,
+        fork: false,
         token_renewed: false,
         settled: BTreeSet::new(),
         incoming: BTreeSet::new(),
@@ -365,6 +368,9 @@ impl Engine<'_> {
             if capture::newest(self.conn)? != self.notes.upto {
                 // The host wrote meanwhile: what it touched is looked at again, on its own.
                 self.unlock()?;
+                self.notes.foreign = true;
+                self.ticked = true;
+                self.renew_token()?;
                 let rest: Vec<Work> = next.into_iter().chain(queue).map(Prepared::again).collect();
                 return self.one_by_one(rest);
             }
@@ -458,9 +464,13 @@ impl Engine<'_> {
             for (dir, mtime) in std::mem::take(&mut self.new_dirs) {
                 self.state.set_dir(&dir, mtime)?;
             }
-            capture::forget(self.conn, self.notes.upto)?;
-            self.state.set_meta("notes_seen", self.notes.upto)?;
+            let upto = if self.notes.foreign { self.notes.first.unwrap_or(self.notes.upto) } else { self.notes.upto };
+            capture::forget(self.conn, upto)?;
+            self.state.set_meta("notes_seen", upto)?;
             self.state.set_meta("scanned", 1)?;
+            if self.fork {
+                self.state.set_meta("fork", 1)?;
+            }
             if full {
                 self.state.set_meta("full_ms", now)?;
             }

@@ -3,8 +3,9 @@
 
 CREATE TABLE cfs_meta (name TEXT PRIMARY KEY, value);
 
--- What the triggers saw. No unique columns: a note can never make a host statement fail.
-CREATE TABLE cfs_note (op TEXT, tbl TEXT, ok1, ok2, ok3, ok4, nk1, nk2, nk3, nk4, oo1, oo2, oo3, no1, no2, no3);
+-- What the triggers saw. No unique columns but the number, which SQLite gives: a note can never make
+-- a host statement fail. Without a column of its own VACUUM would number the notes anew.
+CREATE TABLE cfs_note (n INTEGER PRIMARY KEY, op TEXT, tbl TEXT, ok1, ok2, ok3, ok4, nk1, nk2, nk3, nk4, oo1, oo2, oo3, no1, no2, no3);
 
 -- What a host asks to delete, in its own transaction.
 CREATE TABLE cfs_delete (table_name TEXT, key, reason TEXT);

@@ -11,7 +11,7 @@ const TOP: [&str; 12] = [
 const TYPE: [&str; 4] = ["match_on", "match_check", "where", "shared"];
 const TABLE: [&str; 10] =
     ["owner", "keys", "local", "references", "references_by", "ignore", "review", "rules", "rewrites", "local_deletes"];
-const LOCAL: [&str; 2] = ["assign", "keep_if_free"];
+const LOCAL: [&str; 3] = ["assign", "count", "keep_if_free"];
 
 /// The candidate most like a name, if one is like it at all.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {

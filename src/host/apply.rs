@@ -26,6 +26,10 @@ pub enum Found {
 pub trait Targets {
     /// The values of columns of the row that a reference leads to.
     fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, Error>;
+    /// The highest number in use in a local column, as this sync knows it.
+    fn highest(&mut self, sql: &str) -> Result<i64, Error>;
+    /// Remembers a number as used; `None` forgets what is known.
+    fn used(&mut self, sql: &str, number: Option<i64>);
 }
 
 /// What the host holds and what it shall hold.
@@ -43,6 +47,8 @@ pub struct Job<'a> {
     pub before: &'a Record,
     /// The host as it stands.
     pub image: &'a Image,
+    /// This site: its own numbers are given back to rows that come back.
+    pub site: crate::id::SiteId,
 }
 
 /// One value that applying changed in the host.
@@ -67,12 +73,15 @@ pub struct Done {
     pub waits: BTreeSet<RecordId>,
     /// What changed.
     pub changes: Vec<FieldChange>,
+    /// What was written, by table and key: a value for each column, `None` where the host filled in.
+    pub written: std::collections::HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
 }
 
 /// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.
 pub fn apply(conn: &Connection, job: &Job<'_>, local: &Local, targets: &mut dyn Targets) -> Result<Done, Error> {
     let keys = job.image.rows.iter().map(|(k, r)| (k.clone(), r.host.key.clone())).collect();
-    let mut a = Applier { conn, job, local, targets, keys, done: Done::default() };
+    let remember = job.mapping.types.get(job.kind).is_some_and(|k| k.tables.iter().any(|t| job.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
+    let mut a = Applier { conn, job, local, targets, keys, remember, done: Done::default() };
     let tables = job.mapping.types.get(job.kind).map(|k| k.tables.clone()).unwrap_or_default();
     let mut again: Vec<(usize, RowKey)> = Vec::new();
     for table in &tables {
@@ -93,6 +102,8 @@ struct Applier<'a> {
     local: &'a Local,
     targets: &'a mut dyn Targets,
     keys: BTreeMap<RowKey, HostKey>,
+    /// Whether triggers of the host may change what is written.
+    remember: bool,
     done: Done,
 }
 
@@ -177,11 +188,20 @@ impl Applier<'_> {
                     let new = row.get(field).cloned();
                     self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
                 }
-                if set.is_empty() { at.clone() } else { self.update(t, at, &set)? }
+                if set.is_empty() {
+                    at.clone()
+                } else {
+                    let at = self.update(t, at, &set)?;
+                    self.wrote(table, t, &at, &holds, &set);
+                    at
+                }
             }
             (None, _) => {
-                let (at, all) = self.insert(t, &wish.set)?;
+                let mut set = wish.set.clone();
+                self.as_before(t, row, was, &mut set)?;
+                let (at, all) = self.insert(t, &set)?;
                 holds = all;
+                self.wrote(table, t, &at, &holds, &BTreeMap::new());
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
@@ -334,15 +354,48 @@ impl Applier<'_> {
         Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
     }
 
-    fn insert(&self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
+    /// A row that comes back gets the key and the numbers that it had here, where they are free.
+    fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut BTreeMap<String, Value>) -> Result<(), Error> {
+        for c in &t.columns {
+            if matches!(c.role, Role::Local { keep_if_free: false, .. }) {
+                let own = row.fields.get(&FieldKey::local(c.name.clone(), self.job.site)).and_then(|f| f.current());
+                if let Some(own) = own.filter(|e| !e.value.is_null()) {
+                    set.insert(c.name.clone(), own.value.clone());
+                    if !self.is_free(t, &c.name, set)? {
+                        set.remove(&c.name);
+                    }
+                }
+            }
+        }
+        let (Key::Rowid(name), Some(key)) = (&t.key, was.map(|w| &w.key)) else { return Ok(()) };
+        if t.surrogate && key.len() == 1 {
+            let names = t.key_columns();
+            if crate::host::rows::look_up(self.conn, t, &names, &names, key)?.is_none() {
+                set.insert(name.clone(), key.first().cloned().unwrap_or(Value::Null));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers what a row was written as, to be compared with what it is afterwards.
+    fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &BTreeMap<String, Value>, set: &BTreeMap<String, Value>) {
+        if !self.remember {
+            return;
+        }
+        let values = t.columns.iter().map(|c| set.get(&c.name).or_else(|| holds.get(&c.name)).cloned()).collect();
+        self.done.written.insert((table, crate::host::key::encode(at)), values);
+    }
+
+    fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
         let mut set = wish.clone();
         for c in &t.columns {
-            let Role::Local { assign, keep_if_free } = &c.role else { continue };
-            if *keep_if_free && set.contains_key(&c.name) && self.is_free(t, &c.name, &set)? {
+            let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
+            let given = set.contains_key(&c.name);
+            if given && (!*keep_if_free || self.is_free(t, &c.name, &set)?) {
                 continue;
             }
             let value = match assign {
-                Some(sql) => self.evaluate(sql, t, &set)?,
+                Some(sql) => self.evaluate(sql, count.as_deref(), t, &set)?,
                 None => self.next_number(t, &c.name, &set)?,
             };
             set.insert(c.name.clone(), value);
@@ -413,11 +466,23 @@ impl Applier<'_> {
     }
 
     /// Evaluates a person's SQL for a local number; `:column` stands for the row's other values.
-    fn evaluate(&self, sql: &str, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+    fn evaluate(&mut self, sql: &str, count: Option<&str>, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
         let text = if sql.trim_start().get(..6).is_some_and(|s| s.eq_ignore_ascii_case("select")) { sql.to_owned() } else { format!("SELECT {sql}") };
+        let next = match count {
+            Some(count) => {
+                let next = self.targets.highest(count)?.saturating_add(1);
+                self.targets.used(count, Some(next));
+                Some(next)
+            }
+            None => None,
+        };
         let mut q = self.conn.prepare_cached(&text)?;
         for i in 1..=q.parameter_count() {
             let name = q.parameter_name(i).map(|n| n.trim_start_matches([':', '@', '$']).to_owned()).unwrap_or_default();
+            if let ("next", Some(n)) = (name.as_str(), next) {
+                q.raw_bind_parameter(i, n)?;
+                continue;
+            }
             if t.column(&name).is_none() && !t.key_columns().iter().any(|k| k.eq_ignore_ascii_case(&name)) {
                 return Err(Error::Refused(format!("`assign` of {} names :{name}, which is no column of it", t.name)));
             }

@@ -66,7 +66,11 @@ pub struct Context<'a> {
 impl Table {
     /// The value of a column, key columns included.
     pub fn get<'r>(&self, row: &'r HostRow, column: &str) -> Option<&'r Value> {
-        if let Some(i) = self.key_columns().iter().position(|k| k.eq_ignore_ascii_case(column)) {
+        let at = match &self.key {
+            crate::host::mapping::Key::Rowid(name) => name.eq_ignore_ascii_case(column).then_some(0),
+            crate::host::mapping::Key::Columns(c) => c.iter().position(|k| k.eq_ignore_ascii_case(column)),
+        };
+        if let Some(i) = at {
             return row.key.get(i);
         }
         row.values.get(self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(column))?)

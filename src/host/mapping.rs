@@ -128,6 +128,9 @@ pub enum Role {
     Local {
         /// An SQL expression or SELECT in the host's terms that gives an imported row its number.
         assign: Option<String>,
+        /// An SQL SELECT that gives the highest number in use; `:next` in `assign` is one more. It
+        /// is asked once a sync, since it may have to read the whole table.
+        count: Option<String>,
         /// Whether the number of where the row came from is used if it is free here: the counting
         /// part of a composite key (line 4 of an invoice). Then the value travels as well.
         keep_if_free: bool,

@@ -117,6 +117,8 @@ pub struct LocalColumn {
     pub column: String,
     /// The SQL that gives an imported row its number.
     pub assign: Option<String>,
+    /// The SQL that gives the highest number in use; `:next` in `assign` is one more.
+    pub count: Option<String>,
     /// Whether the number it had is kept where free.
     pub keep_if_free: bool,
     /// Why it is local.

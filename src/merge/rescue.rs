@@ -1,8 +1,9 @@
 //! How stripped content comes back when an edit that nobody had seen undoes its deletion.
 
 use crate::merge::{Life, join_into, life, reinsert};
-use crate::record::{Record, RowKey};
+use crate::record::{Record, Row, RowKey};
 use crate::stamp::Stamp;
+use std::collections::BTreeMap;
 
 /// Whether the state has the row with its content.
 fn whole(s: &Record, key: &RowKey) -> bool {
@@ -21,19 +22,28 @@ pub fn partial_rows(merged: &Record, sources: &[&Record]) -> Vec<(RowKey, usize)
     partial.filter_map(|(key, _)| best(&key).map(|source| (key, source))).collect()
 }
 
-/// Writes rows again that a merge left without their content, from the `sources` that have them
-/// whole: the states that were merged, and the one the host holds. Edits that only the merged
+/// Writes rows again that a merge left without their content, from the `states` that have them
+/// whole (those that were merged) and from what the `host` holds. Edits that only the merged
 /// state has stay the current ones. Gives the rows; `next` gives stamps, each later than the one
 /// before.
-pub fn rescue(merged: &mut Record, sources: &[&Record], next: &mut dyn FnMut() -> Stamp) -> Vec<RowKey> {
-    let rows: Vec<RowKey> = partial_rows(merged, sources).into_iter().map(|(key, _)| key).collect();
-    for key in &rows {
-        let newest = sources.iter().filter(|s| whole(s, key)).filter_map(|s| s.rows.get(key)).map(|r| r.stamp).max();
+pub fn rescue(merged: &mut Record, states: &[&Record], host: Option<&Record>, next: &mut dyn FnMut() -> Stamp) -> Vec<RowKey> {
+    let all: Vec<&Record> = states.iter().copied().chain(host).collect();
+    let found = partial_rows(merged, &all);
+    for (key, best) in &found {
+        let Some(row) = all.get(*best).and_then(|s| s.rows.get(key)) else { continue };
+        let equal = |s: &&Record| whole(s, key) && s.rows.get(key).is_some_and(|r| r.stamp == row.stamp);
         let mut content = Record::new(merged.kind.clone(), merged.id);
-        for s in sources.iter().filter(|s| whole(s, key)) {
-            if let Some(row) = s.rows.get(key).filter(|r| Some(r.stamp) == newest) {
-                let one = Record { kind: s.kind.clone(), id: s.id, version: s.version.clone(), rows: [(key.clone(), row.clone())].into(), ..Record::default() };
-                join_into(&mut content, &one);
+        for s in states.iter().filter(|s| equal(s)) {
+            let rows = s.rows.get(key).map(|r| (key.clone(), r.clone())).into_iter().collect();
+            join_into(&mut content, &Record { kind: s.kind.clone(), id: s.id, version: s.version.clone(), rows, ..Record::default() });
+        }
+        // The host's version may cover what it does not hold (its site stamped it meanwhile): it
+        // adds what the states have not seen, and takes nothing away.
+        if let Some(s) = host.filter(equal).and_then(|s| s.rows.get(key)) {
+            let to = content.rows.entry(key.clone()).or_insert_with(|| Row { fields: BTreeMap::new(), ..s.clone() });
+            for (name, field) in &s.fields {
+                let unseen = field.0.iter().filter(|e| !content.version.covers(&e.stamp)).cloned();
+                to.fields.entry(name.clone()).or_default().0.extend(unseen);
             }
         }
         let Some(mut row) = content.rows.remove(key) else { continue };
@@ -44,5 +54,5 @@ pub fn rescue(merged: &mut Record, sources: &[&Record], next: &mut dyn FnMut() -
         }
         reinsert(merged, key, &row, next);
     }
-    rows
+    found.into_iter().map(|(key, _)| key).collect()
 }

@@ -20,15 +20,17 @@ const BULK: u64 = 500;
 
 impl Engine<'_> {
     /// Stores what is to be sent about a record. Called under the same lock as the record itself.
-    pub(super) fn send(&mut self, id: &RecordId, delta: &Delta, stored: &Stored) -> Result<(), Error> {
+    pub(super) fn send(&mut self, id: &RecordId, delta: &Delta, stored: &Stored, hash: &str) -> Result<(), Error> {
         if !self.settings.use_logs {
             return Ok(());
         }
         let stamp = delta.part.version.0.get(&self.site).map(|t| Stamp { time: *t, site: self.site });
         let Some(stamp) = stamp else { return Ok(()) };
         let one = |item: Item| Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
-        let named = || Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: seal_hash(&crate::xml::write_record(&stored.known, &self.manifest.folder)), stamp };
-        let bytes = if self.report.exported >= BULK || self.bulk {
+        let named = || Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
+        // Rows of fifty bytes at least: no need to write what is surely too large.
+        let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
+        let bytes = if self.report.exported >= BULK || self.bulk || large {
             one(named())
         } else {
             let d = one(Item::Delta(delta.clone()));

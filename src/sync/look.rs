@@ -16,6 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(super) struct Notes {
     /// The newest note read.
     pub(super) upto: i64,
+    /// The newest note when this sync began: what the host wrote since is for the next one.
+    pub(super) first: Option<i64>,
+    /// Whether the host wrote while we synchronized.
+    pub(super) foreign: bool,
     /// Keys whose row was deleted and that are in use again.
     pub(super) recycled: BTreeSet<(usize, HostKey)>,
     /// When rows were deleted, by table and key.
@@ -34,6 +38,7 @@ impl Engine<'_> {
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
         let notes = capture::notes(self.conn, self.mapping, seen)?;
         self.notes.upto = notes.last().map_or(seen, |n| n.n);
+        self.notes.first.get_or_insert(self.notes.upto);
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();
         let mut moves: Vec<(HostKey, HostKey, usize)> = Vec::new();

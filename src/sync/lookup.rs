@@ -28,6 +28,7 @@ pub struct Lookup<'a> {
     pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
     keys: RefCell<HashMap<(usize, RowId), HostKey>>,
+    numbers: RefCell<HashMap<String, i64>>,
 }
 
 fn wrap(e: state::Error) -> host::Error {
@@ -37,7 +38,7 @@ fn wrap(e: state::Error) -> host::Error {
 impl<'a> Lookup<'a> {
     /// A look-up that remembers nothing yet.
     pub fn new(conn: &'a Connection, state: State<'a>, mapping: &'a Mapping) -> Self {
-        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default() }
+        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default(), numbers: RefCell::default() }
     }
 
     /// The record whose root the host holds under a key.
@@ -53,6 +54,14 @@ impl<'a> Lookup<'a> {
     pub fn forget(&self, id: &RecordId) {
         self.found.borrow_mut().retain(|_, (_, r)| r != id);
         self.keys.borrow_mut().retain(|(_, row), _| row != id);
+    }
+
+    /// Forgets the numbers given so far. Whether there were any.
+    pub fn forget_numbers(&self) -> bool {
+        let mut numbers = self.numbers.borrow_mut();
+        let any = !numbers.is_empty();
+        numbers.clear();
+        any
     }
 
     /// For one record's image.
@@ -138,5 +147,20 @@ impl Targets for Of<'_, '_> {
             return Ok(Found::Values(key));
         }
         Ok(rows::look_up(l.conn, t, columns, &t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
+    }
+
+    fn highest(&mut self, sql: &str) -> Result<i64, host::Error> {
+        if let Some(n) = self.lookup.numbers.borrow().get(sql) {
+            return Ok(*n);
+        }
+        Ok(self.lookup.conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, Option<i64>>(0))?.unwrap_or(0))
+    }
+
+    fn used(&mut self, sql: &str, number: Option<i64>) {
+        let mut numbers = self.lookup.numbers.borrow_mut();
+        match number {
+            Some(n) => numbers.insert(sql.to_owned(), n),
+            None => numbers.remove(sql),
+        };
     }
 }

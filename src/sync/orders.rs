@@ -120,11 +120,12 @@ fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
     wanted.extend(rows.into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)));
     for key in wanted {
         let Some(content) = p.parts().0.rows.get(&key).cloned() else { continue };
-        let mut stamps: Vec<_> = (0..8).map(|_| engine.tick()).collect();
-        stamps.reverse();
-        let last = stamps.first().copied().unwrap_or_default();
+        let (now, site) = (engine.env.now.ms(), engine.site);
+        let mut clock = engine.clock;
         let (known, _, _, _) = p.parts();
-        merge::reinsert(known, &key, &content, &mut || stamps.pop().unwrap_or(last));
+        merge::reinsert(known, &key, &content, &mut || clock.tick(now, site));
+        engine.clock = clock;
+        engine.ticked = true;
     }
     engine.report.restored += 1;
     let (kind, id, site) = (p.parts().0.kind.clone(), p.parts().2.id, engine.site);

@@ -13,7 +13,6 @@ use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
 use crate::record::{Delta, Record, RowKey, Tombstone};
-use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use crate::xml;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +57,8 @@ pub(super) struct Prepared {
     file_hash: Option<String>,
     file_stat: Option<(u64, i64)>,
     came: bool,
+    /// The record is erased, and the host holds edits that who erased it had not seen.
+    unseen: bool,
     refile: bool,
     log: Vec<state::ChangeRow>,
     read: Vec<String>,
@@ -98,7 +99,7 @@ impl Engine<'_> {
             Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
+        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -136,8 +137,10 @@ impl Engine<'_> {
             for key in &host.again {
                 if let Some(row) = p.image.rows.get(key) {
                     let row = new_row(row, stamp);
-                    let (mut a, mut b) = (stamp, self.tick());
-                    merge::reinsert(&mut p.known, key, &row, &mut || std::mem::replace(&mut a, std::mem::replace(&mut b, stamp)));
+                    let (now, site) = (self.env.now.ms(), self.site);
+                    let mut clock = self.clock;
+                    merge::reinsert(&mut p.known, key, &row, &mut || clock.tick(now, site));
+                    self.clock = clock;
                     if let Some(r) = p.known.rows.get(key) {
                         p.applied.rows.insert(key.clone(), r.clone());
                     }
@@ -153,17 +156,23 @@ impl Engine<'_> {
         self.vanished(p, &host.vanished, &lives)?;
         orders::carry_out(self, p)?;
         // A row stripped elsewhere while edited here comes back from who has it whole.
-        let mut all: Vec<&Record> = vec![&before, &p.stored.known];
+        let mut all: Vec<&Record> = vec![&p.stored.known];
         all.extend(sources);
         if !merge::partial_rows(&p.known, &all).is_empty() {
-            let mut stamps: Vec<Stamp> = (0..64).map(|_| self.tick()).collect();
-            stamps.reverse();
-            let last = stamps.first().copied().unwrap_or_default();
-            let back = merge::rescue(&mut p.known, &all, &mut || stamps.pop().unwrap_or(last));
+            let mut clock = self.clock;
+            let (now, site) = (self.env.now.ms(), self.site);
+            let back = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut || clock.tick(now, site));
+            self.clock = clock;
+            self.ticked = true;
             self.report.revived += back.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);
         p.lives = merge::life(&p.known);
+        if p.known.erased.is_some() {
+            // What was typed here and not seen by who erased stays in the host until a person decides.
+            p.unseen = p.stored.known.erased.is_none() && !host.is_empty() || p.stored.flags & state::HELD != 0 && p.stored.root_key.is_some() && p.stored.known.erased.is_some();
+            p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();
+        }
         if p.came {
             let (was, now) = (merge::life(&p.stored.known), p.lives.clone());
             self.log_revived(p, &was, &now);
@@ -235,9 +244,20 @@ impl Engine<'_> {
         let mut waits = BTreeSet::new();
         let mut applied = None;
         let mut local = p.stored.local.clone();
-        if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
+        if p.unseen {
+            flags |= state::HELD;
+            reason = Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well".to_owned());
+            local = held_local(&p, before_local);
+            applied = Some(p.applied.clone());
+        } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
             self.conn.execute_batch("SAVEPOINT cfs_record")?;
-            match self.apply(kind, &p) {
+            let mut tried = self.apply(kind, &p);
+            if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
+                // The host may have counted on meanwhile: once more, with the numbers asked for anew.
+                self.conn.execute_batch("ROLLBACK TO cfs_record")?;
+                tried = self.apply(kind, &p);
+            }
+            match tried {
                 Ok(done) => {
                     self.conn.execute_batch("RELEASE cfs_record")?;
                     self.log_applied(&mut p, &done);
@@ -264,7 +284,7 @@ impl Engine<'_> {
 
     fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
-        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image };
+        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
         let rewrites = self.mapping.types.get(kind).is_some_and(|k| k.tables.iter().any(|t| self.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
         if rewrites && !done.changes.is_empty() {
@@ -280,6 +300,9 @@ impl Engine<'_> {
         for round in 0..2 {
             let Some(key) = done.local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()) else { return Ok(()) };
             let host = rows::read(self.conn, self.mapping, kind, Span::One(&key))?.into_values().next().unwrap_or_default();
+            if round == 0 && as_written(&host, done) {
+                return Ok(());
+            }
             let none = BTreeSet::new();
             let context = image::Context { mapping: self.mapping, kind, id: p.work.id, site: self.site, folder_key: &self.manifest.key, local: &done.local, known: &p.known, lives: &p.lives, recycled: &none };
             let image = image::build(&context, host, &mut self.lookup.of(p.work.id), &mut self.env.random)?;
@@ -288,7 +311,7 @@ impl Engine<'_> {
                 return Err(crate::host::Error::Refused(format!("a row written to {} is not there afterwards: a trigger of the host removed it", k.table)));
             }
             if round == 0 {
-                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image };
+                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image, site: self.site };
                 let second = apply::apply(self.conn, &job, &done.local, &mut self.lookup.of(p.work.id))?;
                 let nothing = second.changes.is_empty();
                 let prior: BTreeMap<RowKey, _> = std::mem::take(&mut done.local.rows).into_iter().map(|(k, l)| (k, l.prior)).collect();
@@ -360,7 +383,7 @@ impl Engine<'_> {
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
         let due = stale && !behind;
-        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or(hash)) };
+        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;
         }
@@ -374,7 +397,7 @@ impl Engine<'_> {
             self.state.set_waits(n, &waits, p.new)?;
         }
         if let Some(d) = &p.delta {
-            self.send(&id, d, &stored)?;
+            self.send(&id, d, &stored, &hash)?;
             self.report.exported += 1;
         }
         if p.came && !p.stored.known.version.0.is_empty() && p.delta.is_some() {
@@ -410,6 +433,22 @@ impl Engine<'_> {
             v.0.len() > 1 && t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default()) && !v.superseded().is_empty()
         })
     }
+}
+
+/// Whether the host holds exactly the rows that it held and that were written, value by value.
+fn as_written(host: &HostRecord, done: &Done) -> bool {
+    let rows = done.local.rows.values().filter(|l| l.away.is_none()).count();
+    let mut written = 0;
+    for (table, list) in host {
+        for row in list {
+            let Some(values) = done.written.get(&(*table, crate::host::key::encode(&row.key))) else { continue };
+            written += 1;
+            if values.iter().zip(&row.values).any(|(want, has)| want.as_ref().is_some_and(|w| w != has)) {
+                return false;
+            }
+        }
+    }
+    written == done.written.len() && host.values().map(Vec::len).sum::<usize>() == rows
 }
 
 /// While a record is held, the host's rows are as the image has them.

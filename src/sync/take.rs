@@ -492,6 +492,10 @@ impl Engine<'_> {
             Err(e) => return self.bad(path, &e.to_string(), stat),
         };
         match xml::read_record(&bytes, &self.manifest.folder) {
+            Ok(r) if self.is_forged(&r.version) => {
+                self.fork = true;
+                self.again.insert(r.id);
+            }
             Ok(r) if r.id == work.id => {
                 if canonical {
                     came.file_hash = Some(super::settle::seal_hash(&bytes));
@@ -524,6 +528,11 @@ impl Engine<'_> {
             Err(e) => self.bad(path, &e.to_string(), stat)?,
         }
         Ok(())
+    }
+
+    /// Whether a version knows a stamp under this site's name that this site never gave.
+    fn is_forged(&self, v: &crate::version::Version) -> bool {
+        v.0.get(&self.site).is_some_and(|t| *t > self.clock.last)
     }
 
     /// Keeps an item for a later try.

@@ -31,14 +31,24 @@ impl Engine<'_> {
     /// Finds out whether this database is the one that last synchronized under its site id.
     pub(super) fn ensure_identity(&mut self) -> Result<(), Error> {
         let database = hex(&self.state.meta::<Vec<u8>>("database")?.unwrap_or_default());
-        let token: String = self.state.meta("token")?.unwrap_or_default();
-        let kept = self.keeper.read(&database)?;
+        let mut token: String = self.state.meta("token")?.unwrap_or_default();
+        let mut kept = self.keeper.read(&database)?;
         let stamped = self.state.meta::<i64>("clock_ms")?.is_some();
         let seq: i64 = self.state.meta("seq")?.unwrap_or(0);
-        let reason = if stamped && !kept.contains(&token) {
+        if token.is_empty() && kept.is_empty() && !stamped {
+            // Just set up: from now on a copy of this database can be told from it.
+            let new = format!("{}{}", self.env.random.hex(), self.env.random.hex());
+            self.keeper.write(&database, std::slice::from_ref(&new))?;
+            self.state.set_meta("token", new.clone())?;
+            token = new;
+            kept = vec![token.clone()];
+        }
+        let mut fork = false;
+        let reason = if !kept.contains(&token) {
             Some(if kept.is_empty() { "the state file outside it is missing (a copied or moved database, or another computer)" } else { "it is older than its last synchronization (a restored backup or a copy)" })
-        } else if seq > 0 && !self.newest_is_ours(seq.unsigned_abs())? {
-            Some("the newest segment of its log in the folder is not the one it wrote")
+        } else if self.state.meta::<i64>("fork")?.unwrap_or(0) != 0 || !self.newest_is_ours(seq.unsigned_abs())? {
+            fork = true;
+            Some("somebody else writes under its name (a copied computer, or a log that is not the one it wrote)")
         } else {
             None
         };
@@ -73,11 +83,42 @@ impl Engine<'_> {
             }
         }
         self.conn.execute("DELETE FROM cfs_segment", [])?;
+        self.state.set_meta("fork", 0)?;
         self.unlock()?;
         self.site = new;
         self.report.notices.push(format!("this database looks restored or copied: {reason}. It goes on as a new site ({new}); nothing was undone and nothing typed here is lost"));
         self.ticked = true;
-        self.renew_token()
+        self.renew_token()?;
+        if fork { self.stamp_again(old) } else { Ok(()) }
+    }
+
+    /// Two copies wrote under one name: their stamps say nothing any more. Everything of ours is
+    /// stamped again under the new name, and nothing under the old one counts as seen.
+    fn stamp_again(&mut self, old: crate::id::SiteId) -> Result<(), Error> {
+        for id in self.state.all(None)? {
+            let Some(mut s) = self.state.load(&id)? else { continue };
+            if !s.known.version.0.contains_key(&old) {
+                continue;
+            }
+            let before = s.known.clone();
+            let (now, site) = (self.env.now.ms(), self.site);
+            let mut clock = self.clock;
+            crate::merge::restamp(&mut s.known, &old, &mut || clock.tick(now, site));
+            if let Some(a) = &mut s.applied {
+                crate::merge::restamp(a, &old, &mut || clock.tick(now, site));
+            }
+            self.clock = clock;
+            let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
+            let hash = super::settle::seal_hash(&bytes);
+            self.lock()?;
+            let n = self.state.save(&id, &s, &bytes, self.now())?;
+            self.state.set_file(n, None, None, true)?;
+            if let Some(d) = crate::merge::delta_between(&before, &s.known) {
+                self.send(&id, &d, &s, &hash)?;
+            }
+            self.unlock()?;
+        }
+        Ok(())
     }
 
     /// Whether the folder's newest segment under our name is the one we wrote, and the last.
@@ -91,11 +132,10 @@ impl Engine<'_> {
             return Ok(true);
         }
         let hash: String = self.state.meta("seq_hash")?.unwrap_or_default();
-        let oldest: i64 = self.state.meta("oldest")?.unwrap_or(1);
         match self.folder.read(&names::log_path(&self.site, upto), MAX_FILE_BYTES)? {
             Some(bytes) => Ok(super::settle::seal_hash(&bytes) == hash),
-            // Compacted, or lost by the cloud client: written again below if it was needed.
-            None => Ok(upto < oldest.unsigned_abs() || true),
+            // Compacted, or lost by the cloud client: the record files cover it.
+            None => Ok(true),
         }
     }
 

@@ -135,14 +135,16 @@ fn numbers_of_the_place_are_local_and_the_next_one_is_in_their_format() {
     let mut sorted = locals.clone();
     sorted.sort();
     assert_eq!(sorted, ["invoice.invoice_no", "invoice_line.line_no", "patient.file_no", "visit.visit_no"]);
-    assert_eq!(column(&m, "invoice_line", "line_no").role, Role::Local { assign: None, keep_if_free: true });
+    assert_eq!(column(&m, "invoice_line", "line_no").role, Role::Local { assign: None, count: None, keep_if_free: true });
     assert_eq!(column(&m, "plan_step", "position").role, Role::Data);
     assert_eq!(column(&m, "report", "study_uid").role, Role::Data);
     let next = |t: &str, c: &str, name: &str, value: &str| -> String {
-        let Role::Local { assign: Some(sql), .. } = &column(&m, t, c).role else { panic!("{t}.{c}") };
-        let named = [(name, value)];
-        let given = if sql.contains(name) { &named[..] } else { &[] };
-        let value: rusqlite::types::Value = db.query_row(sql, given, |r| r.get(0)).unwrap();
+        let Role::Local { assign: Some(sql), count, .. } = &column(&m, t, c).role else { panic!("{t}.{c}") };
+        let next: Option<i64> = count.as_ref().map(|sql| 1 + db.query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap());
+        let mut named: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(name, &value)];
+        named.push((":next", &next));
+        named.retain(|(n, _)| sql.contains(n));
+        let value: rusqlite::types::Value = db.query_row(sql, &named[..], |r| r.get(0)).unwrap();
         match value {
             rusqlite::types::Value::Integer(i) => i.to_string(),
             rusqlite::types::Value::Text(t) => t,
@@ -233,7 +235,7 @@ fn uuid_keys_travel_and_rows_are_named_by_them() {
         assert_eq!(m.types.last().unwrap().match_on, [[if rows { "mrn" } else { "id" }]]);
         assert!(!table(&m, "series").derived && !table(&m, "instances").derived);
         assert_eq!(column(&m, "instances", "series_number").role, Role::Reference);
-        assert_eq!(column(&m, "instances", "number").role, Role::Local { assign: None, keep_if_free: true });
+        assert_eq!(column(&m, "instances", "number").role, Role::Local { assign: None, count: None, keep_if_free: true });
         assert_eq!(column(&m, "studies", "uid").role, Role::Data);
     }
 }

@@ -1,5 +1,6 @@
 //! The one binary of integration tests.
 
+mod dsl;
 mod init_legacy;
 mod merge_laws;
 mod names;
@@ -8,3 +9,4 @@ mod schemas;
 mod xml_properties;
 mod xml_vectors;
 mod merge_table;
+mod two_sites;

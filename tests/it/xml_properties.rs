@@ -80,7 +80,7 @@ fn row() -> impl Strategy<Value = Row> {
         let stamps = prop_oneof![Just(stamp_of_row), stamp()];
         let entry = (stamps, value(), unknown()).prop_map(|(stamp, value, unknown)| Entry { stamp, value, unknown });
         let key = (prop_oneof!["[a-c]".boxed(), string().boxed()], option::of(site())).prop_map(|(name, place)| FieldKey { name, place });
-        let fields = btree_map(key, btree_set(entry, 1..3).prop_map(Field), 0..4);
+        let fields = btree_map(key, btree_set(entry, 1..3).prop_map(|s| Field(s.into_iter().collect())), 0..4);
         (fields, option::of(tombstone()), extras()).prop_map(move |(fields, tombstone, extras)| Row { stamp: stamp_of_row, fields, tombstone, extras, unknown: unknown_of_row.clone() })
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn columns(
         for column in &table.primary_key {
             if !edges.refers(index, column) && counts_within(db, edges, index, table, column)? {
                 let why = "counts within the rest of the key: kept where it is free, else the next one".to_owned();
-                found.push(LocalColumn { column: column.clone(), assign: None, keep_if_free: true, why });
+                found.push(LocalColumn { column: column.clone(), assign: None, count: None, keep_if_free: true, why });
             }
         }
     }
@@ -51,6 +51,7 @@ fn assign(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTab
     let text = table.column(column).is_some_and(|c| c.affinity == Affinity::Text);
     let format = Format::learn(&sample.texts);
     let mut why = why;
+    let mut count = None;
     let sql = match (format, text) {
         (Some(format), _) => {
             why = format!("{why}; format {}", format.shown());
@@ -62,7 +63,9 @@ fn assign(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTab
                     None => format!("{why}. The host takes its next number from {}: see that it does not give one twice", counter.table),
                 };
             }
-            next(db, table, column, &format, base)?
+            let (sql, highest) = next(db, table, column, &format, base)?;
+            count = highest;
+            sql
         }
         (None, false) => {
             let from = if counter.is_some_and(|c| !c.kept_by_trigger) { "max(900000, coalesce(max({c}), 0))" } else { "coalesce(max({c}), 0)" };
@@ -76,7 +79,7 @@ fn assign(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTab
             )
         }
     };
-    Ok(LocalColumn { column: column.to_owned(), assign: Some(sql), keep_if_free: false, why })
+    Ok(LocalColumn { column: column.to_owned(), assign: Some(sql), count, keep_if_free: false, why })
 }
 
 /// The end of what came before a range that the host's counter does not reach: nine tenths of what
@@ -91,7 +94,7 @@ fn range(format: &Format) -> Option<u64> {
     (width >= 4 && most < base / 2).then_some(base)
 }
 
-fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base: Option<u64>) -> Result<String, rusqlite::Error> {
+fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base: Option<u64>) -> Result<(String, Option<String>), rusqlite::Error> {
     let (c, t) = (ident(column), ident(&table.name));
     let plain = format.pieces.len() == 1;
     let at = format.number_at();
@@ -101,10 +104,13 @@ fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base:
         (_, at) => format!("CAST(substr({c}, {at}) AS INTEGER)"),
     };
     let highest = format!("coalesce(max({part}), 0)");
-    let number = match base {
-        Some(base) => format!("1 + max({base}, {highest})"),
-        None => format!("1 + {highest}"),
+    let most = match base {
+        Some(base) => format!("max({base}, {highest})"),
+        None => highest,
     };
+    // Finding the highest number in texts reads the whole table: once a sync, not once a row.
+    let counted = !plain && !(format.restarts() && at > 1);
+    let number = if counted { ":next".to_owned() } else { format!("1 + {most}") };
     let year = if format.years.is_empty() { String::new() } else { year(db, table, column, format)? };
     let quote = |s: &str| format!("'{}'", s.replace('\'', "''"));
     let piece = |p: &Piece| match p {
@@ -118,12 +124,16 @@ fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base:
         // Counted anew for each year: the highest number among those that start alike.
         let before: Vec<String> = format.pieces.iter().take_while(|p| !matches!(p, Piece::Number(_))).map(piece).collect();
         let rest: Vec<String> = format.pieces.iter().skip_while(|p| !matches!(p, Piece::Number(_))).map(piece).collect();
-        return Ok(format!(
+        return Ok((format!(
             "SELECT p.x || {} FROM (SELECT {} AS x) AS p LEFT JOIN {t} ON substr({c}, 1, {}) = p.x",
             rest.join(" || "), before.join(" || "), at - 1
-        ));
+        ), None));
     }
-    Ok(format!("SELECT {} FROM {t}", format.pieces.iter().map(piece).collect::<Vec<_>>().join(" || ")))
+    let pieces = format.pieces.iter().map(piece).collect::<Vec<_>>().join(" || ");
+    if counted {
+        return Ok((format!("SELECT {pieces}"), Some(format!("SELECT {most} FROM {t}"))));
+    }
+    Ok((format!("SELECT {pieces} FROM {t}"), None))
 }
 
 /// SQL for the year of an incoming row: from the date column that says the same year as the numbers

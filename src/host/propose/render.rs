@@ -116,9 +116,12 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
 }
 
 fn local(out: &mut String, l: &LocalColumn) {
-    comment(out, &format!("Local: {}.{}", l.why, if l.assign.as_deref().is_some_and(|a| a.contains(':')) { " (:column is the incoming row's.)" } else { "" }));
+    comment(out, &format!("Local: {}.{}", l.why, if l.assign.as_deref().is_some_and(|a| a.contains(':')) { " (:column is the incoming row's; :next is one more than what `count` gives.)" } else { "" }));
     let value = match (&l.assign, l.keep_if_free) {
-        (Some(sql), false) => text(sql),
+        (Some(sql), false) => match &l.count {
+            Some(count) => format!("{{ assign = {}, count = {} }}", text(sql), text(count)),
+            None => text(sql),
+        },
         (Some(sql), true) => format!("{{ assign = {}, keep_if_free = true }}", text(sql)),
         (None, _) => "{ keep_if_free = true }".to_owned(),
     };

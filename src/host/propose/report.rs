@@ -46,6 +46,9 @@ impl Proposal {
                 if let Some(sql) = &l.assign {
                     indented(&mut out, 6, sql);
                 }
+                if let Some(sql) = &l.count {
+                    indented(&mut out, 6, &format!("where :next is one more than: {sql}"));
+                }
             }
         }
         let told: Vec<_> = self.tables.iter().flat_map(|t| t.told.iter().map(move |r| (t, r))).collect();

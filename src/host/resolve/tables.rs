@@ -97,13 +97,18 @@ pub(super) fn table(
             Role::Reference
         } else if let Some(local) = local {
             let assign = match (&local.assign, local.keep_if_free) {
-                (Some(sql), _) => Some(checked(config, db, host, &c.name, sql)?),
+                (Some(sql), _) => {
+                    if let Some(count) = &local.count {
+                        checked(config, db, host, &c.name, count, false)?;
+                    }
+                    Some(checked(config, db, host, &c.name, sql, local.count.is_some())?)
+                }
                 (None, true) => None,
                 (None, false) => Some(count_on(config, host, &c.name, c.affinity, c.not_null)?),
             };
-            Role::Local { assign, keep_if_free: local.keep_if_free }
+            Role::Local { assign, count: local.count.clone(), keep_if_free: local.keep_if_free }
         } else if own_key {
-            Role::Local { assign: Some(fresh_key(host, &c.name, c.affinity)), keep_if_free: false }
+            Role::Local { assign: Some(fresh_key(host, &c.name, c.affinity)), count: None, keep_if_free: false }
         } else {
             Role::Data
         };
@@ -230,7 +235,7 @@ fn fresh_key(host: &HostTable, column: &str, affinity: Affinity) -> String {
 }
 
 /// The SQL of a local column, if SQLite understands it and it asks for no unknown column.
-fn checked(config: &Config, db: &Connection, host: &HostTable, column: &str, sql: &str) -> Result<String, ConfigError> {
+fn checked(config: &Config, db: &Connection, host: &HostTable, column: &str, sql: &str, next: bool) -> Result<String, ConfigError> {
     let broken = |what: String| ConfigError::Value { at: config.source.place(&["table", &host.name, "local"], Some(column)), what };
     // A bare expression is as good as a SELECT of it.
     let first = sql.split_whitespace().next().unwrap_or_default();
@@ -241,7 +246,7 @@ fn checked(config: &Config, db: &Connection, host: &HostTable, column: &str, sql
     }
     for i in 1..=statement.parameter_count() {
         let name = statement.parameter_name(i).and_then(|n| n.strip_prefix([':', '@', '$'])).unwrap_or("?");
-        if host.column(name).is_none() {
+        if host.column(name).is_none() && !(next && name == "next") {
             return Err(broken(format!("the SQL that gives `{column}` asks for `:{name}`, but `{}` has no such column", host.name)));
         }
     }

@@ -81,13 +81,13 @@ fn keys_references_and_roles() {
     assert_eq!(part.owner_ref().unwrap().field, "visit_id+n");
     assert_eq!(part.key, Key::Columns(vec!["visit_id".into(), "n".into(), "k".into()]));
     let line = table(&m, "line");
-    assert_eq!(line.column("n").unwrap().role, Role::Local { assign: None, keep_if_free: true });
+    assert_eq!(line.column("n").unwrap().role, Role::Local { assign: None, count: None, keep_if_free: true });
     assert_eq!(line.references[1].target, Target::ByColumn("ref_table".into()));
     assert!(!line.rewrites && !line.derived);
     let photo = table(&m, "photo");
     assert_eq!((&photo.key, photo.surrogate, photo.derived), (&Key::Rowid("patient_id".into()), false, true));
     let patient = table(&m, "patient");
-    assert_eq!(patient.column("file_no").unwrap().role, Role::Local { assign: Some("SELECT 1 + coalesce(max(\"file_no\"), 0) FROM \"patient\"".into()), keep_if_free: false });
+    assert_eq!(patient.column("file_no").unwrap().role, Role::Local { assign: Some("SELECT 1 + coalesce(max(\"file_no\"), 0) FROM \"patient\"".into()), count: None, keep_if_free: false });
     assert!(patient.column("g").is_none() && patient.column("updated").unwrap().rule == Rule::Max && patient.column("updated").unwrap().review);
     assert!(table(&m, "doctor").derived && table(&m, "doctor").surrogate && table(&m, "place").derived);
     assert!(m.tables.iter().all(|t| t.read_only.is_none()));

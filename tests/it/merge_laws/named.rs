@@ -65,7 +65,7 @@ fn reinsert(r: &mut Record, k: &RowKey, mut ms: u64, site: u128) {
 }
 
 fn rescue(r: &mut Record, sources: &[&Record], mut ms: u64, site: u128) -> usize {
-    let done = merge::rescue(r, sources, &mut || {
+    let done = merge::rescue(r, sources, None, &mut || {
         ms += 1;
         at(ms, site)
     });
@@ -146,6 +146,26 @@ fn an_edit_stays_current_when_the_content_comes_from_a_copy_without_it() {
     assert_eq!(rescue(&mut here, &[&copy], 60, B), 1);
     assert_eq!(here.rows[&key(2)].get("a"), Some(&Value::Integer(9)));
     assert_eq!(here.rows[&key(2)].get("b"), Some(&Value::Integer(0)));
+}
+
+#[test]
+fn a_host_that_lags_behind_takes_nothing_from_what_is_rescued() {
+    // A decided a value (stamp 10) that its host has not got, and then edited line 3 there (11):
+    // its host's version covers the decision without holding it. Then a merge strips line 2.
+    let mut known = chart();
+    let mut host = known.clone();
+    write(&mut known, &key(2), "a", Value::Integer(9), at(10, A));
+    for r in [&mut known, &mut host] {
+        write(r, &key(3), "a", Value::Integer(2), at(11, A));
+    }
+    let mut stripped = chart();
+    delete_seen(&mut stripped, &key(1), at(12, B));
+    merge::strip(&mut stripped, |_| true);
+    let mut both = join(&known, &stripped);
+    let rows = merge::rescue(&mut both, &[&known, &stripped], Some(&host), &mut || at(20, A));
+    assert!(rows.contains(&key(2)));
+    assert_eq!(both.rows[&key(2)].get("a"), Some(&Value::Integer(9)));
+    assert_eq!(both.rows[&key(3)].get("a"), Some(&Value::Integer(2)));
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl Site {
 
     /// Writes one field; `decide` is a person at the list of superseded values, who sees what is
     /// known, not what the host holds.
+    #[expect(clippy::too_many_arguments, reason = "each says a different thing")]
     fn write(&mut self, key: &RowKey, name: &str, value: Value, seen: Seen, decide: bool, o: &mut Oracle, now: u64) {
         let stamp = self.tick(now);
         let (base, ids) = if decide { (&self.known, self.has) } else { (&self.applied, self.shown) };
@@ -226,7 +227,7 @@ impl Site {
         }
         // A host that still held what was stripped here brings it back.
         let applied = self.applied.clone();
-        self.rescue(&[&applied], o, now);
+        self.rescue(&[], &applied, o, now);
         self.sent(&before, had)
     }
 
@@ -236,14 +237,15 @@ impl Site {
         Some(Sent { delta: merge::delta_between(before, &self.known)?, before: had, new })
     }
 
-    fn rescue(&mut self, sources: &[&Record], o: &mut Oracle, now: u64) {
+    fn rescue(&mut self, states: &[&Record], host: &Record, o: &mut Oracle, now: u64) {
         let (mut clock, id, ms) = (self.clock, self.id, now + self.skew_ms);
-        let rows: Vec<RowKey> = merge::partial_rows(&self.known, sources).into_iter().map(|(k, _)| k).collect();
+        let sources: Vec<&Record> = states.iter().copied().chain([host]).collect();
+        let rows: Vec<RowKey> = merge::partial_rows(&self.known, &sources).into_iter().map(|(k, _)| k).collect();
         if rows.is_empty() {
             return;
         }
-        self.rewrite(&rows, sources, o, |k| {
-            let done = merge::rescue(k, sources, &mut || clock.tick(ms, id));
+        self.rewrite(&rows, &sources, o, |k| {
+            let done = merge::rescue(k, states, Some(host), &mut || clock.tick(ms, id));
             assert_eq!(done, rows);
         });
         self.clock = clock;
@@ -265,7 +267,7 @@ impl Site {
         let before = self.known.clone();
         self.known = merge::join(&self.known, file);
         self.has.join(ids);
-        self.settle(&[&before, file, &self.applied.clone()], o, now)
+        self.settle(&[&before, file], o, now)
     }
 
     /// Takes a delta in, if what it was written on is here.
@@ -276,13 +278,14 @@ impl Site {
         }
         assert!(self.has.includes(&sent.before), "a version covers what has not been seen");
         self.has.join(&sent.new);
-        Ok(self.settle(&[&before, &self.applied.clone()], o, now))
+        Ok(self.settle(&[&before], o, now))
     }
 
-    fn settle(&mut self, sources: &[&Record], o: &mut Oracle, now: u64) -> Option<Sent> {
+    fn settle(&mut self, states: &[&Record], o: &mut Oracle, now: u64) -> Option<Sent> {
         self.known.version.0.values().for_each(|t| self.clock.observe(*t));
         let (merged, had) = (self.known.clone(), self.has);
-        self.rescue(sources, o, now);
+        let host = self.applied.clone();
+        self.rescue(states, &host, o, now);
         if merged == self.known { None } else { self.sent(&merged, had) }
     }
 

@@ -105,9 +105,12 @@ fn step(w: &mut World, weather: Weather, next_row: &mut u128, rng: &mut Random) 
                 }
             }
             sites[at].apply();
+            if weather.strips && !sites[at].retired {
+                strip(sites, at, deltas, oracle);
+            }
         }
-        95 if weather.retires => sites[at].retired = true,
-        96 if weather.erases && below(6, rng) == 0 => {
+        95..=96 if weather.retires && sites.iter().filter(|s| !s.retired).count() > 1 => sites[at].retired = true,
+        97 if weather.erases && below(6, rng) == 0 => {
             let site = &mut sites[at];
             let stamp = site.tick(*now);
             let before = site.known.clone();
@@ -116,12 +119,15 @@ fn step(w: &mut World, weather: Weather, next_row: &mut u128, rng: &mut Random) 
             let delta = cloud_folder_sync::merge::delta_between(&before, &site.known).unwrap();
             deltas.push(Sent { delta, before: site.has, new: Ids::default() });
         }
-        95..=99 if weather.strips && !sites[at].retired => {
-            let all: Vec<_> = sites.iter().filter(|s| !s.retired).map(|s| s.known.version.clone()).collect();
-            deltas.extend(sites[at].strip(|stamp| all.iter().all(|v| v.covers(stamp)), oracle));
-        }
+        98..=99 if weather.strips && !sites[at].retired => strip(sites, at, deltas, oracle),
         _ => {}
     }
+}
+
+/// Strips at one site what every site in use has seen deleted.
+fn strip(sites: &mut [Site], at: usize, deltas: &mut Vec<Sent>, oracle: &mut Oracle) {
+    let all: Vec<_> = sites.iter().filter(|s| !s.retired).map(|s| s.known.version.clone()).collect();
+    deltas.extend(sites[at].strip(|stamp| all.iter().all(|v| v.covers(stamp)), oracle));
 }
 
 /// Takes in the waiting deltas whose `before` is here by now.

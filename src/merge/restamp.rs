@@ -1,0 +1,47 @@
+//! Stamping again what was written under a name that two copies used.
+
+use crate::id::SiteId;
+use crate::record::{Entries, Entry, Record};
+use crate::stamp::Stamp;
+
+/// Gives every value, row, tombstone and fact that `old` stamped a new stamp, in the order of the
+/// old ones, and forgets that anything of `old` was seen: what another copy wrote under that name
+/// is then news, and equal values are no conflict. `next` gives stamps, each later than the last.
+pub fn restamp(r: &mut Record, old: &SiteId, next: &mut dyn FnMut() -> Stamp) {
+    let mut stamps: Vec<Stamp> = r.stamps().filter(|s| s.site == *old).collect();
+    stamps.sort();
+    stamps.dedup();
+    let map: std::collections::BTreeMap<Stamp, Stamp> = stamps.into_iter().map(|s| (s, next())).collect();
+    let change = |s: &mut Stamp| {
+        if let Some(n) = map.get(s) {
+            *s = *n;
+        }
+    };
+    for row in r.rows.values_mut() {
+        change(&mut row.stamp);
+        for field in row.fields.values_mut() {
+            if field.0.iter().any(|e| e.stamp.site == *old) {
+                let entries: Entries = std::mem::take(&mut field.0).into_iter().map(|mut e: Entry| {
+                    change(&mut e.stamp);
+                    e
+                }).collect();
+                field.0 = entries;
+            }
+        }
+        if let Some(t) = &mut row.tombstone {
+            change(&mut t.stamp);
+            // What its author saw of the old name's writes, it sees under the new one.
+            if let Some(upto) = t.seen.0.remove(old) {
+                map.iter().filter(|(o, _)| o.time <= upto).for_each(|(_, n)| t.seen.add(*n));
+            }
+        }
+        row.extras.values_mut().filter_map(|e| e.stamp.as_mut()).for_each(change);
+    }
+    r.same_as.values_mut().for_each(|(s, _)| change(s));
+    if let Some(e) = &mut r.erased {
+        change(&mut e.stamp);
+    }
+    r.extras.values_mut().filter_map(|e| e.stamp.as_mut()).for_each(change);
+    r.version.0.remove(old);
+    map.values().for_each(|n| r.version.add(*n));
+}

@@ -1,0 +1,10 @@
+//! Two sites, one folder: one test for each thing that must work.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conflicts;
+mod deletion;
+mod edits;
+mod folder;
+mod held;
+mod identity;
+mod saving;

@@ -1,0 +1,210 @@
+//! Edits of both sites between two syncs; conflict files.
+
+use crate::dsl::check::{at_rest, both_see, content, converged, quiet};
+use crate::dsl::cloud::Copies;
+use crate::dsl::{has, path_of, settle, two_with_p1};
+use cloud_folder_sync::record::FieldKey;
+use cloud_folder_sync::record::RowKey;
+use cloud_folder_sync::sync::Order;
+use cloud_folder_sync::value::Value;
+
+#[test]
+fn different_fields_both_live() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "a-phone");
+    b.edit("p1", "first_name", "b-name");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "a-phone");
+    both_see(&a, &b, "p1", "first_name", "b-name");
+    assert!(a.superseded("p1", "phone").is_empty());
+}
+
+#[test]
+fn of_the_same_field_the_later_lives_and_the_other_is_kept() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "first");
+    b.pass(5000);
+    b.edit("p1", "phone", "later");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "later");
+    assert_eq!(a.superseded("p1", "phone"), ["first"]);
+    assert_eq!(b.superseded("p1", "phone"), ["first"]);
+}
+
+#[test]
+fn the_same_value_at_both_is_no_conflict() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "same");
+    b.edit("p1", "phone", "same");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(a.superseded("p1", "phone").is_empty() && b.superseded("p1", "phone").is_empty());
+}
+
+#[test]
+fn a_write_replaces_only_what_the_host_showed() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "one");
+    b.pass(5000);
+    b.edit("p1", "phone", "two");
+    a.sync();
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.edit("p1", "phone", "three");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "three");
+    assert_eq!(b.superseded("p1", "phone"), ["one"]);
+}
+
+#[test]
+fn a_decision_takes_the_others_away_everywhere() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "one");
+    b.pass(5000);
+    b.edit("p1", "phone", "two");
+    a.sync();
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let id = a.id("p1");
+    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one") });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "one");
+    assert!(a.superseded("p1", "phone").is_empty() && b.superseded("p1", "phone").is_empty());
+}
+
+#[test]
+fn a_decision_that_had_not_seen_a_third_value_keeps_it() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "one");
+    b.pass(5000);
+    b.edit("p1", "phone", "two");
+    a.sync();
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    b.edit("p1", "phone", "three");
+    b.sync();
+    let id = a.id("p1");
+    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one") });
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    let seen = [a.see("p1", "phone"), a.superseded("p1", "phone").join(",")];
+    assert!(seen.contains(&"three".to_owned()) && seen.contains(&"one".to_owned()), "{seen:?}");
+}
+
+#[test]
+fn a_conflict_copy_is_merged_and_deleted() {
+    for copies in [Copies::Dropbox, Copies::Syncthing, Copies::LastWins] {
+        let (mut a, mut b, mut cloud) = two_with_p1();
+        cloud.copies = copies;
+        a.settings.use_logs = false;
+        b.settings.use_logs = false;
+        a.edit("p1", "phone", "a-phone");
+        b.edit("p1", "first_name", "b-name");
+        a.sync();
+        b.sync();
+        cloud.carry();
+        if copies != Copies::LastWins {
+            assert!(a.folder.all().keys().any(|p| p.contains("onflict")), "{copies:?}");
+        }
+        at_rest(&mut [&mut a, &mut b], &mut cloud);
+        both_see(&a, &b, "p1", "phone", "a-phone");
+        both_see(&a, &b, "p1", "first_name", "b-name");
+        assert!(!a.folder.all().keys().any(|p| p.contains("onflict")), "{copies:?}");
+    }
+}
+
+#[test]
+fn a_conflict_copy_stays_where_it_is_wanted() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    for s in [&mut a, &mut b] {
+        s.settings.use_logs = false;
+        s.settings.delete_conflicts = false;
+    }
+    a.edit("p1", "phone", "a-phone");
+    b.edit("p1", "first_name", "b-name");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "a-phone");
+    both_see(&a, &b, "p1", "first_name", "b-name");
+    assert_eq!(a.folder.all().keys().filter(|p| p.contains("conflicted copy")).count(), 1);
+    let r = a.sync();
+    assert_eq!((r.conflict_files.found, r.conflict_files.merged), (0, 0));
+}
+
+/// Every name that clients are known to give, at one site only, and with the canonical file gone.
+#[test]
+fn a_conflict_copy_under_every_name_is_imported() {
+    let table = include_str!("../../../fixtures/names.tsv");
+    let names: Vec<&str> = table.lines().filter_map(|l| l.strip_prefix("file\tconflict\t")?.split('\t').nth(1)).collect();
+    assert!(names.len() > 60, "{}", names.len());
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    for (n, name) in names.into_iter().enumerate() {
+        a.settings.use_logs = false;
+        a.edit("p1", "phone", &format!("{n}"));
+        a.sync();
+        let path = path_of(&id);
+        let bytes = a.folder.get(&path).unwrap();
+        let uuid = "5b1d8f0e-2c44-4f6a-9d3e-7a1c90e4b6d2";
+        let copy = path.replace(&format!("{id}.xml"), &name.replace(uuid, &id.to_string()));
+        b.folder.put(&copy, bytes);
+        if n % 2 == 0 {
+            b.folder.take(&path);
+        }
+        let r = b.sync();
+        assert_eq!(b.see("p1", "phone"), format!("{n}"), "{name}");
+        assert_eq!((r.conflict_files.merged, r.conflict_files.deleted), (1, 1), "{name}");
+        assert!(has(&b.folder, &path) && !has(&b.folder, &copy), "{name}");
+    }
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn a_silent_overwrite_is_made_good_by_the_log_alone() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    cloud.copies = Copies::LastWins;
+    for n in 0..4 {
+        a.edit("p1", "phone", &format!("a{n}"));
+        b.edit("p1", "first_name", &format!("b{n}"));
+        a.sync();
+        b.sync();
+        settle(&mut [&mut a, &mut b], &mut cloud);
+        converged(&[&a, &b]);
+        both_see(&a, &b, "p1", "phone", &format!("a{n}"));
+        both_see(&a, &b, "p1", "first_name", &format!("b{n}"));
+    }
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn children_of_both_sites_all_live() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.visit("p1", "da", "a");
+    b.visit("p1", "db", "b");
+    a.sql("INSERT INTO invoice_line (invoice_id, line_no, what, cents) SELECT invoice_id, 3, 'a-line', '1' FROM invoice");
+    b.sql("INSERT INTO invoice_line (invoice_id, line_no, what, cents) SELECT invoice_id, 3, 'b-line', '1' FROM invoice");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a).iter().filter(|l| l.starts_with("visit")).count(), 3);
+    assert_eq!(content(&a).iter().filter(|l| l.starts_with("line")).count(), 4);
+    quiet(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn a_stale_form_counts_as_not_having_seen_the_import() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "new-number");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    // b's form was open since before the import, and is saved as it was.
+    b.edit("p1", "phone", "100");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.superseded("p1", "phone"), ["new-number"]);
+    both_see(&a, &b, "p1", "phone", "100");
+}

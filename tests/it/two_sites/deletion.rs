@@ -1,0 +1,280 @@
+//! Deletion: only a tombstone deletes, and only what its author had seen.
+
+use crate::dsl::check::{at_rest, both_see, content, converged};
+use crate::dsl::{Site, has, path_of, settle, two_with_p1};
+use cloud_folder_sync::host::mapping::LocalDeletes;
+use cloud_folder_sync::record::RowKey;
+use cloud_folder_sync::sync::Order;
+use cloud_folder_sync::value::Value;
+
+fn nobody(s: &Site) -> bool {
+    s.get("SELECT count(*) FROM patient") == "0"
+}
+
+#[test]
+fn a_local_delete_comes_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let before = content(&a);
+    a.sql("DELETE FROM patient");
+    let r = a.sync();
+    assert!(r.restored > 0);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a), before);
+    b.sql("DELETE FROM visit");
+    b.sql("DELETE FROM allergy");
+    b.sql("DELETE FROM memo");
+    b.sql("DELETE FROM invoice_line");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&b), before);
+    // The numbers that this place gave stay its own.
+    assert_eq!(a.see("p1", "file_no"), "1");
+}
+
+#[test]
+fn a_local_delete_of_an_edited_row_comes_back_as_known() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql("UPDATE visit SET notes = 'unsent'; DELETE FROM visit");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.get("SELECT notes FROM visit"), "first");
+    assert_eq!(a.get("SELECT count(*) FROM prescription"), "2");
+}
+
+#[test]
+fn ask_keeps_a_deleted_row_away_here_only() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let n = a.mapping.table("allergy").unwrap();
+    a.mapping.tables[n].local_deletes = LocalDeletes::Ask;
+    let key: i64 = a.conn.query_row("SELECT allergy_id FROM allergy", [], |r| r.get(0)).unwrap();
+    let (id, row) = a.row("allergy", &vec![Value::Integer(key)]);
+    a.sql("DELETE FROM allergy");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.get("SELECT count(*) FROM allergy").as_str(), b.get("SELECT count(*) FROM allergy").as_str()), ("0", "1"));
+    // An edit elsewhere does not bring it back by itself.
+    b.sql("UPDATE allergy SET severity = 'severe'");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.get("SELECT count(*) FROM allergy"), "0");
+    a.order(id, Order::TakeBack { row: row.clone() });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.get("SELECT severity FROM allergy"), "severe");
+    // Deleted again and confirmed.
+    a.sql("DELETE FROM allergy");
+    a.sync();
+    a.order(id, Order::Delete { row, why: "confirmed".into(), by: None, request: None });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.get("SELECT count(*) FROM allergy").as_str(), b.get("SELECT count(*) FROM allergy").as_str()), ("0", "0"));
+}
+
+#[test]
+fn ask_for_a_whole_patient() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    for t in &mut a.mapping.tables {
+        t.local_deletes = LocalDeletes::Ask;
+    }
+    let before = content(&b);
+    let id = a.id("p1");
+    a.sql("DELETE FROM patient");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && content(&b) == before);
+    a.order(id, Order::TakeBack { row: RowKey::new("patient", id) });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a), before);
+}
+
+#[test]
+fn an_ordered_delete_travels() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    a.delete("p1");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && nobody(&b));
+    assert!(has(&a.folder, &path_of(&id)));
+}
+
+#[test]
+fn an_ordered_delete_of_a_row_takes_what_is_below() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.delete_row("visit", "SELECT visit_id FROM visit");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT (SELECT count(*) FROM visit) || (SELECT count(*) FROM prescription) || (SELECT count(*) FROM allergy)"), "001");
+    }
+}
+
+#[test]
+fn cfs_delete_in_the_hosts_own_transaction() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit; DELETE FROM visit");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM visit"), "0");
+    assert_eq!(a.get("SELECT count(*) FROM cfs_delete"), "0");
+    b.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'patient', patient_id, 'left' FROM patient");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && nobody(&b));
+}
+
+#[test]
+fn cfs_delete_of_a_row_that_was_never_sent() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.visit("p1", "d2", "two");
+    a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit WHERE day = 'd2'; DELETE FROM visit WHERE day = 'd2'");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM visit"), "1");
+    assert_eq!(a.get("SELECT count(*) FROM cfs_delete"), "0");
+}
+
+#[test]
+fn cfs_delete_of_a_new_row_still_there() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.visit("p1", "d2", "two");
+    a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit WHERE day = 'd2'");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.get("SELECT count(*) FROM visit").as_str(), b.get("SELECT count(*) FROM visit").as_str()), ("1", "1"));
+}
+
+#[test]
+fn delete_here_and_edit_there_brings_it_back_and_says_so() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let before = content(&a).len();
+    a.delete("p1");
+    b.sql("UPDATE prescription SET dose = '5' WHERE drug = 'aspirin'");
+    a.sync();
+    b.sync();
+    cloud.carry();
+    let (ra, rb) = (a.sync(), b.sync());
+    assert!(ra.revived > 0 && rb.revived > 0, "{} {}", ra.revived, rb.revived);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a).len(), before, "{:#?}", content(&a));
+    assert_eq!(a.get("SELECT dose FROM prescription WHERE drug = 'aspirin'"), "5");
+}
+
+#[test]
+fn delete_here_and_a_new_child_there_brings_it_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.delete("p1");
+    b.visit("p1", "d2", "new");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.get("SELECT count(*) FROM visit").as_str(), b.see("p1", "phone").as_str()), ("2", "100"));
+}
+
+#[test]
+fn a_delete_that_had_seen_the_edit_deletes() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    b.edit("p1", "phone", "5");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.delete("p1");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && nobody(&b));
+}
+
+#[test]
+fn a_delete_follows_an_edit_whose_segment_never_came() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    b.edit("p1", "phone", "5");
+    b.sync();
+    // a sees nothing of it, deletes, and only then everything arrives.
+    a.delete("p1");
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "5");
+}
+
+#[test]
+fn deleted_at_both_stays_deleted() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.delete("p1");
+    b.delete("p1");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && nobody(&b));
+}
+
+#[test]
+fn restore_brings_everything_back_everywhere() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let (before, id) = (content(&a), a.id("p1"));
+    a.delete("p1");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    b.restore(id);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a), before);
+    assert_eq!(content(&b), before);
+    a.delete("p1");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(nobody(&a) && nobody(&b));
+}
+
+#[test]
+fn purge_strips_and_an_unseen_edit_brings_back_what_its_author_has() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let (before, id) = (content(&a).len(), a.id("p1"));
+    b.edit("p1", "phone", "unseen");
+    b.sync();
+    a.delete("p1");
+    a.sync();
+    a.order(id, Order::Purge);
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "unseen");
+    assert_eq!(content(&a).len(), before, "{:#?}", content(&a));
+}
+
+#[test]
+fn purge_strips_everywhere() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    a.delete("p1");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    b.order(id, Order::Purge);
+    b.sync();
+    for s in [&mut a, &mut b] {
+        s.pass(crate::dsl::DAY_MS);
+    }
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    let file = String::from_utf8(a.folder.get(&path_of(&id)).unwrap()).unwrap();
+    assert!(!file.contains("aspirin") && !file.contains("hello"), "{file}");
+    assert!(!crate::dsl::check::known(&a).values().any(|k| k.contains("aspirin")));
+}
+
+#[test]
+fn an_erased_patient_never_comes_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    b.edit("p1", "phone", "unseen");
+    b.sync();
+    a.order(id, Order::Erase { by: "the patient".into() });
+    a.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    converged(&[&a, &b]);
+    let file = String::from_utf8(a.folder.get(&path_of(&id)).unwrap()).unwrap();
+    assert!(!file.contains("aspirin") && !file.contains("unseen"), "{file}");
+    assert!(nobody(&a));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn a_link_to_a_deleted_patient_leaves_no_orphan() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    a.sql("INSERT INTO patient_link VALUES (1, 2, 'brother')");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    b.delete("p2");
+    b.sync();
+    a.sql("UPDATE patient_link SET relation = 'step-brother'");
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn a_doctor_deleted_while_another_site_points_to_them() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let key: i64 = a.conn.query_row("SELECT doctor_id FROM doctor", [], |r| r.get(0)).unwrap();
+    let (id, row) = a.row("doctor", &vec![Value::Integer(key)]);
+    a.order(id, Order::Delete { row, why: "retired".into(), by: None, request: None });
+    b.sql("INSERT INTO patient (file_no, national_id, last_name, doctor_id) VALUES (50, 'p5', 'Five', 1)");
+    a.sync();
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 /// Keeps SQLite databases of several places in step, record by record, through a shared cloud folder.
 #[derive(Debug, Parser)]
-#[command(name = "cfs", version, about, max_term_width = 100, after_help = "Exit codes: 0 done (held, pending and bad files are in the report); 1 failed, nothing half-done;\n2 usage or configuration; 3 another sync is running; 4 refused until --yes.")]
+#[command(name = "cfs", version, about, max_term_width = 100, after_help = "Exit codes:\n  0  done (held, pending and bad files are in the report)\n  1  failed, nothing half-done\n  2  usage or configuration\n  3  another synchronization is running\n  4  refused until --yes")]
 struct Cli {
     /// The configuration that `cfs init` wrote.
     #[arg(long, global = true, default_value = "cfs.toml", value_name = "FILE")]
@@ -32,10 +32,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Sets up this place: reads the schema, writes cfs.toml, prepares database and folder.
+    #[command(after_help = "Examples:\n  cfs init --database clinic.db --folder ~/Dropbox/Clinics --site North\n  cfs init --database clinic.db --folder ~/Dropbox/Clinics --site South --match-on national_id")]
     Init(init::InitArgs),
     /// Sync Now: takes in what others wrote, and sends what changed here.
+    #[command(after_help = "Examples:\n  cfs sync\n  cfs --config /srv/north/cfs.toml sync --full --json")]
     Sync(sync::SyncArgs),
     /// How things stand: to send, to apply, held, to decide, and the other sites.
+    #[command(after_help = "Examples:\n  cfs status\n  cfs status --json")]
     Status(status::StatusArgs),
     /// The sites, and when they were last heard of; retires one that is gone.
     #[command(after_help = "Examples:\n  cfs sites\n  cfs sites retire \"Old laptop\"")]
@@ -52,7 +55,7 @@ enum Command {
     /// Deletes a record, or a row of it, at every site. It can be restored from the trash.
     #[command(after_help = "Examples:\n  cfs delete patient:17 --why \"entered twice\"\n  cfs delete patient:17 --row prescription:31")]
     Delete(deletions::DeleteArgs),
-    /// Rows deleted in the host application that wait for a decision (local_deletes = \"ask\").
+    /// Rows deleted in the host application that wait for a decision (`local_deletes = "ask"`).
     #[command(after_help = "Examples:\n  cfs deletions\n  cfs deletions confirm patient:17\n  cfs deletions restore patient:17")]
     Deletions(deletions::DeletionsArgs),
     /// What was deleted: lists, shows, restores, purges.
@@ -68,6 +71,7 @@ enum Command {
     #[command(after_help = "Exit code 1 if something fails.\n\nExample:\n  cfs --config north/cfs.toml doctor")]
     Doctor(doctor::DoctorArgs),
     /// Removes our tables and triggers; the host database is as before.
+    #[command(after_help = "Example:\n  cfs sync && cfs detach --yes")]
     Detach(detach::DetachArgs),
     /// Two clinics on invented data, end to end, with what to look at next.
     #[command(after_help = "Example:\n  cfs demo ./try")]

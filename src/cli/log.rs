@@ -41,7 +41,7 @@ pub(super) fn run(args: &LogArgs, config: &Path) -> Result<u8, Failure> {
 }
 
 fn one(r: &RunView, most: usize) -> String {
-    let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), |rep| super::sync::parts(rep));
+    let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), super::sync::parts);
     let mut lines = vec![text::wrap(&format!("Run {}, {}: {did}", r.run, text::when(&r.started)), 79, "  ")];
     let mut last = String::new();
     for c in r.changes.iter().take(most) {

@@ -79,8 +79,8 @@ fn render(s: &Status) -> String {
     };
     lines.push(format!("Last change {last}"));
     let t = &s.to_send;
-    let parts = [(t.rows_touched, "row touched here"), (t.delete_requests, "deletion asked for"), (t.changes, "change"), (t.segments, "log segment"), (t.files, "record file")];
-    let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| several(n, what)).collect();
+    let parts = [(t.rows_touched, "row", " touched here"), (t.delete_requests, "deletion", " asked for"), (t.changes, "change", ""), (t.segments, "log segment", ""), (t.files, "record file", "")];
+    let parts: Vec<String> = parts.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, more)| format!("{}{more}", text::count(n, one))).collect();
     lines.push(format!("To send     {}", or_nothing(&parts)));
     let a = &s.to_apply;
     let mut parts: Vec<String> = if a.segments > 0 { vec![text::count(a.segments, "log segment")] } else { Vec::new() };
@@ -93,14 +93,14 @@ fn render(s: &Status) -> String {
         lines.push(format!("{}{}", if h.state == "held" { "Held        " } else { "Waiting     " }, text::record(&h.name)));
         lines.push(text::wrap(&format!("            {}{since}", text::clean(&h.reason)), 79, "            "));
     }
-    let mut decide = |n: u64, one: &str, command: &str| {
+    let mut decide = |n: u64, one: &str, more: &str| {
         if n > 0 {
-            lines.push(format!("To decide   {}: {command}", text::count(n, one)));
+            lines.push(format!("To decide   {} {more}", text::count(n, one)));
         }
     };
-    decide(s.conflicts, "record with superseded values", "cfs conflicts");
-    decide(s.deletions, "record with rows deleted here", "cfs deletions");
-    decide(s.pairs, "pair that may be one person", "cfs match");
+    decide(s.conflicts, "record", "with superseded values: cfs conflicts");
+    decide(s.deletions, "record", "with rows deleted here: cfs deletions");
+    decide(s.pairs, "pair", "of records that may be one person: cfs match");
     if s.trash > 0 {
         lines.push(format!("Trash       {}: cfs trash", text::count(s.trash, "record")));
     }
@@ -112,13 +112,6 @@ fn render(s: &Status) -> String {
     lines.join("\n")
 }
 
-fn several(n: u64, what: &str) -> String {
-    match what.split_once(' ') {
-        Some((first, rest)) if n != 1 && !rest.ends_with(|c: char| c == 't') && first != "log" && first != "record" => format!("{n} {first}s {rest}"),
-        _ => text::count(n, what),
-    }
-}
-
 fn or_nothing(parts: &[String]) -> String {
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
@@ -126,18 +119,23 @@ fn or_nothing(parts: &[String]) -> String {
 /// The sites, one a line, and below them what is worth a look.
 fn table(sites: &[SiteStatus]) -> String {
     let wide = sites.iter().map(|s| s.site.name.chars().count().min(24)).max().unwrap_or(4).max(4);
-    let mut lines = vec![format!("{:wide$}  {:19}  {:>8}  {:>8}  {:>7}  VERSION", "SITE", "LAST HEARD OF", "ITS LOG", "READ", "OURS")];
+    let own = sites.iter().find(|s| s.here).map_or(0, |s| s.newest);
+    let mut lines = vec![format!("{:wide$}  {:19}  {:12}  {:12}  VERSION", "SITE", "LAST HEARD OF", "ITS LOG HERE", "OURS THERE")];
     for s in sites {
         let heard = s.last_heard.as_ref().map_or_else(|| "never".to_owned(), |t| text::when(t));
-        let (read, ours) = if s.here { ("-".to_owned(), "-".to_owned()) } else { (s.read_here.to_string(), s.has_read_ours.to_string()) };
+        let of = |read: u64, all: u64| if read >= all { format!("all {all}") } else { format!("{read} of {all}") };
+        let (read, ours) = match s {
+            s if s.here => ("-".to_owned(), "-".to_owned()),
+            s if !s.logs => ("no log".to_owned(), of(s.has_read_ours, own)),
+            s => (of(s.read_here, s.newest), of(s.has_read_ours, own)),
+        };
         let mark = match s {
             s if s.here => "  (here)",
             s if s.retired => "  (retired)",
             s if s.silent => "  (!)",
             _ => "",
         };
-        let log = if s.logs { s.newest.to_string() } else { "off".to_owned() };
-        lines.push(format!("{:wide$}  {heard:19}  {log:>8}  {read:>8}  {ours:>7}  {}{mark}", text::cut(&s.site.name, 24), text::cut(&s.program, 12)));
+        lines.push(format!("{:wide$}  {heard:19}  {read:12}  {ours:12}  {}{mark}", text::cut(&s.site.name, 24), text::cut(&s.program, 12)));
     }
     for s in sites.iter().filter(|s| s.silent) {
         let since = if s.last_heard.is_some() { format!("for {}", text::count(s.days_silent, "day")) } else { "at all".to_owned() };

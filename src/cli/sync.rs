@@ -44,7 +44,7 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
         out(&super::json(&report));
     } else {
         if !said.is_empty() && !refused {
-            out(said);
+            out(&wrap(said, 79, "  "));
         }
         out(&summary(&report));
     }
@@ -53,7 +53,7 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
 
 /// A synchronization in a few lines for people.
 pub(super) fn summary(r: &Report) -> String {
-    let mut lines = vec![format!("Synchronized in {:.1} s: {}. {} known.", r.seconds, parts(r), plural(r.records, "record"))];
+    let mut lines = vec![wrap(&format!("Synchronized in {:.1} s: {}. {} known.", r.seconds, parts(r), plural(r.records, "record")), 79, "  ")];
     if r.superseded > 0 {
         lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
     }

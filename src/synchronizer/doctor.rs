@@ -128,16 +128,16 @@ impl Doctor {
             }
         }
         for (client, n) in &placeholders {
-            self.say("files", Level::Fail, format!("{n} files are placeholders of {client}: their content is not on this computer"), format!("tell {client} to keep the folder on this device"));
+            self.say("files", Level::Fail, format!("placeholders of {client}, whose content is not on this computer: {n}"), format!("tell {client} to keep the folder on this device"));
         }
         if flight > 0 {
-            self.say("files", Level::Warn, format!("{flight} files are still on their way, or were left by a crash"), "nothing, unless they are still there tomorrow");
+            self.say("files", Level::Warn, format!("files still on their way, or left by a crash: {flight}"), "nothing, unless they are still there tomorrow");
         }
         if conflicts > 0 {
-            self.say("files", Level::Warn, format!("{conflicts} conflict files"), "the next `cfs sync` merges them; if they stay, see delete_conflicts in cfs.toml");
+            self.say("files", Level::Warn, format!("conflict files: {conflicts}"), "the next `cfs sync` merges them; if they stay, see delete_conflicts in cfs.toml");
         }
         if odd > 0 {
-            self.say("files", Level::Warn, format!("{odd} entries are links or devices; they are never read"), "remove them");
+            self.say("files", Level::Warn, format!("links or devices, which are never read: {odd}"), "remove them");
         }
         if placeholders.is_empty() && flight + conflicts + odd == 0 {
             self.ok("files", "no placeholders, no partial files, no conflict files");
@@ -180,7 +180,7 @@ impl Doctor {
         // The setting is each connection's own: only the data can tell whether the host has it on.
         let broken: i64 = conn.query_row("SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check LIMIT 1000)", [], |r| r.get(0))?;
         if broken > 0 {
-            self.say("database", Level::Warn, format!("{broken}{} rows point to rows that do not exist: the host works without foreign_keys", if broken == 1000 { " or more" } else { "" }), "rows without their owner belong to no record and stay here; `cfs verify` counts them by table");
+            self.say("database", Level::Warn, format!("rows that point to rows that do not exist: {broken}{}; the host works without foreign_keys", if broken == 1000 { " or more" } else { "" }), "rows without their owner belong to no record and stay here; `cfs verify` counts them by table");
         } else {
             self.ok("database", "all foreign keys lead somewhere");
         }
@@ -210,7 +210,7 @@ impl Doctor {
         match missing {
             0 => self.ok("triggers", format!("all {} are there", wanted.len())),
             n if n == wanted.len() => self.say("triggers", Level::Fail, "none is there: this database was not set up, or was detached", "run `cfs init`"),
-            n => self.say("triggers", Level::Warn, format!("{n} of {} are missing: the host rebuilt a table, or a table is new", wanted.len()), "the next `cfs sync` makes them again and looks at every row of those tables"),
+            n => self.say("triggers", Level::Warn, format!("missing: {n} of {}; the host rebuilt a table, or a table is new", wanted.len()), "the next `cfs sync` makes them again and looks at every row of those tables"),
         }
     }
 
@@ -230,10 +230,10 @@ impl Doctor {
         }
         let held = status.held.iter().filter(|h| h.state == "held").count();
         if held > 0 {
-            self.say("held", Level::Warn, format!("{held} records are refused by the host"), "`cfs status` says why; each is tried again at every sync");
+            self.say("held", Level::Warn, format!("records that the host refuses: {held}"), "`cfs status` says why; each is tried again at every sync");
         }
         if !status.bad_files.is_empty() {
-            self.say("files", Level::Warn, format!("{} files were left alone", status.bad_files.len()), "`cfs status` lists them with the reason");
+            self.say("files", Level::Warn, format!("files left alone: {}", status.bad_files.len()), "`cfs status` lists them with the reason");
         }
     }
 

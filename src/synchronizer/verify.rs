@@ -105,7 +105,7 @@ impl Synchronizer {
         let mut q = self.conn.prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?;
         let broken: Vec<(String, String, i64)> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?;
         for (table, parent, n) in broken {
-            v.note("database", None, None, format!("{n} rows of {table} point to rows of {parent} that do not exist; the host's own data, left as it is"));
+            v.note("database", None, None, format!("rows of {table} that point to rows of {parent} that do not exist: {n}; the host's own data, left as it is"));
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Synchronizer {
                 }
             }
             if new > 0 {
-                v.differs("record", None, None, format!("{new} rows of {} are in the database only; the next synchronization sends them", kind.name));
+                v.differs("record", None, None, format!("rows of {} in the database only: {new}; the next synchronization sends them", kind.name));
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Sets up this place: reads the schema, writes cfs.toml, prepares database and folder.
-    #[command(after_help = "Examples:\n  cfs init --database clinic.db --folder ~/Dropbox/Clinics --site North\n  cfs init --database clinic.db --folder ~/Dropbox/Clinics --site South --match-on national_id")]
+    #[command(after_help = "Examples:\n  cfs init --database clinic.db --folder ~/Clinics --site North\n  cfs init --database clinic.db --folder ~/Clinics --site South --match-on id_no")]
     Init(init::InitArgs),
     /// Sync Now: takes in what others wrote, and sends what changed here.
     #[command(after_help = "Examples:\n  cfs sync\n  cfs --config /srv/north/cfs.toml sync --full --json")]
@@ -55,7 +55,7 @@ enum Command {
     /// Deletes a record, or a row of it, at every site. It can be restored from the trash.
     #[command(after_help = "Examples:\n  cfs delete patient:17 --why \"entered twice\"\n  cfs delete patient:17 --row prescription:31")]
     Delete(deletions::DeleteArgs),
-    /// Rows deleted in the host application that wait for a decision (`local_deletes = "ask"`).
+    /// Rows deleted in the host application that wait for a decision.
     #[command(after_help = "Examples:\n  cfs deletions\n  cfs deletions confirm patient:17\n  cfs deletions restore patient:17")]
     Deletions(deletions::DeletionsArgs),
     /// What was deleted: lists, shows, restores, purges.

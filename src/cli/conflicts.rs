@@ -2,6 +2,7 @@
 
 use super::{Failure, Json, json, open, out, text};
 use crate::synchronizer::conflicts::Conflict;
+use crate::synchronizer::show::ValueView;
 use clap::{Args, Subcommand};
 use std::path::Path;
 
@@ -99,14 +100,19 @@ fn render(found: &[Conflict]) -> String {
         }
         let review = if c.review { "  (to be reviewed)" } else { "" };
         lines.push(format!("  {} {}{review}", text::row(&c.table, &c.row, c.row_key.as_ref()), text::clean(&c.field)));
-        lines.push(format!("    current       {:30}  {}", text::cut(&c.current.value, 30), text::written(&c.current.written)));
-        for (n, v) in c.superseded.iter().enumerate() {
-            lines.push(format!("    superseded {}  {:30}  {}", n + 1, text::cut(&v.value, 30), text::written(&v.written)));
-        }
+        lines.push(side("current", &c.current));
+        lines.extend(c.superseded.iter().enumerate().map(|(n, v)| side(&format!("superseded {}", n + 1), v)));
     }
     if let Some(c) = found.first() {
         let at = format!("{} {} {}", c.name.record.get(..8).unwrap_or_default(), text::row(&c.table, &c.row, c.row_key.as_ref()), c.field);
         lines.push(format!("\nTo decide, for example the first:\n  cfs conflicts keep {at}      the superseded value\n  cfs conflicts discard {at}   the current one stays"));
     }
     lines.join("\n")
+}
+
+/// One of the values, with where it comes from beside it or, if it is long, below it.
+fn side(mark: &str, v: &ValueView) -> String {
+    let value = text::cut(&v.value, 60);
+    let gap = if value.chars().count() > 24 { "\n                  " } else { "  " };
+    format!("    {mark:12}  {value:24}{gap}{}", text::written(&v.written))
 }

@@ -27,32 +27,36 @@ pub(super) struct LogArgs {
 pub(super) fn run(args: &LogArgs, config: &Path) -> Result<u8, Failure> {
     let s = open(config)?;
     let record = args.record.as_deref().map(|r| s.find(r)).transpose()?;
-    let runs = s.runs(Which { last: args.last, run: args.run, record })?;
+    let most = (args.run.is_none() && !args.json.json).then_some(SHOWN);
+    let runs = s.runs(Which { last: args.last, run: args.run, record, most })?;
     if args.json.json {
         out(&json(&serde_json::json!({ "runs": runs })));
     } else if runs.is_empty() {
         out(if record.is_some() { "Nothing happened to that record that the log knows of." } else { "Nothing was synchronized yet. Run `cfs sync`." });
     } else {
         // The newest last, where the eye is when the list has gone by.
-        let texts: Vec<String> = runs.iter().rev().map(|r| one(r, if args.run.is_some() { usize::MAX } else { SHOWN })).collect();
+        let texts: Vec<String> = runs.iter().rev().map(one).collect();
         out(&texts.join("\n\n"));
     }
     Ok(0)
 }
 
-fn one(r: &RunView, most: usize) -> String {
+fn one(r: &RunView) -> String {
     let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), super::sync::parts);
     let mut lines = vec![text::wrap(&format!("Run {}, {}: {did}", r.run, text::when(&r.started)), 79, "  ")];
-    let mut last = String::new();
-    for c in r.changes.iter().take(most) {
-        if c.name.record != last {
-            lines.push(format!("  {}", text::record(&c.name)));
-            last.clone_from(&c.name.record);
+    for about in r.changes.chunk_by(|a, b| a.name.record == b.name.record) {
+        match about {
+            // All that is to be said is about the record itself.
+            [one] if one.table.is_none() && one.old.is_none() => lines.push(text::wrap(&format!("  {}  {}", text::record(&one.name), change(one)), 79, "    ")),
+            [first, ..] => {
+                lines.push(format!("  {}", text::record(&first.name)));
+                lines.extend(about.iter().map(|c| text::wrap(&format!("    {}", change(c)), 79, "      ")));
+            }
+            [] => {}
         }
-        lines.push(text::wrap(&format!("    {}", change(c)), 79, "      "));
     }
-    if r.changes.len() > most {
-        lines.push(format!("  … and {} more lines: cfs log --run {}", r.changes.len() - most, r.run));
+    if r.lines > r.changes.len() {
+        lines.push(format!("  … and {} more: cfs log --run {}", text::count((r.lines - r.changes.len()) as u64, "line"), r.run));
     }
     if let Some(rep) = &r.report {
         lines.extend(rep.notices.iter().map(|n| text::wrap(&format!("  Note: {}", text::clean(n)), 79, "    ")));

@@ -1,6 +1,6 @@
 //! Superseded values: what lost against a concurrent edit, kept until a person decides.
 
-use super::find::{RecordName, SiteNames, key_text, named};
+use super::find::{RecordName, SiteNames, Values, key_text, named};
 use super::show::ValueView;
 use super::{Error, Synchronizer};
 use crate::id::RecordId;
@@ -8,7 +8,6 @@ use crate::merge::{self, Life};
 use crate::record::{FieldKey, Rule};
 use crate::state::{self, Stored};
 use crate::sync::Order;
-use crate::sync::tell::display;
 use crate::value::Value;
 use serde::Serialize;
 
@@ -52,24 +51,25 @@ impl Synchronizer {
             None => state.flagged(state::SUPERSEDED)?,
         };
         let names = self.site_names()?;
+        let values = Values::new(self);
         let mut out = Vec::new();
         for id in ids {
             let stored = self.stored(&id)?;
-            out.extend(self.in_record(&stored, &names).into_iter().map(|f| f.view));
+            out.extend(self.in_record(&stored, &names, &values).into_iter().map(|f| f.view));
         }
         Ok(out)
     }
 
-    fn in_record(&self, stored: &Stored, names: &SiteNames) -> Vec<Found> {
+    fn in_record(&self, stored: &Stored, names: &SiteNames, values: &Values<'_>) -> Vec<Found> {
         let lives = merge::life(&stored.known);
         let mut out = Vec::new();
         for (key, row) in stored.known.rows.iter().filter(|(k, _)| lives.get(*k) == Some(&Life::Live)) {
             let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-            for (field, values) in &row.fields {
+            for (field, entries) in &row.fields {
                 let column = t.and_then(|t| t.column(&field.name));
-                let superseded = values.superseded();
-                let Some(current) = values.current().filter(|_| !superseded.is_empty() && column.is_none_or(|c| c.rule == Rule::Latest)) else { continue };
-                let view = |e: &crate::record::Entry| ValueView { value: display(&e.value), written: names.written(&e.stamp) };
+                let superseded = entries.superseded();
+                let Some(current) = entries.current().filter(|_| !superseded.is_empty() && column.is_none_or(|c| c.rule == Rule::Latest)) else { continue };
+                let view = |e: &crate::record::Entry| ValueView { value: values.text(&e.value, stored), written: names.written(&e.stamp) };
                 out.push(Found {
                     row: key.clone(),
                     field: field.clone(),
@@ -96,7 +96,7 @@ impl Synchronizer {
     pub fn keep(&self, id: RecordId, row: &str, field: &str, n: Option<usize>) -> Result<Vec<(RecordId, Order)>, Error> {
         let stored = self.stored(&id)?;
         let row = self.find_row(&stored, row)?;
-        let found = self.in_record(&stored, &self.site_names()?).into_iter().find(|f| f.row == row && f.field.name.eq_ignore_ascii_case(field));
+        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().find(|f| f.row == row && f.field.name.eq_ignore_ascii_case(field));
         let found = found.ok_or_else(no_conflict)?;
         let at = match (n, found.superseded.len()) {
             (None, 1) => 1,
@@ -113,7 +113,7 @@ impl Synchronizer {
     pub fn discard(&self, id: RecordId, row: Option<&str>, field: Option<&str>) -> Result<Vec<(RecordId, Order)>, Error> {
         let stored = self.stored(&id)?;
         let row = row.map(|r| self.find_row(&stored, r)).transpose()?;
-        let found = self.in_record(&stored, &self.site_names()?).into_iter().filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
+        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
         let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current })).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
     }

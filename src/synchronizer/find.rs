@@ -11,6 +11,7 @@ use crate::state::{State, Stored};
 use crate::sync::tell::display;
 use crate::value::Value;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// A site, for people and programs.
@@ -188,6 +189,34 @@ impl Synchronizer {
 /// A stored record with its label.
 pub(crate) fn named(s: &Stored) -> RecordName {
     RecordName { record: s.known.id.to_string(), r#type: s.known.kind.clone(), key: s.root_key.as_ref().and_then(key_text), label: label(&s.known) }
+}
+
+/// Values for people: where one points to, by local key and label.
+pub(super) struct Values<'s> {
+    s: &'s Synchronizer,
+    labels: RefCell<BTreeMap<RecordId, String>>,
+}
+
+impl<'s> Values<'s> {
+    pub(super) fn new(s: &'s Synchronizer) -> Self {
+        Values { s, labels: RefCell::default() }
+    }
+
+    /// A value of a record's row.
+    pub(super) fn text(&self, v: &Value, of: &Stored) -> String {
+        let Value::Ref(r) = v else { return display(v) };
+        if let Some(key) = of.local.rows.get(&RowKey::new(r.table.clone(), r.row)).filter(|l| l.away.is_none()).and_then(|l| key_text(&l.key)) {
+            return format!("{}:{key}", r.table);
+        }
+        let target = r.record.unwrap_or(r.row);
+        if let Some(known) = self.labels.borrow().get(&target) {
+            return known.clone();
+        }
+        let found = self.s.name_of(&target).ok().filter(|n| !n.r#type.is_empty() && r.row == target);
+        let text = found.map_or_else(|| display(v), |n| format!("{}:{} {}", r.table, n.key.unwrap_or_else(|| r.row.to_string()[..8].to_owned()), n.label).trim_end().to_owned());
+        self.labels.borrow_mut().insert(target, text.clone());
+        text
+    }
 }
 
 /// A few words by which a person knows a record, from columns of its root row that are named like

@@ -20,6 +20,8 @@ pub struct RunView {
     pub finished: bool,
     /// What it did, in numbers.
     pub report: Option<Report>,
+    /// How many lines its account has.
+    pub lines: usize,
     /// What it did, one by one.
     pub changes: Vec<ChangeView>,
 }
@@ -59,6 +61,8 @@ pub struct Which {
     pub run: Option<i64>,
     /// Only what happened to this record.
     pub record: Option<RecordId>,
+    /// No more than so many lines of each.
+    pub most: Option<usize>,
 }
 
 /// Names of records and keys of their rows, looked up once.
@@ -115,8 +119,9 @@ impl Synchronizer {
                 None => state.changes(Some(r.run), None)?.into_iter().map(|(_, c)| c).collect(),
             };
             let started = moment(r.started.unsigned_abs());
-            let changes = changes.into_iter().map(|c| names.view(r.run, &started, c)).collect::<Result<_, _>>()?;
-            out.push(RunView { run: r.run, started, finished: r.report.is_some(), report: r.report.and_then(|t| serde_json::from_str(&t).ok()), changes });
+            let lines = changes.len();
+            let changes = changes.into_iter().take(which.most.unwrap_or(usize::MAX)).map(|c| names.view(r.run, &started, c)).collect::<Result<_, _>>()?;
+            out.push(RunView { run: r.run, started, finished: r.report.is_some(), report: r.report.and_then(|t| serde_json::from_str(&t).ok()), lines, changes });
             if which.record.is_some() && which.last > 0 && out.len() as u64 >= which.last {
                 break;
             }
@@ -129,7 +134,7 @@ impl Synchronizer {
 
     /// What happened to a record, the oldest first.
     pub fn history(&self, id: RecordId) -> Result<Vec<ChangeView>, Error> {
-        let mut runs = self.runs(Which { last: 0, run: None, record: Some(id) })?;
+        let mut runs = self.runs(Which { last: 0, run: None, record: Some(id), most: None })?;
         runs.reverse();
         Ok(runs.into_iter().flat_map(|r| r.changes).collect())
     }

@@ -1,6 +1,6 @@
 //! One record as the folder and the database have it.
 
-use super::find::{RecordName, SiteName, SiteNames, Written, key_text, moment, named};
+use super::find::{RecordName, SiteName, SiteNames, Values, Written, key_text, moment, named};
 use super::history::ChangeView;
 use super::host_side::Apart;
 use super::{Error, Synchronizer};
@@ -12,7 +12,6 @@ use crate::merge::{self, Life};
 use crate::record::{Field, FieldKey, Record, Row, RowKey, Tombstone};
 use crate::state::{self, Stored};
 use crate::sync::lookup::Lookup;
-use crate::sync::tell::display;
 use crate::xml::{self, MAX_FILE_BYTES};
 use serde::Serialize;
 
@@ -130,7 +129,8 @@ impl Synchronizer {
             let local = stored.local.rows.get(*k).map(|l| l.key.clone());
             (**k != root, self.mapping.table(&k.table).unwrap_or(usize::MAX), local.is_none(), local, (*k).clone())
         });
-        let rows = keys.into_iter().filter_map(|k| Some(self.row_view(&stored, k, stored.known.rows.get(k)?, *lives.get(k)?, &image, &apart, &names)));
+        let look = Look { s: self, stored: &stored, image: &image, apart: &apart, names: &names, values: Values::new(self) };
+        let rows = keys.into_iter().filter_map(|k| Some(look.row_view(k, stored.known.rows.get(k)?, *lives.get(k)?)));
         Ok(RecordView {
             name: named(&stored),
             state: if stored.known.erased.is_some() {
@@ -174,10 +174,23 @@ impl Synchronizer {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one row, from the five places that say something of it")]
-    fn row_view(&self, stored: &Stored, key: &RowKey, row: &Row, life: Life, image: &Image, apart: &[Apart], names: &SiteNames) -> RowView {
-        let local = stored.local.rows.get(key);
-        let away = apart.iter().find_map(|a| match a {
+}
+
+/// What says something of a row.
+struct Look<'a> {
+    s: &'a Synchronizer,
+    stored: &'a Stored,
+    image: &'a Image,
+    apart: &'a [Apart],
+    names: &'a SiteNames,
+    values: Values<'a>,
+}
+
+impl Look<'_> {
+    fn row_view(&self, key: &RowKey, row: &Row, life: Life) -> RowView {
+        let names = self.names;
+        let local = self.stored.local.rows.get(key);
+        let away = self.apart.iter().find_map(|a| match a {
             Apart::Away(k, away) if k == key => Some(*away),
             Apart::Gone(k) if k == key => Some(None),
             _ => None,
@@ -197,24 +210,26 @@ impl Synchronizer {
             state,
             written: names.written(&row.stamp),
             tombstone: row.tombstone.as_ref().map(|t| tombstone_view(t, names)),
-            fields: row.fields.iter().filter_map(|(f, v)| self.field_view(key, f, v, image, names)).collect(),
+            fields: row.fields.iter().filter_map(|(f, v)| self.field_view(key, f, v)).collect(),
         }
     }
 
-    fn field_view(&self, key: &RowKey, f: &FieldKey, v: &Field, image: &Image, names: &SiteNames) -> Option<FieldView> {
+    fn field_view(&self, key: &RowKey, f: &FieldKey, v: &Field) -> Option<FieldView> {
+        let (names, mapping) = (self.names, &self.s.mapping);
+        let text = |v| self.values.text(v, self.stored);
         let current = v.current()?;
-        let rule = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t)).and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
+        let rule = mapping.table(&key.table).and_then(|t| mapping.tables.get(t)).and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
         let shown = merge::shown(v, rule)?;
-        let here = image.rows.get(key).and_then(|r| r.fields.get(f));
+        let here = self.image.rows.get(key).and_then(|r| r.fields.get(f));
         Some(FieldView {
             field: f.name.clone(),
             place: f.place.map(|p| names.of(&p)),
             r#type: shown.type_name(),
-            value: display(shown),
-            database: here.map(display),
+            value: text(shown),
+            database: here.map(text),
             differs: here.is_some_and(|h| h != shown),
             written: names.written(&current.stamp),
-            superseded: v.superseded().into_iter().filter(|_| rule == Default::default()).map(|e| ValueView { value: display(&e.value), written: names.written(&e.stamp) }).collect(),
+            superseded: v.superseded().into_iter().filter(|_| rule == Default::default()).map(|e| ValueView { value: text(&e.value), written: names.written(&e.stamp) }).collect(),
         })
     }
 }

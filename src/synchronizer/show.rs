@@ -131,6 +131,8 @@ impl Synchronizer {
         });
         let look = Look { s: self, stored: &stored, image: &image, apart: &apart, names: &names, values: Values::new(self) };
         let rows = keys.into_iter().filter_map(|k| Some(look.row_view(k, stored.known.rows.get(k)?, *lives.get(k)?)));
+        let mut version: Vec<Written> = stored.known.version.0.iter().map(|(s, t)| Written { time: moment(t.ms), site: names.of(s) }).collect();
+        version.sort_by(|a, b| a.site.name.cmp(&b.site.name));
         Ok(RecordView {
             name: named(&stored),
             state: if stored.known.erased.is_some() {
@@ -143,7 +145,7 @@ impl Synchronizer {
             held: stored.reason.clone().filter(|_| stored.flags & state::HELD != 0),
             waiting: stored.flags & state::WAITING != 0,
             file: self.file_view(&stored.known)?,
-            version: stored.known.version.0.iter().map(|(s, t)| Written { time: moment(t.ms), site: names.of(s) }).collect(),
+            version,
             rows: rows.collect(),
             history: history.then(|| self.history(id)).transpose()?,
         })
@@ -203,6 +205,9 @@ impl Look<'_> {
             (Life::Live, Some(Some(Away::Deleted))) => "deleted here",
             (Life::Live, Some(None)) => "not here",
         };
+        let mut fields: Vec<FieldView> = row.fields.iter().filter_map(|(f, v)| self.field_view(key, f, v)).collect();
+        let place = |f: &FieldView| f.place.as_ref().map(|p| p.name.clone());
+        fields.sort_by(|a, b| a.field.cmp(&b.field).then_with(|| place(a).cmp(&place(b))));
         RowView {
             table: key.table.clone(),
             row: key.id.to_string(),
@@ -210,7 +215,7 @@ impl Look<'_> {
             state,
             written: names.written(&row.stamp),
             tombstone: row.tombstone.as_ref().map(|t| tombstone_view(t, names)),
-            fields: row.fields.iter().filter_map(|(f, v)| self.field_view(key, f, v)).collect(),
+            fields,
         }
     }
 

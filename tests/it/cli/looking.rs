@@ -60,6 +60,8 @@ fn log_and_show_say_who_changed_what() {
     let mut all = c.run("north", &["log", "--last", "1"]).ended(0);
     all.push_str("\n──────── its record\n");
     all.push_str(&c.run("north", &["show", &who, "--history"]).ended(0));
+    let theirs = c.see("south", "SELECT cast(file_no AS TEXT) FROM patient WHERE last_name = 'Applegarth'");
+    let all = all.replace(&format!("file_no at South  {theirs}\n"), "file_no at South  <its own>\n");
     insta::assert_snapshot!("log_and_show", c.plain(&all));
     let log = c.run("north", &["log", "--record", &who, "--json"]).json(0);
     let change = log["runs"][0]["changes"].as_array().expect("changes").iter().find(|c| c["field"] == "phone").expect("the phone").clone();

@@ -1,8 +1,10 @@
 //! The door to our own tables, `cfs_…`, which live in the host's file.
 
+mod ask;
 mod peers;
 mod runs;
 
+pub use ask::{Brief, HeldRow, PendingRow};
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
 

@@ -11,7 +11,7 @@ pub mod lookup;
 pub mod orders;
 mod settle;
 mod swap;
-mod tell;
+pub(crate) mod tell;
 mod take;
 mod token;
 
@@ -245,7 +245,7 @@ impl Engine<'_> {
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
         let first = self.state.meta::<i64>("scanned")?.is_none();
-        let held = self.state.meta::<i64>("missing_held")?.unwrap_or(0) != 0;
+        let held = self.state.meta::<i64>("refused")?.unwrap_or(0) != 0;
         let full = self.options.full || !self.settings.use_logs || day_over || held;
         let upgraded = self.find_fresh()?;
         self.look()?;

@@ -416,11 +416,9 @@ impl Engine<'_> {
                 self.folder.place(),
                 plan_token(&gone)
             ));
-            self.state.set_meta("missing_held", 1)?;
             self.refused = true;
             return Ok(());
         }
-        self.state.set_meta("missing_held", 0)?;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
             want(works, id);

@@ -140,7 +140,7 @@ impl Engine<'_> {
     }
 
     /// The root keys of the records that a note's row was in and is in.
-    fn roots_of(&self, n: &Note) -> Result<(Option<HostKey>, Option<HostKey>), Error> {
+    pub(super) fn roots_of(&self, n: &Note) -> Result<(Option<HostKey>, Option<HostKey>), Error> {
         let Some(t) = self.mapping.tables.get(n.table) else { return Ok((None, None)) };
         let Some(owner) = t.owner_ref() else {
             let some = |k: &HostKey| (!k.is_empty() && !k.iter().all(Value::is_null)).then(|| k.clone());

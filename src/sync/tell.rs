@@ -149,7 +149,17 @@ impl Engine<'_> {
     pub(super) fn keep_foreign(&mut self, n: &Note) -> Result<(), Error> {
         let Some(t) = self.mapping.tables.get(n.table) else { return Ok(()) };
         let key = if n.op == 'D' || n.op == 'R' { &n.old_key } else { &n.new_key };
-        if n.op == 'D' || n.op == 'R' {
+        if n.op == 'D' {
+            // A cascade of the host took a row that we believe to be there.
+            let Some(root) = self.roots_of(n)?.0 else { return Ok(()) };
+            if let Some(id) = self.lookup.record_of_root(t.kind, &root)? {
+                if self.state.local(&id)?.is_some_and(|l| l.find(&t.name, key).is_some()) {
+                    self.again.insert(id);
+                }
+            }
+            return Ok(());
+        }
+        if n.op == 'R' {
             return Ok(());
         }
         let root = crate::host::rows::climb(self.conn, self.mapping, n.table, &t.key_columns(), key, &|_, _, _| None)?;

@@ -2,7 +2,7 @@
 
 use super::Site;
 use super::cloud::Cloud;
-use cloud_folder_sync::merge::{Life, life};
+
 use cloud_folder_sync::state;
 use cloud_folder_sync::value::Value;
 use cloud_folder_sync::xml::write_record;
@@ -192,7 +192,3 @@ pub(crate) fn both_see(a: &Site, b: &Site, nid: &str, column: &str, value: &str)
     assert_eq!((a.see(nid, column).as_str(), b.see(nid, column).as_str()), (value, value), "{nid}.{column}");
 }
 
-/// How many rows of a known record are live.
-pub(crate) fn live_rows(s: &Site, id: &cloud_folder_sync::id::RecordId) -> usize {
-    life(&s.known(id)).values().filter(|l| **l == Life::Live).count()
-}

@@ -91,7 +91,9 @@ impl Cloud {
             let clash = there.n != seen.n && there.bytes.as_ref() != here;
             match here {
                 // Changed there, deleted here: it comes back.
-                None if clash => {}
+                None if clash => {
+                    self.views[i].remove(&path);
+                }
                 Some(bytes) if clash && there.bytes.is_some() && self.copies != Copies::LastWins => {
                     let copy = self.copy_name(&path, i);
                     self.replicas[i].put(&copy, bytes.clone());

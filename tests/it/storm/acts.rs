@@ -67,7 +67,11 @@ impl Storm {
             rows.map(|r| r.unwrap()).collect()
         };
         for (table, key) in asked {
-            let shown = self.shown(i, &table, key);
+            let mut shown = self.shown(i, &table, key);
+            if table == "patient" {
+                // The host's CASCADE takes these away before the eyes of who deletes.
+                shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {key}")));
+            }
             self.oracle.ordered(&shown);
         }
     }

@@ -103,7 +103,7 @@ fn values(storm: &Storm) {
         storm.broken("L2 invented", &format!("{made:?}"));
     }
     let live: BTreeSet<&String> = live.iter().map(|(w, _)| w).collect();
-    let silent: Vec<&(String, String)> = dead.iter().filter(|(w, _)| storm.oracle.typed.contains_key(w) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
+    let silent: Vec<&(String, String)> = dead.iter().filter(|(w, _)| storm.oracle.typed.get(w) == Some(&false) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
     if !silent.is_empty() {
         storm.broken("L5 deleted silently", &format!("{silent:?}"));
     }

@@ -31,7 +31,8 @@ impl Oracle {
     /// What a host holds from the start was typed as well.
     pub(crate) fn learn(&mut self, s: &Site) {
         for w in words(s, "1") {
-            self.typed.insert(w, false);
+            self.typed.insert(w.clone(), false);
+            self.fresh.entry(0).or_default().insert(w);
         }
     }
 

@@ -1,17 +1,21 @@
 //! The engine: look, take, settle, give, count. One synchronization from lock to report.
 
 mod diff;
+mod dry;
 pub mod env;
 mod give;
 mod identity;
+mod keep;
 mod look;
 pub mod lookup;
 pub mod orders;
 mod settle;
+mod swap;
 pub(crate) mod tell;
 mod take;
 mod token;
 
+pub use dry::dry_run;
 pub use env::{Env, Now};
 pub use orders::Order;
 pub use token::{Keeper, NoKeeper};
@@ -98,8 +102,6 @@ pub struct Settings {
 pub struct Options {
     /// Look at every file.
     pub full: bool,
-    /// Say what would happen, and change nothing.
-    pub dry_run: bool,
     /// A person's yes to a plan that was shown.
     pub confirm: Option<String>,
     /// What people decided, by record.
@@ -146,14 +148,23 @@ pub(crate) struct Engine<'a> {
     pairs: BTreeMap<(RecordId, RecordId), String>,
     due: Vec<(RecordId, String, Vec<u8>)>,
     again: BTreeSet<RecordId>,
+    /// Deleted records that live rows must point to.
+    back: BTreeSet<RecordId>,
+    revived: BTreeSet<RecordId>,
+    /// Records whose root row is gone while its key names another row now.
+    severed: BTreeSet<RecordId>,
     refile: BTreeSet<RecordId>,
     conflicts: Vec<(String, RecordId, folder::Stat, String)>,
-    strays: Vec<(String, RecordId, folder::Stat)>,
+    /// Records found under other records' names.
+    stray_sources: BTreeMap<RecordId, Vec<crate::record::Record>>,
+    /// Records whose file's place another record's bytes had: written once those are taken in.
+    written_over: BTreeSet<RecordId>,
     dirs: BTreeMap<String, i64>,
     new_dirs: BTreeMap<String, i64>,
     peers: BTreeMap<SiteId, Peer>,
     requests_done: Vec<i64>,
     twin_site: Option<u64>,
+    fresh: diff::Fresh,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -199,14 +210,19 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         pairs: BTreeMap::new(),
         due: Vec::new(),
         again: BTreeSet::new(),
+        back: BTreeSet::new(),
+        revived: BTreeSet::new(),
+        severed: BTreeSet::new(),
         refile: BTreeSet::new(),
         conflicts: Vec::new(),
-        strays: Vec::new(),
+        stray_sources: BTreeMap::new(),
+        written_over: BTreeSet::new(),
         dirs: state.dirs()?,
         new_dirs: BTreeMap::new(),
         peers: BTreeMap::new(),
         requests_done: Vec::new(),
         twin_site: None,
+        fresh: diff::Fresh::new(),
         manifest,
         env,
         keeper,
@@ -229,8 +245,13 @@ impl Engine<'_> {
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
         let first = self.state.meta::<i64>("scanned")?.is_none();
-        let full = self.options.full || !self.settings.use_logs || day_over;
+        let held = self.state.meta::<i64>("missing_held")?.unwrap_or(0) != 0;
+        let full = self.options.full || !self.settings.use_logs || day_over || held;
+        let upgraded = self.find_fresh()?;
         self.look()?;
+        if !upgraded.is_empty() {
+            self.look_at_all(&upgraded)?;
+        }
         if first || self.options.full {
             let all: Vec<usize> = (0..self.mapping.types.len()).collect();
             self.look_at_all(&all)?;
@@ -248,7 +269,9 @@ impl Engine<'_> {
             works.entry(id).or_insert_with(|| Work { id, ..Work::default() }).dirty = true;
         }
         self.delete_requests(&mut works)?;
-        for (id, order) in self.options.orders.clone() {
+        let new_day = self.new_day()?;
+        let kept = if new_day { self.retention()? } else { Vec::new() };
+        for (id, order) in self.options.orders.iter().cloned().chain(kept) {
             let work = works.entry(id).or_insert_with(|| Work { id, ..Work::default() });
             work.dirty = true;
             work.orders.push(order);
@@ -260,8 +283,44 @@ impl Engine<'_> {
         self.give_segments()?;
         self.clear_conflicts()?;
         self.finish(full)?;
+        let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
-        Ok(())
+        self.remove_segments(range)
+    }
+
+    /// The columns that are synchronized, as text: a line for each table.
+    fn columns(&self) -> String {
+        let line = |t: &crate::host::mapping::Table| {
+            let mut names: Vec<&str> = t.columns.iter().map(|c| c.name.as_str()).chain(t.references.iter().map(|r| r.field.as_str())).collect();
+            names.sort_unstable();
+            names.dedup();
+            serde_json::json!([t.name, names]).to_string()
+        };
+        self.mapping.tables.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Finds columns that the host has only since the last sync, and the types they belong to.
+    fn find_fresh(&mut self) -> Result<Vec<usize>, Error> {
+        let Some(before) = self.state.meta::<String>("columns")? else { return Ok(Vec::new()) };
+        let now = self.columns();
+        if before == now {
+            return Ok(Vec::new());
+        }
+        let had: BTreeMap<String, Vec<String>> = before.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        let mut kinds = BTreeSet::new();
+        for t in &self.mapping.tables {
+            let Some(old) = had.get(&t.name) else { continue };
+            for c in t.columns.iter().filter(|c| !old.contains(&c.name)) {
+                let default: Option<String> = self.conn.query_row("SELECT dflt_value FROM pragma_table_info(?1) WHERE name = ?2", [&t.name, &c.name], |r| r.get(0))?;
+                let value = match default {
+                    Some(sql) => self.conn.query_row(&format!("SELECT {sql}"), [], |r| Ok(rows::value_of(r.get_ref(0)?))).unwrap_or(crate::value::Value::Null),
+                    None => crate::value::Value::Null,
+                };
+                self.fresh.insert((t.name.clone(), c.name.clone()), value);
+                kinds.insert(t.kind);
+            }
+        }
+        Ok(kinds.into_iter().collect())
     }
 
     /// Settles everything: shared types before those that point to them, what came before what is
@@ -309,18 +368,27 @@ impl Engine<'_> {
                 progress("sending records", done, total);
             }
         }
+        self.take_strays()?;
         // What waited for a record that is here now, and what pointed to one that had no name yet.
         for _ in 0..8 {
-            let again = std::mem::take(&mut self.again);
+            let mut again = std::mem::take(&mut self.again);
+            let back = std::mem::take(&mut self.back);
+            again.extend(&back);
             if again.is_empty() {
                 break;
             }
-            let list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+            let mut list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+            for work in list.iter_mut().filter(|w| back.contains(&w.id)) {
+                if let Some((kind, _, _)) = self.state.root_of(&work.id)? {
+                    self.report.notices.push(format!("a deleted {kind} is back: rows that must point to it are still there ({})", work.id));
+                    work.orders.push(Order::Restore { row: crate::record::RowKey::new(kind, work.id) });
+                }
+            }
             for chunk in chunks(list) {
                 self.settle_chunk(chunk)?;
             }
         }
-        Ok(())
+        self.swap_held()
     }
 
     /// Finds out which new records are root rows that the host has had all along.
@@ -337,6 +405,17 @@ impl Engine<'_> {
             self.meet(work, &known)?;
         }
         Ok(())
+    }
+
+    /// Takes in records that stood under other records' names, before those are written again.
+    fn take_strays(&mut self) -> Result<(), Error> {
+        let strays: Vec<RecordId> = self.stray_sources.keys().copied().collect();
+        let list = strays.into_iter().map(|id| Work { id, ..Work::default() }).collect();
+        for chunk in chunks(list) {
+            self.settle_chunk(chunk)?;
+        }
+        self.written_over.clear();
+        self.give_files(false)
     }
 
     /// Reads the rows of many records of one type at once.
@@ -468,6 +547,9 @@ impl Engine<'_> {
             capture::forget(self.conn, upto)?;
             self.state.set_meta("notes_seen", upto)?;
             self.state.set_meta("scanned", 1)?;
+            if self.state.meta::<String>("columns")? != Some(self.columns()) {
+                self.state.set_meta("columns", self.columns())?;
+            }
             if self.fork {
                 self.state.set_meta("fork", 1)?;
             }
@@ -492,6 +574,13 @@ impl Engine<'_> {
         }
         self.unlock()?;
         self.settle_token()
+    }
+
+    /// Brings a deleted record back, once a sync.
+    fn revive(&mut self, id: RecordId) {
+        if self.revived.insert(id) {
+            self.back.insert(id);
+        }
     }
 
     fn now(&self) -> i64 {

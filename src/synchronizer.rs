@@ -127,6 +127,12 @@ impl Synchronizer {
         Ok(sync::sync(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper, progress)?)
     }
 
+    /// Says what a synchronization would do, and changes nothing.
+    pub fn dry_run(&self, options: &Options) -> Result<(Report, Vec<state::ChangeRow>), Error> {
+        let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
+        Ok(sync::dry_run(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper)?)
+    }
+
     fn lock(&self) -> Result<Lock, Error> {
         let id = self.state()?.meta::<Vec<u8>>("database")?.ok_or(sync::Error::NotSetUp)?;
         self.keeper.lock(&crate::xml::hex(&id))?.map_err(|pid| Error::Busy { pid })

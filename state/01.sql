@@ -62,3 +62,8 @@ CREATE TABLE cfs_change (
   old TEXT, new TEXT, site BLOB, what TEXT NOT NULL);
 CREATE INDEX cfs_change_run ON cfs_change (run);
 CREATE INDEX cfs_change_id ON cfs_change (id);
+
+-- Tombstones whose content is kept: the segment of its author that has it, and since which day of
+-- synchronizing every registered site is known to have read that.
+CREATE TABLE cfs_trash (n INTEGER NOT NULL, row_id BLOB NOT NULL, site BLOB NOT NULL, need INTEGER NOT NULL, since_day INTEGER);
+CREATE INDEX cfs_trash_n ON cfs_trash (n);

@@ -17,6 +17,9 @@ pub(super) struct SyncArgs {
     /// Look at every file and every record, not only at what the logs name.
     #[arg(long)]
     full: bool,
+    /// Say what would happen, record by record, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// Go on with a plan that was held; the plan's mark is in the message that asked for it.
     #[arg(long, value_name = "PLAN")]
     yes: Option<String>,
@@ -27,6 +30,9 @@ pub(super) struct SyncArgs {
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     let s = super::open(config)?;
     let options = Options { full: args.full, confirm: args.yes.clone(), ..Options::default() };
+    if args.dry_run {
+        return dry_run(&s, &options, args.json);
+    }
     once(&s, &options, "", args.json)
 }
 
@@ -49,6 +55,18 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
         out(&summary(&report));
     }
     Ok(if refused { 4 } else { 0 })
+}
+
+fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failure> {
+    let (report, changes) = s.dry_run(options)?;
+    let changes = s.describe(changes)?;
+    if json.json {
+        out(&super::json(&serde_json::json!({ "dry_run": true, "report": report, "changes": changes })));
+        return Ok(0);
+    }
+    super::log::lines(&changes).iter().for_each(|l| out(l));
+    out(&summary(&report).replacen("Synchronized in", "Dry run, nothing was changed:", 1));
+    Ok(0)
 }
 
 /// A synchronization in a few lines for people.

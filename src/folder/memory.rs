@@ -45,7 +45,12 @@ impl Memory {
                 at.push('/');
             }
             at.push_str(part);
-            self.0.dirs.borrow_mut().entry(at.clone()).or_insert(0);
+            if !self.0.dirs.borrow().contains_key(&at) {
+                let t = self.tick();
+                // A new directory moves the time of the one it is in.
+                let above = at.rsplit_once('/').map_or("", |(d, _)| d).to_owned();
+                self.0.dirs.borrow_mut().extend([(at.clone(), t), (above, t)]);
+            }
         }
     }
 

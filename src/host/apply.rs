@@ -188,25 +188,27 @@ impl Applier<'_> {
                     let new = row.get(field).cloned();
                     self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
                 }
-                if set.is_empty() {
+                let at = if set.is_empty() {
                     at.clone()
                 } else {
                     let at = self.update(t, at, &set)?;
                     self.wrote(table, t, &at, &holds, &set);
                     at
-                }
+                };
+                holds.extend(wish.set.clone());
+                at
             }
             (None, _) => {
                 let mut set = wish.set.clone();
                 self.as_before(t, row, was, &mut set)?;
                 let (at, all) = self.insert(t, &set)?;
+                // With the numbers it got here, which are not always those it asked for.
                 holds = all;
                 self.wrote(table, t, &at, &holds, &BTreeMap::new());
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
         };
-        holds.extend(wish.set.clone());
         entry.away = None;
         entry.differs.clear();
         for f in &wish.differs {
@@ -436,7 +438,11 @@ impl Applier<'_> {
                 continue;
             }
             let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
-            self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)))?;
+            // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+            let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+            deleted?;
             self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
         }
         Ok(())

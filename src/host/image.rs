@@ -235,8 +235,10 @@ impl Builder<'_> {
                 continue;
             }
             let Some(row) = rows.get(i) else { continue };
-            let derived = if t.derived { self.derived(table, t, row, others)? } else { None };
-            let id = derived.filter(|d| taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
+            let derived = self.derived(table, t, row, others)?;
+            // A known row that is there and that this one was not recognised as is another row.
+            let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
+            let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
             self.ids.insert((table, i), id);
         }
         Ok(())
@@ -278,21 +280,32 @@ impl Builder<'_> {
         t.unique.get(unique).is_some_and(|set| set.iter().any(|c| t.column(c).is_some_and(|c| matches!(c.role, Role::Local { .. }))))
     }
 
-    /// The identity that a row's key gives it, if the key is made of references and UUIDs only.
+    /// The identity that a row's key gives it, or else a set of UNIQUE columns, if that is made of
+    /// references, UUIDs and words only: then two sites that make the row make the same row.
     fn derived(&self, table: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
         let (fields, dangling) = self.fields(table, row, others)?;
-        let mut parts: Vec<Vec<u8>> = vec![t.name.clone().into_bytes()];
-        for column in t.key_columns() {
-            let Some(field) = t.field_of(&column, self.c.site) else { return Ok(None) };
-            let value = match fields.get(&field) {
-                Some(Value::Ref(r)) if !dangling.contains(&field.name) => r.row.as_bytes().to_vec(),
-                Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => b.to_ascii_lowercase(),
-                _ => return Ok(None),
-            };
-            parts.push(value);
+        let text = |v: &Value| matches!(v, Value::Text(t) if !t.is_empty());
+        let part = |column: &String, of_key: bool| match fields.get(&t.field_of(column, self.c.site)?) {
+            Some(Value::Ref(r)) if !dangling.contains(column) => Some(r.row.as_bytes().to_vec()),
+            Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => Some(b.to_ascii_lowercase()),
+            // Words, unlike numbers that are counted, mean the same everywhere.
+            Some(v @ Value::Text(b)) if !of_key && text(v) => Some(b.clone()),
+            _ => None,
+        };
+        let key = t.key_columns();
+        // UNIQUE within the chart: two such rows can never both be in a host.
+        let within = |set: &&Vec<String>| **set != key && t.owner_columns().iter().all(|c| set.contains(c)) && !t.owner_columns().is_empty();
+        let sets = t.derived.then_some(&key).into_iter().chain(t.unique.iter().filter(within));
+        for set in sets {
+            let Some(values) = set.iter().map(|c| part(c, *set == key)).collect::<Option<Vec<_>>>() else { continue };
+            let mut parts: Vec<&[u8]> = vec![t.name.as_bytes()];
+            if *set != key {
+                parts.extend(set.iter().map(|c| c.as_bytes()));
+            }
+            parts.extend(values.iter().map(Vec::as_slice));
+            return Ok(Some(derive(self.c.folder_key, &parts)));
         }
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Ok(Some(derive(self.c.folder_key, &parts)))
+        Ok(None)
     }
 
     /// A host row's fields, with its references as far as their targets are identified.

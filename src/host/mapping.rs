@@ -111,6 +111,8 @@ pub struct Column {
     pub review: bool,
     /// Whether the schema says NOT NULL.
     pub not_null: bool,
+    /// Whether the schema fills it in where an INSERT leaves it out.
+    pub has_default: bool,
     /// The column's affinity, by SQLite's rules (datatype3.html §3.1).
     pub affinity: Affinity,
 }

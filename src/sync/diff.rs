@@ -32,16 +32,19 @@ impl HostChanges {
     }
 }
 
+/// Columns that were not there when we last looked, each with what an upgrade fills in.
+pub(super) type Fresh = BTreeMap<(String, String), Value>;
+
 /// Compares the host with what was applied. `known` is all that is known, for rows that the host
 /// turns out to have had before we met them.
-pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, known: &Record, lives: &BTreeMap<RowKey, Life>) -> HostChanges {
+pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, known: &Record, lives: &BTreeMap<RowKey, Life>, fresh: &Fresh) -> HostChanges {
     let mut out = HostChanges::default();
     for (key, row) in &image.rows {
         let Some(t) = m.tables.get(row.table) else { continue };
         let at = local.rows.get(key).filter(|l| l.away.is_none());
         match (applied.rows.get(key), known.rows.get(key)) {
-            (Some(base), _) if lives.get(key) != Some(&Life::Deleted) || at.is_some() => fields(&mut out, t, key, row, local, base, false),
-            (_, Some(base)) if lives.get(key) == Some(&Life::Live) => fields(&mut out, t, key, row, local, base, true),
+            (Some(base), _) if lives.get(key) != Some(&Life::Deleted) || at.is_some() => fields(&mut out, t, key, row, local, base, false, fresh),
+            (_, Some(base)) if lives.get(key) == Some(&Life::Live) => fields(&mut out, t, key, row, local, base, true, fresh),
             (_, Some(_)) => out.again.push(key.clone()),
             // A row that one of the host's triggers made while we applied stays its own until edited.
             (_, None) => {
@@ -63,7 +66,7 @@ fn print_of(t: &Table, row: &ImageRow, field: &str) -> crate::host::local::Print
 
 /// Compares one row. `met` says that the row was known before the host's own was met: then nothing
 /// of it had been seen.
-fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local: &Local, base: &Row, met: bool) {
+fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local: &Local, base: &Row, met: bool, fresh: &Fresh) {
     let at = local.rows.get(key);
     for (field, value) in &row.fields {
         let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
@@ -71,6 +74,13 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         if was == Some(value) {
             continue;
         }
+        // A column that the host has only now: what an upgrade filled in is no news, and what is
+        // known of it elsewhere had not been seen here.
+        let new = fresh.get(&(t.name.clone(), field.name.clone()));
+        if new.is_some_and(|default| value.is_null() || value == default) {
+            continue;
+        }
+        let met = met || new.is_some();
         let dangling = row.dangling.contains(&field.name);
         if field.place.is_none() {
             if let Some(p) = at.and_then(|l| l.differs.get(&field.name)) {
@@ -89,6 +99,8 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             None if field.place.is_some() => out.own.push(change(Seen::All)),
             // A column that the record does not have yet says something once it is filled in.
             None if value.is_null() => {}
+            // Nor does one that was empty here before the record was met.
+            Some(_) if met && value.is_null() => {}
             Some(w) if met && ((rule == Rule::Max && value <= w) || (rule == Rule::Min && value >= w)) => {}
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {
@@ -104,8 +116,12 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
 }
 
 /// A row of the image as a new row of the record.
-pub(super) fn new_row(row: &ImageRow, stamp: Stamp) -> Row {
+pub(super) fn new_row(t: &Table, row: &ImageRow, stamp: Stamp, again: bool) -> Row {
     let mut r = Row::new(stamp);
-    r.fields = row.fields.iter().filter(|(f, v)| f.place.is_none() || !v.is_null()).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
+    // An empty column of a new row says nothing: it must not displace what another site typed into
+    // the same row. Where an INSERT without it would not leave it empty, it is said; and where the
+    // row had a value before it was deleted.
+    let says = |f: &FieldKey| again || t.column(&f.name).is_some_and(|c| c.has_default);
+    r.fields = row.fields.iter().filter(|(f, v)| !v.is_null() || (f.place.is_none() && says(f))).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
     r
 }

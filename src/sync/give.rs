@@ -41,6 +41,9 @@ impl Engine<'_> {
 
     /// Writes the record files that are due. What cannot be written stays due.
     pub(super) fn give_files(&mut self, all: bool) -> Result<(), Error> {
+        if !self.written_over.is_empty() {
+            return Ok(());
+        }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let batch: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
             let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = batch.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
@@ -210,9 +213,7 @@ impl Engine<'_> {
     /// Deletes the conflict files that are now wholly in their canonical files, or remembers them.
     pub(super) fn clear_conflicts(&mut self) -> Result<(), Error> {
         let now = self.now();
-        let mut all: Vec<_> = std::mem::take(&mut self.conflicts);
-        all.extend(std::mem::take(&mut self.strays).into_iter().map(|(p, id, stat)| (p, id, stat, String::new())));
-        for (path, id, stat, explanation) in all {
+        for (path, id, stat, explanation) in std::mem::take(&mut self.conflicts) {
             let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
             let due = self.state.files_due()?.contains(&id);
             if !written || due {

@@ -28,7 +28,7 @@ impl NewRoots {
 
     /// Those of a type, in key order.
     pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
-        self.keys.range((kind, Vec::new())..(kind + 1, Vec::new())).map(|(_, k)| k.clone()).collect()
+        self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, k)| k.clone()).collect()
     }
 
     /// How many there are.
@@ -80,6 +80,20 @@ impl Engine<'_> {
         }
         let here = look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default();
         Ok(k.match_check.iter().zip(&here).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
+    }
+
+    /// Whether the row under a root key that was deleted in between is the same person: equal in what
+    /// it is matched on, or in everything.
+    pub(super) fn same_root(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
+        let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
+        for (set, values) in k.match_on.iter().zip(self.match_values(kind, key)?) {
+            if values.is_some_and(|v| set.iter().zip(&v).all(|(c, v)| row.get(c) == Some(v))) {
+                return self.agrees(kind, key, known);
+            }
+        }
+        let columns: Vec<String> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
+        let here = look_up(self.conn, root, &columns, &root.key_columns(), key)?.unwrap_or_default();
+        Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
 
     /// A record that came from elsewhere for the first time: the host may have had that person or

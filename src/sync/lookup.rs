@@ -29,6 +29,7 @@ pub struct Lookup<'a> {
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
     keys: RefCell<HashMap<(usize, RowId), HostKey>>,
     numbers: RefCell<HashMap<String, i64>>,
+    severed: RefCell<BTreeSet<(usize, Vec<u8>)>>,
 }
 
 fn wrap(e: state::Error) -> host::Error {
@@ -38,7 +39,7 @@ fn wrap(e: state::Error) -> host::Error {
 impl<'a> Lookup<'a> {
     /// A look-up that remembers nothing yet.
     pub fn new(conn: &'a Connection, state: State<'a>, mapping: &'a Mapping) -> Self {
-        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default(), numbers: RefCell::default() }
+        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default(), numbers: RefCell::default(), severed: RefCell::default() }
     }
 
     /// The record whose root the host holds under a key.
@@ -46,8 +47,17 @@ impl<'a> Lookup<'a> {
         if let Some(id) = self.assigned.borrow().get(&(kind, encode(key))) {
             return Ok(Some(*id));
         }
+        if self.severed.borrow().contains(&(kind, encode(key))) {
+            return Ok(None);
+        }
         let Some(k) = self.mapping.types.get(kind) else { return Ok(None) };
         self.state.by_root_key(&k.name, key)
+    }
+
+    /// The row under this root key is no longer the record it was.
+    pub fn sever(&self, kind: usize, key: &HostKey) {
+        self.severed.borrow_mut().insert((kind, encode(key)));
+        self.found.borrow_mut().clear();
     }
 
     /// Forgets where a record's rows were found: they may have moved.

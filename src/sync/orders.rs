@@ -48,6 +48,11 @@ pub enum Order {
     },
     /// Strip what was deleted now, without waiting for the retention time.
     Purge,
+    /// Strip what these tombstones deleted: the retention time is over.
+    Strip {
+        /// By their stamps.
+        tombstones: std::collections::BTreeSet<crate::stamp::Stamp>,
+    },
 }
 
 /// Carries out the orders for a record that is being settled.
@@ -89,6 +94,10 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
             Order::Purge => {
                 let (known, _, _, _) = p.parts();
                 merge::strip(known, |_| true);
+            }
+            Order::Strip { tombstones } => {
+                let (known, _, _, _) = p.parts();
+                merge::strip(known, |t| tombstones.contains(&t.stamp));
             }
         }
     }

@@ -60,6 +60,7 @@ pub(super) struct Prepared {
     /// The record is erased, and the host holds edits that who erased it had not seen.
     unseen: bool,
     refile: bool,
+    keep_off: bool,
     log: Vec<state::ChangeRow>,
     read: Vec<String>,
     items: Vec<(crate::id::SiteId, u64, Item)>,
@@ -83,6 +84,9 @@ impl Engine<'_> {
         if new {
             self.meet(&mut work, &came.known)?;
         }
+        if self.severed.contains(&work.id) {
+            stored.root_key = None;
+        }
         if stored.root_key.is_none() {
             stored.root_key.clone_from(&work.root);
         }
@@ -91,15 +95,18 @@ impl Engine<'_> {
         }
         stored.known.kind.clone_from(&came.known.kind);
         let changed = came.known != stored.known;
-        let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN | state::BEHIND) != 0;
-        if !look && came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile {
+        let look = work.dirty || changed || !work.orders.is_empty() || stored.flags & (state::HELD | state::WAITING | state::AGAIN) != 0;
+        let settled = came.waiting.is_empty() && came.file_hash == stored.file_hash && !came.refile && stored.flags & state::BEHIND == 0;
+        if !look && settled {
             return Ok(None);
         }
+        // What is stored is applied as well: the host is looked at, or its rows would be inserted twice.
+        let look = true;
         let image = match work.kind {
-            Some(kind) if look => self.image(kind, &mut work, &stored, &came.known)?,
+            Some(kind) => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, log: Vec::new(), read, items, orders, image, new, stored, work };
+        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, keep_off: came.keep_off, log: Vec::new(), read, items, orders, image, new, stored, work };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -122,21 +129,35 @@ impl Engine<'_> {
             self.observe(newest);
         }
         let lives = merge::life(&p.known);
-        let host = if look && p.stored.root_key.is_some() { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives) } else { super::diff::HostChanges::default() };
+        // A record whose root row is gone, its key in use for another, has lost all rows at once.
+        let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
+        let host = if look && had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
         let before = p.known.clone();
+        if p.known.erased.is_some() {
+            // What was typed here and not seen by who erased stays in the host until a person decides.
+            let waits = p.stored.flags & state::HELD != 0 && p.stored.known.erased.is_some();
+            let first = p.stored.known.erased.is_none() && !p.new && !host.is_empty();
+            p.unseen = p.stored.root_key.is_some() && (waits || first);
+            for order in std::mem::take(&mut p.work.orders) {
+                // Erased here as well, by a person's word.
+                p.unseen &= !matches!(order, Order::Erase { .. });
+            }
+            p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();
+            return Ok(());
+        }
         if !host.is_empty() {
             let stamp = self.tick();
             self.log_host(p, &host);
             for key in &host.inserted {
-                if let Some(row) = p.image.rows.get(key) {
-                    let row = new_row(row, stamp);
+                if let Some((t, row)) = p.image.rows.get(key).and_then(|r| Some((self.mapping.tables.get(r.table)?, r))) {
+                    let row = new_row(t, row, stamp, false);
                     p.known.rows.insert(key.clone(), row.clone());
                     p.applied.rows.insert(key.clone(), row);
                 }
             }
             for key in &host.again {
-                if let Some(row) = p.image.rows.get(key) {
-                    let row = new_row(row, stamp);
+                if let Some((t, row)) = p.image.rows.get(key).and_then(|r| Some((self.mapping.tables.get(r.table)?, r))) {
+                    let row = new_row(t, row, stamp, true);
                     let (now, site) = (self.env.now.ms(), self.site);
                     let mut clock = self.clock;
                     merge::reinsert(&mut p.known, key, &row, &mut || clock.tick(now, site));
@@ -169,8 +190,6 @@ impl Engine<'_> {
         p.delta = merge::delta_between(&before, &p.known);
         p.lives = merge::life(&p.known);
         if p.known.erased.is_some() {
-            // What was typed here and not seen by who erased stays in the host until a person decides.
-            p.unseen = p.stored.known.erased.is_none() && !host.is_empty() || p.stored.flags & state::HELD != 0 && p.stored.root_key.is_some() && p.stored.known.erased.is_some();
             p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();
         }
         if p.came {
@@ -190,6 +209,10 @@ impl Engine<'_> {
                 self.bury(p, key, "moved to another record", Some((record, row)));
                 continue;
             }
+            if t.owner.is_some() && self.target_deleted(p, key, t)? {
+                self.bury(p, key, "what it points to was deleted", None);
+                continue;
+            }
             if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
                 self.bury(p, key, "rewritten", None);
                 continue;
@@ -204,6 +227,20 @@ impl Engine<'_> {
         let back = gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live) && !p.asked.contains(*k) && merge::life(&p.known).get(*k) == Some(&Life::Live)).count();
         self.report.restored += back as u64;
         Ok(())
+    }
+
+    /// Whether a row that is gone had to point to a record that was deleted: it went with it.
+    fn target_deleted(&self, p: &Prepared, key: &RowKey, t: &crate::host::mapping::Table) -> Result<bool, Error> {
+        let Some(row) = p.known.rows.get(key) else { return Ok(false) };
+        for r in &t.references {
+            let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
+            let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
+            let record = to.record.unwrap_or(to.row);
+            if record != p.work.id && self.state.root_of(&record)?.is_some_and(|(_, _, flags)| flags & state::DELETED != 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the host's way of saving deleted a row: others of the same table and parent were
@@ -267,6 +304,9 @@ impl Engine<'_> {
                 Err(e) => {
                     self.conn.execute_batch("ROLLBACK TO cfs_record; RELEASE cfs_record")?;
                     let Some(why) = e.refusal() else { return Err(e.into()) };
+                    if why.contains("FOREIGN KEY") && p.lives.get(&p.known.root_key()) == Some(&Life::Deleted) && p.known.erased.is_none() {
+                        self.revive(p.work.id);
+                    }
                     flags |= state::HELD;
                     reason = Some(why);
                     local = held_local(&p, before_local);
@@ -282,7 +322,7 @@ impl Engine<'_> {
         self.store(p, flags, reason, waits, applied, local)
     }
 
-    fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
+    pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
         let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
@@ -382,7 +422,7 @@ impl Engine<'_> {
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
-        let due = stale && !behind;
+        let due = stale && !behind && !p.keep_off;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;
@@ -393,10 +433,18 @@ impl Engine<'_> {
         let hashes = p.work.kind.map(|k| self.match_hashes(k, &stored.known)).unwrap_or_default();
         self.state.set_matches(n, &stored.known.kind, &hashes, p.new)?;
         let waits: Vec<RecordId> = waits.into_iter().collect();
+        let away = stored.local.rows.values().any(|l| l.away == Some(Away::Waiting));
+        for target in waits.iter().filter(|_| away) {
+            // A deletion never leaves an orphan: what a live row must point to comes back.
+            if self.state.root_of(target)?.is_some_and(|(_, _, flags)| flags & state::DELETED != 0) {
+                self.revive(*target);
+            }
+        }
         if !waits.is_empty() || p.stored.flags & state::WAITING != 0 {
             self.state.set_waits(n, &waits, p.new)?;
         }
-        if let Some(d) = &p.delta {
+        // Stripping and its like change a file and say nothing new.
+        if let Some(d) = p.delta.as_ref().filter(|d| !d.part.version.0.is_empty()) {
             self.send(&id, d, &stored, &hash)?;
             self.report.exported += 1;
         }
@@ -464,7 +512,7 @@ fn held_local(p: &Prepared, mut local: Local) -> Local {
 
 /// The path of a record's file.
 pub(super) fn type_path(kind: &str, id: &RecordId) -> String {
-    crate::names::record_path(kind, id)
+    crate::names::record_path(&crate::host::mapping::type_name(kind), id)
 }
 
 /// The hash inside a sealed document.
@@ -484,6 +532,26 @@ impl Prepared {
     /// The record being settled.
     pub(super) fn parts(&mut self) -> (&mut Record, &mut Record, &mut Work, &mut Vec<state::ChangeRow>) {
         (&mut self.known, &mut self.applied, &mut self.work, &mut self.log)
+    }
+
+    /// The record.
+    pub(super) fn id(&self) -> RecordId {
+        self.work.id
+    }
+
+    /// Its type.
+    pub(super) fn kind(&self) -> Option<usize> {
+        self.work.kind
+    }
+
+    /// The host's rows of it.
+    pub(super) fn image_rows(&self) -> &BTreeMap<RowKey, image::ImageRow> {
+        &self.image.rows
+    }
+
+    /// What a field of it is to show.
+    pub(super) fn shown(&self, key: &RowKey, field: &str) -> Option<&crate::value::Value> {
+        self.known.rows.get(key)?.get(field)
     }
 
     /// What was stored before.

@@ -29,6 +29,8 @@ pub(super) struct Came {
     pub(super) file_stat: Option<(u64, i64)>,
     /// The canonical file must be written again, whatever its hash was.
     pub(super) refile: bool,
+    /// The canonical file is not ours to write: another folder's, or a later format's.
+    pub(super) keep_off: bool,
 }
 
 pub(super) type Works = BTreeMap<RecordId, Work>;
@@ -207,9 +209,8 @@ impl Engine<'_> {
         }
         if peer.gap_since.is_some_and(|t| self.now() - t > DAY_MS) {
             self.report.notices.push(format!("segment {} of the log of {} did not come within a day; every record file was looked at instead", peer.upto + 1, self.site_label(site)));
-            peer.upto = peer.beyond.iter().next_back().copied().or(file.map(|f| f.newest)).unwrap_or(peer.upto).max(peer.upto);
-            peer.beyond.clear();
-            peer.gap_since = None;
+            // The cursor stays before the gap: what is missing may still come.
+            peer.gap_since = Some(self.now());
             behind = true;
         }
         if peer != before {
@@ -413,9 +414,11 @@ impl Engine<'_> {
                 self.folder.place(),
                 plan_token(&gone)
             ));
+            self.state.set_meta("missing_held", 1)?;
             self.refused = true;
             return Ok(());
         }
+        self.state.set_meta("missing_held", 0)?;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
             want(works, id);
@@ -426,14 +429,20 @@ impl Engine<'_> {
 
     /// Reads what came for one record and merges it into what is known.
     pub(super) fn gather(&mut self, work: &mut Work, stored: &Stored) -> Result<Came, Error> {
-        let mut came = Came { known: stored.known.clone(), sources: Vec::new(), waiting: Vec::new(), file_hash: stored.file_hash.clone(), file_stat: None, refile: false };
+        let mut came = Came { known: stored.known.clone(), sources: Vec::new(), waiting: Vec::new(), file_hash: stored.file_hash.clone(), file_stat: None, refile: false, keep_off: false };
         if self.refile.contains(&work.id) {
             came.file_hash = None;
             came.refile = true;
         }
         let before = came.known.version.clone();
+        self.look_before_writing(work, stored)?;
         for path in std::mem::take(&mut work.files) {
             self.gather_file(&path, work, &mut came)?;
+        }
+        for r in self.stray_sources.remove(&work.id).unwrap_or_default() {
+            came.known.kind = std::mem::take(&mut came.known.kind).max(r.kind.clone());
+            merge::join_into(&mut came.known, &r);
+            came.sources.push(r);
         }
         let mut items = std::mem::take(&mut work.items);
         // One delta may make way for the next.
@@ -483,6 +492,21 @@ impl Engine<'_> {
         Ok(known)
     }
 
+    /// A file that is not as it was last seen is read before it is written over: it may hold what no
+    /// log has brought yet.
+    fn look_before_writing(&mut self, work: &mut Work, stored: &Stored) -> Result<(), Error> {
+        if !work.files.is_empty() || stored.n == 0 {
+            return Ok(());
+        }
+        let path = type_path(&stored.known.kind, &work.id);
+        let seen = self.state.file_stat(stored.n)?;
+        let now = self.folder.stat(&path)?.map(|s| (s.size_bytes, s.mtime_ns));
+        if now.is_some() && now != seen {
+            work.files.push(path);
+        }
+        Ok(())
+    }
+
     fn gather_file(&mut self, path: &str, work: &Work, came: &mut Came) -> Result<(), Error> {
         let Some(stat) = self.folder.stat(path)? else { return Ok(()) };
         let canonical = canonical_path(path) == Some(work.id);
@@ -509,9 +533,14 @@ impl Engine<'_> {
                 came.sources.push(r);
             }
             Ok(r) => {
-                // Under another record's name: it is a conflict file of the record inside.
-                self.strays.push((path.to_owned(), r.id, stat));
+                // Under another record's name: it is a conflict file of the record inside, and may
+                // be the only copy of it. It is taken in as such, later in this sync, before the
+                // record whose name it has is written over it.
+                self.conflicts.push((path.to_owned(), r.id, stat, "a record under another record's name".to_owned()));
+                self.report.conflict_files.found += 1;
+                self.stray_sources.entry(r.id).or_default().push(r);
                 if canonical {
+                    self.written_over.insert(work.id);
                     came.file_hash = None;
                     came.refile = true;
                 }
@@ -525,9 +554,25 @@ impl Engine<'_> {
                 }
                 self.state.set_seen_file(path, stat.size_bytes, stat.mtime_ns, &format!("incomplete: {why}"), self.now())?;
             }
-            Err(e) => self.bad(path, &e.to_string(), stat)?,
+            Err(e) => {
+                if canonical && matches!(e, xml::Error::TooNew(_) | xml::Error::OtherFolder(_)) {
+                    // Not ours to replace: what we know stays in the database and in the log.
+                    came.keep_off = true;
+                    let wrote = self.newer_programs()?;
+                    self.bad(path, &format!("{e}{wrote}"), stat)?;
+                } else {
+                    self.bad(path, &e.to_string(), stat)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The sites that run a newer program than this one, for messages.
+    fn newer_programs(&self) -> Result<String, Error> {
+        let ours = env!("CARGO_PKG_VERSION");
+        let names: Vec<String> = self.sites()?.into_iter().filter(|s| s.program != ours).map(|s| format!("\"{}\" (cfs {})", s.name, s.program)).collect();
+        Ok(if names.is_empty() { String::new() } else { format!("; sites with another version: {}", names.join(", ")) })
     }
 
     /// Whether a version knows a stamp under this site's name that this site never gave.

@@ -94,7 +94,10 @@ impl Engine<'_> {
 
     /// Two copies wrote under one name: their stamps say nothing any more. Everything of ours is
     /// stamped again under the new name, and nothing under the old one counts as seen.
+    ///
+    /// The records are named, not sent as deltas: a delta would say that the old stamps were seen.
     fn stamp_again(&mut self, old: crate::id::SiteId) -> Result<(), Error> {
+        let bulk = std::mem::replace(&mut self.bulk, true);
         for id in self.state.all(None)? {
             let Some(mut s) = self.state.load(&id)? else { continue };
             if !s.known.version.0.contains_key(&old) {
@@ -118,6 +121,7 @@ impl Engine<'_> {
             }
             self.unlock()?;
         }
+        self.bulk = bulk;
         Ok(())
     }
 

@@ -117,7 +117,7 @@ pub(super) fn table(
             ColumnRule::Max => Rule::Max,
             ColumnRule::Min => Rule::Min,
         });
-        columns.push(Column { name: c.name.clone(), role, rule, review: among(&said.review.0, &c.name), not_null: c.not_null, affinity: c.affinity });
+        columns.push(Column { name: c.name.clone(), role, rule, review: among(&said.review.0, &c.name), not_null: c.not_null, has_default: c.default.is_some(), affinity: c.affinity });
     }
     let needed = |c: &&String| host.column(c).is_some_and(|c| c.not_null && c.default.is_none() && !c.generated);
     if let Some(column) = said.ignore.0.iter().find(needed) {

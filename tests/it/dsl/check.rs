@@ -151,12 +151,34 @@ pub(crate) fn quiet(all: &mut [&mut Site], cloud: &mut Cloud) {
 /// Settles, and checks that all hold the same and nobody writes any more.
 #[track_caller]
 pub(crate) fn at_rest(all: &mut [&mut Site], cloud: &mut Cloud) {
+    at_rest_but_held(all, cloud);
+    for s in all.iter() {
+        assert_eq!(reasons(s), Vec::<String>::new(), "{} holds something", s.name);
+        assert_eq!((held(s), waiting(s)), (0, 0), "{} holds something", s.name);
+    }
+}
+
+/// Why records are held.
+pub(crate) fn reasons(s: &Site) -> Vec<String> {
+    let mut q = s.conn.prepare("SELECT reason FROM cfs_record WHERE flags & 1 ORDER BY reason").unwrap();
+    let all = q.query_map([], |r| Ok(text(r.get_ref(0)?))).unwrap();
+    all.map(|r| r.unwrap()).collect()
+}
+
+/// The same, while records may be held.
+#[track_caller]
+pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
     super::settle(all, cloud);
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     converged(&shared);
     quiet(all, cloud);
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     let f = files(shared[0]);
+    for (id, bytes) in known(shared[0]) {
+        let file = f.iter().find(|(p, _)| p.starts_with("records/") && p.ends_with(&format!("/{id}.xml"))).map(|(_, b)| String::from_utf8_lossy(b).into_owned());
+        let file = file.unwrap_or_default();
+        assert!(file == bytes, "the file of {id} is not what is known:\n{}", difference(file.lines(), bytes.lines()));
+    }
     for s in &shared[1..] {
         let other = files(s);
         let paths: BTreeSet<&String> = f.keys().chain(other.keys()).filter(|p| f.get(*p) != other.get(*p)).collect();

@@ -512,7 +512,7 @@ fn held_local(p: &Prepared, mut local: Local) -> Local {
 
 /// The path of a record's file.
 pub(super) fn type_path(kind: &str, id: &RecordId) -> String {
-    crate::names::record_path(&crate::host::mapping::type_name(kind), id)
+    crate::names::record_path(kind, id)
 }
 
 /// The hash inside a sealed document.

@@ -49,7 +49,9 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
     if json.json {
         out(&super::json(&report));
     } else {
-        if !said.is_empty() && !refused {
+        // What the host refuses is held, and said below.
+        let held = report.held.iter().any(|h| options.orders.iter().any(|(id, _)| h.record == id.to_string()));
+        if !said.is_empty() && !refused && !held {
             out(&wrap(said, 79, "  "));
         }
         out(&summary(&report));

@@ -245,7 +245,7 @@ impl Engine<'_> {
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
         let first = self.state.meta::<i64>("scanned")?.is_none();
-        let held = self.state.meta::<i64>("missing_held")?.unwrap_or(0) != 0;
+        let held = self.state.meta::<i64>("refused")?.unwrap_or(0) != 0;
         let full = self.options.full || !self.settings.use_logs || day_over || held;
         let upgraded = self.find_fresh()?;
         self.look()?;
@@ -530,12 +530,17 @@ impl Engine<'_> {
         self.report.exported = self.report.exported.max(0);
         let now = self.now();
         let refused = self.refused;
+        let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
         let nothing = self.run.is_none() && self.peers.is_empty() && self.new_dirs.is_empty() && self.pairs.is_empty() && self.requests_done.is_empty() && seen == self.notes.upto && !self.ticked && !full && self.report.notices.is_empty();
         if nothing {
             return Ok(());
         }
         self.lock()?;
+        if refused != was_refused {
+            // Said again at every sync, until a person answers.
+            self.state.set_meta("refused", i64::from(refused))?;
+        }
         if !refused {
             for (site, p) in std::mem::take(&mut self.peers) {
                 self.state.save_peer(&site, &p)?;
@@ -589,7 +594,12 @@ impl Engine<'_> {
 
     fn tick(&mut self) -> Stamp {
         self.ticked = true;
-        self.clock.tick(self.env.now.ms(), self.site)
+        let now = self.env.now.ms();
+        if now > self.clock.last.ms {
+            // Two copies of one site that write in the same millisecond must not give one stamp.
+            self.clock.last = Time { ms: now.min(crate::stamp::MAX_MS), counter: (self.env.random.bits() % 9000) as u32 };
+        }
+        self.clock.tick(now, self.site)
     }
 
     fn observe(&mut self, s: Stamp) {

@@ -4,14 +4,15 @@ use crate::id::SiteId;
 use crate::record::{Entries, Entry, Record};
 use crate::stamp::Stamp;
 
-/// Gives every value, row, tombstone and fact that `old` stamped a new stamp, in the order of the
-/// old ones, and forgets that anything of `old` was seen: what another copy wrote under that name
-/// is then news, and equal values are no conflict. `next` gives stamps, each later than the last.
-pub fn restamp(r: &mut Record, old: &SiteId, next: &mut dyn FnMut() -> Stamp) {
+/// Gives every value, row, tombstone and fact that `old` stamped the name `new`, and forgets that
+/// anything of `old` was seen: what another copy wrote under that name is then news, and equal
+/// values are no conflict. Times stay, so that an old value does not win against a newer edit of
+/// the other copy. `new` must never have stamped anything before.
+pub fn restamp(r: &mut Record, old: &SiteId, new: SiteId) {
     let mut stamps: Vec<Stamp> = r.stamps().filter(|s| s.site == *old).collect();
     stamps.sort();
     stamps.dedup();
-    let map: std::collections::BTreeMap<Stamp, Stamp> = stamps.into_iter().map(|s| (s, next())).collect();
+    let map: std::collections::BTreeMap<Stamp, Stamp> = stamps.into_iter().map(|s| (s, Stamp { site: new, ..s })).collect();
     let change = |s: &mut Stamp| {
         if let Some(n) = map.get(s) {
             *s = *n;

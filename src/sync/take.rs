@@ -31,6 +31,8 @@ pub(super) struct Came {
     pub(super) refile: bool,
     /// The canonical file is not ours to write: another folder's, or a later format's.
     pub(super) keep_off: bool,
+    /// This site's newest stamp on the record before anything came.
+    own: Option<crate::stamp::Time>,
 }
 
 pub(super) type Works = BTreeMap<RecordId, Work>;
@@ -414,11 +416,9 @@ impl Engine<'_> {
                 self.folder.place(),
                 plan_token(&gone)
             ));
-            self.state.set_meta("missing_held", 1)?;
             self.refused = true;
             return Ok(());
         }
-        self.state.set_meta("missing_held", 0)?;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
             want(works, id);
@@ -429,7 +429,7 @@ impl Engine<'_> {
 
     /// Reads what came for one record and merges it into what is known.
     pub(super) fn gather(&mut self, work: &mut Work, stored: &Stored) -> Result<Came, Error> {
-        let mut came = Came { known: stored.known.clone(), sources: Vec::new(), waiting: Vec::new(), file_hash: stored.file_hash.clone(), file_stat: None, refile: false, keep_off: false };
+        let mut came = Came { known: stored.known.clone(), sources: Vec::new(), waiting: Vec::new(), file_hash: stored.file_hash.clone(), file_stat: None, refile: false, keep_off: false, own: stored.known.version.0.get(&self.site).copied() };
         if self.refile.contains(&work.id) {
             came.file_hash = None;
             came.refile = true;
@@ -451,6 +451,10 @@ impl Engine<'_> {
             let n = items.len();
             for (site, seq, item) in items {
                 let met = match &item {
+                    Item::Delta(d) if self.is_forged(&d.part.version, &came.own) || self.is_forged(&d.before, &came.own) => {
+                        self.fork = true;
+                        false
+                    }
                     Item::Delta(d) => {
                         came.known.kind = std::mem::take(&mut came.known.kind).max(d.part.kind.clone());
                         came.known.version.includes(&d.part.version) && came.known.version.includes(&d.before) || merge::take_delta(&mut came.known, d)
@@ -516,7 +520,7 @@ impl Engine<'_> {
             Err(e) => return self.bad(path, &e.to_string(), stat),
         };
         match xml::read_record(&bytes, &self.manifest.folder) {
-            Ok(r) if self.is_forged(&r.version) => {
+            Ok(r) if r.id == work.id && self.is_forged(&r.version, &came.own) => {
                 self.fork = true;
                 self.again.insert(r.id);
             }
@@ -575,9 +579,10 @@ impl Engine<'_> {
         Ok(if names.is_empty() { String::new() } else { format!("; sites with another version: {}", names.join(", ")) })
     }
 
-    /// Whether a version knows a stamp under this site's name that this site never gave.
-    fn is_forged(&self, v: &crate::version::Version) -> bool {
-        v.0.get(&self.site).is_some_and(|t| *t > self.clock.last)
+    /// Whether a version knows a stamp under this site's name that this site never gave: nobody can
+    /// have seen more of what a site wrote to a record than the site itself.
+    fn is_forged(&self, v: &crate::version::Version, own: &Option<crate::stamp::Time>) -> bool {
+        v.0.get(&self.site) > own.as_ref()
     }
 
     /// Keeps an item for a later try.

@@ -104,13 +104,10 @@ impl Engine<'_> {
                 continue;
             }
             let before = s.known.clone();
-            let (now, site) = (self.env.now.ms(), self.site);
-            let mut clock = self.clock;
-            crate::merge::restamp(&mut s.known, &old, &mut || clock.tick(now, site));
+            crate::merge::restamp(&mut s.known, &old, self.site);
             if let Some(a) = &mut s.applied {
-                crate::merge::restamp(a, &old, &mut || clock.tick(now, site));
+                crate::merge::restamp(a, &old, self.site);
             }
-            self.clock = clock;
             let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
             let hash = super::settle::seal_hash(&bytes);
             self.lock()?;

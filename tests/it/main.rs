@@ -10,4 +10,5 @@ mod schemas;
 mod xml_properties;
 mod xml_vectors;
 mod merge_table;
+mod storm;
 mod two_sites;

@@ -151,6 +151,17 @@ impl Cloud {
         self.set(path, bytes);
     }
 
+    /// A file as it is on the server.
+    pub(crate) fn newest(&self, path: &str) -> Option<Vec<u8>> {
+        self.server.get(path).and_then(|v| v.bytes.clone())
+    }
+
+    /// The client that joined last is gone.
+    pub(crate) fn forget_last(&mut self) {
+        self.views.pop();
+        self.torn.pop();
+    }
+
     pub(crate) fn paths(&self) -> Vec<String> {
         self.server.iter().filter(|(_, v)| v.bytes.is_some()).map(|(p, _)| p.clone()).collect()
     }

@@ -57,7 +57,7 @@ fn an_edit_of_a_held_record_is_not_lost() {
 fn a_check_a_not_null_and_a_trigger_hold() {
     let (mut all, mut cloud) = sites(1);
     let mut a = all.pop().unwrap();
-    let sql = schema::SQL.replace("phone TEXT,", "phone TEXT CHECK (phone <> 'bad'),").replace("first_name TEXT,", "first_name TEXT NOT NULL DEFAULT '',");
+    let sql = schema::SQL.replace("phone TEXT,", "phone TEXT CHECK (phone <> 'bad'),").replace("first_name TEXT,", "first_name TEXT NOT NULL,");
     let mut b = Site::with("strict", cloud.join(), schema::open(&sql), schema::TOML);
     b.conn.execute_batch("CREATE TRIGGER no BEFORE INSERT ON visit WHEN NEW.notes = 'forbidden' BEGIN SELECT RAISE(ABORT, 'not here'); END").unwrap();
     b.mapping = schema::mapping(&b.conn, schema::TOML);

@@ -1,0 +1,138 @@
+//! Everything heals; then the laws hold.
+
+use super::Storm;
+use crate::dsl::check::{apart, reasons, restless, show};
+use crate::dsl::{DAY_MS, Site};
+use cloud_folder_sync::merge::{Life, life};
+use cloud_folder_sync::value::Value;
+use std::collections::BTreeSet;
+
+impl Storm {
+    #[track_caller]
+    fn broken(&self, law: &str, why: &str) -> ! {
+        panic!("seed {}: {law}\n{why}", self.seed)
+    }
+
+    fn round(&mut self) {
+        self.cloud.carry();
+        for i in 0..self.sites.len() {
+            self.about_to_delete(i);
+            self.sites[i].sync();
+            self.cloud.carry();
+        }
+    }
+}
+
+/// Heals, then checks.
+pub(super) fn check(storm: &mut Storm) {
+    storm.lost.clear();
+    for _ in 0..3 {
+        storm.round();
+    }
+    // The daily look at every file repairs what was put back or lost in the folder.
+    for s in &storm.sites {
+        s.pass(DAY_MS + 1000);
+    }
+    for _ in 0..4 {
+        storm.round();
+    }
+    let all: Vec<&Site> = storm.sites.iter().collect();
+    if let Some(why) = apart(&all) {
+        storm.broken("L3 convergence", &why);
+    }
+    folders(storm);
+    let mut all: Vec<&mut Site> = storm.sites.iter_mut().collect();
+    if let Some(who) = restless(&mut all, &mut storm.cloud) {
+        storm.broken("L4 quiescence", &who);
+    }
+    for s in &storm.sites {
+        if s.get("PRAGMA integrity_check") != "ok" || s.get("SELECT count(*) FROM pragma_foreign_key_check") != "0" {
+            storm.broken("L6", "the database is not sound");
+        }
+    }
+    values(storm);
+    joiner(storm);
+}
+
+/// L3: the folders are one, and hold what is known.
+fn folders(storm: &Storm) {
+    let first = storm.sites[0].folder.all();
+    for s in &storm.sites[1..] {
+        let other = s.folder.all();
+        let differ: Vec<&String> = first.keys().chain(other.keys()).filter(|p| first.get(*p) != other.get(*p)).collect();
+        if !differ.is_empty() {
+            storm.broken("L3 folders", &format!("{differ:?}"));
+        }
+    }
+    for (id, bytes) in crate::dsl::check::known(&storm.sites[0]) {
+        let file = first.iter().find(|(p, _)| p.starts_with("records/") && p.ends_with(&format!("/{id}.xml")));
+        if file.map(|(_, b)| b.as_slice()) != Some(bytes.as_bytes()) {
+            storm.broken("L3 folders", &format!("the file of {id} is not what is known"));
+        }
+    }
+}
+
+/// L1, L2 and L5: every typed word is somewhere unless let go; no other word is; what is deleted
+/// was deleted by somebody who saw it.
+fn values(storm: &Storm) {
+    let mut known = BTreeSet::new();
+    let mut live = BTreeSet::new();
+    let mut dead = BTreeSet::new();
+    let state = storm.sites[0].state();
+    for id in state.all(None).unwrap() {
+        let r = storm.sites[0].known(&id);
+        let lives = life(&r);
+        for (key, row) in &r.rows {
+            for (name, field) in row.fields.iter().filter(|(n, _)| n.place.is_none() && n.name != "updated_at") {
+                for e in field.0.iter() {
+                    known.insert(show(&e.value));
+                }
+                if let Some(Value::Text(_)) = field.current().map(|e| &e.value) {
+                    let w = field.current().map(|e| show(&e.value)).unwrap_or_default();
+                    if lives.get(key) == Some(&Life::Deleted) { dead.insert((w, name.name.clone())) } else { live.insert((w, name.name.clone())) };
+                }
+            }
+        }
+    }
+    let lost: Vec<&String> = storm.oracle.typed.iter().filter(|(w, gone)| !**gone && !known.contains(*w)).map(|(w, _)| w).collect();
+    if !lost.is_empty() {
+        storm.broken("L1 lost", &format!("{lost:?}\nheld: {:?}", storm.sites.iter().map(reasons).collect::<Vec<_>>()));
+    }
+    let made: Vec<&(String, String)> = live.iter().chain(&dead).filter(|(w, _)| w.starts_with('w') && !storm.oracle.typed.contains_key(w)).collect();
+    if !made.is_empty() {
+        storm.broken("L2 invented", &format!("{made:?}"));
+    }
+    let live: BTreeSet<&String> = live.iter().map(|(w, _)| w).collect();
+    let silent: Vec<&(String, String)> = dead.iter().filter(|(w, _)| storm.oracle.typed.contains_key(w) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
+    if !silent.is_empty() {
+        storm.broken("L5 deleted silently", &format!("{silent:?}"));
+    }
+}
+
+/// L7: who joins now, and reads everything in another order, knows the same.
+fn joiner(storm: &mut Storm) {
+    let logs = storm.sites.iter().all(|s| s.settings.use_logs);
+    for part in ["records/", "logs/"] {
+        if part == "logs/" && !logs {
+            continue;
+        }
+        let mut late = Site::bare("late", storm.cloud.join());
+        for p in late.folder.all().keys().filter(|p| p.contains('/') && !p.starts_with(part)) {
+            late.folder.take(p);
+        }
+        late.set_up();
+        late.sync();
+        late.sync();
+        let why = apart_known(&storm.sites[0], &late);
+        storm.cloud.replicas.pop();
+        storm.cloud.forget_last();
+        if let Some(why) = why {
+            storm.broken(&format!("L7 a joiner by {part} alone"), &why);
+        }
+    }
+}
+
+fn apart_known(a: &Site, b: &Site) -> Option<String> {
+    let (x, y) = (crate::dsl::check::known(a), crate::dsl::check::known(b));
+    (x != y).then(|| apart(&[a, b]).unwrap_or_default())
+}

@@ -1,0 +1,88 @@
+//! What was typed, by whom, and what may be gone: nothing of the engine is used to know it.
+//!
+//! Every typed value is a word of its own. A word may be gone only if somebody wrote over it at a
+//! host that showed it, or decided against it.
+
+use crate::dsl::Site;
+use crate::dsl::check::text;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Default)]
+pub(crate) struct Oracle {
+    count: usize,
+    /// Every word, and whether a person has let it go.
+    pub(crate) typed: BTreeMap<String, bool>,
+    /// Words that are not yet part of any sync, by site.
+    fresh: BTreeMap<usize, BTreeSet<String>>,
+    /// Words that somebody deleted having seen them.
+    pub(crate) deleted: BTreeSet<String>,
+}
+
+impl Oracle {
+    /// A new word.
+    pub(crate) fn word(&mut self, site: usize) -> String {
+        self.count += 1;
+        let w = format!("w{}", self.count);
+        self.typed.insert(w.clone(), false);
+        self.fresh.entry(site).or_default().insert(w.clone());
+        w
+    }
+
+    /// What a host holds from the start was typed as well.
+    pub(crate) fn learn(&mut self, s: &Site) {
+        for w in words(s, "1") {
+            self.typed.insert(w, false);
+        }
+    }
+
+    /// Somebody wrote over what the host showed.
+    pub(crate) fn replaced(&mut self, old: &str) {
+        if let Some(gone) = self.typed.get_mut(old) {
+            *gone = true;
+        }
+    }
+
+    /// Rows were deleted at a host by its own means: what no sync had seen yet went with them.
+    pub(crate) fn dropped(&mut self, site: usize, shown: &BTreeSet<String>) {
+        let fresh = self.fresh.entry(site).or_default();
+        let lost: Vec<String> = shown.iter().filter(|w| fresh.remove(*w)).cloned().collect();
+        lost.iter().for_each(|w| self.replaced(w));
+        self.deleted.extend(shown.iter().cloned());
+    }
+
+    /// A person ordered a deletion of what the host shows.
+    pub(crate) fn ordered(&mut self, shown: &BTreeSet<String>) {
+        self.deleted.extend(shown.iter().cloned());
+    }
+
+    pub(crate) fn synced(&mut self, site: usize) {
+        self.fresh.remove(&site);
+    }
+}
+
+/// The typed columns of every table, with how its rows hang below a patient (`{}`: the condition).
+const COLUMNS: [(&str, &str); 9] = [
+    ("SELECT last_name, first_name, phone, national_id FROM patient p WHERE {}", "patient"),
+    ("SELECT day, notes FROM visit JOIN patient p USING (patient_id) WHERE {}", "visit"),
+    ("SELECT drug, dose FROM prescription JOIN visit USING (visit_id) JOIN patient p USING (patient_id) WHERE {}", "prescription"),
+    ("SELECT code, severity FROM allergy JOIN patient p USING (patient_id) WHERE {}", "allergy"),
+    ("SELECT relation FROM patient_link l JOIN patient p ON p.patient_id = l.patient_id WHERE {}", "link"),
+    ("SELECT words FROM memo JOIN patient p USING (patient_id) WHERE {}", "memo"),
+    ("SELECT title FROM invoice JOIN patient p USING (patient_id) WHERE {}", "invoice"),
+    ("SELECT what, cents FROM invoice_line JOIN invoice USING (invoice_id) JOIN patient p USING (patient_id) WHERE {}", "line"),
+    ("SELECT words FROM diagnosis JOIN patient p USING (patient_id) WHERE {}", "diagnosis"),
+];
+
+/// Every word below the patients that a condition names.
+pub(crate) fn words(s: &Site, condition: &str) -> BTreeSet<String> {
+    let all: BTreeSet<String> = COLUMNS.iter().flat_map(|(sql, _)| list(s, &sql.replace("{}", condition))).collect();
+    all
+}
+
+/// Every value that a query gives.
+pub(crate) fn list(s: &Site, sql: &str) -> BTreeSet<String> {
+    let mut q = s.conn.prepare_cached(sql).unwrap();
+    let n = q.column_count();
+    let rows = q.query_map([], |r| (0..n).map(|i| Ok(text(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<String>>>()).unwrap();
+    rows.flat_map(|r| r.unwrap()).filter(|w| w != "NULL").collect()
+}

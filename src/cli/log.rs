@@ -44,7 +44,20 @@ pub(super) fn run(args: &LogArgs, config: &Path) -> Result<u8, Failure> {
 fn one(r: &RunView) -> String {
     let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), super::sync::parts);
     let mut lines = vec![text::wrap(&format!("Run {}, {}: {did}", r.run, text::when(&r.started)), 79, "  ")];
-    for about in r.changes.chunk_by(|a, b| a.name.record == b.name.record) {
+    lines.extend(self::lines(&r.changes));
+    if r.lines > r.changes.len() {
+        lines.push(format!("  … and {} more: cfs log --run {}", text::count((r.lines - r.changes.len()) as u64, "line"), r.run));
+    }
+    if let Some(rep) = &r.report {
+        lines.extend(rep.notices.iter().map(|n| text::wrap(&format!("  Note: {}", text::clean(n)), 79, "    ")));
+    }
+    lines.join("\n")
+}
+
+/// What happened, by record.
+pub(super) fn lines(changes: &[ChangeView]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for about in changes.chunk_by(|a, b| a.name.record == b.name.record) {
         match about {
             // All that is to be said is about the record itself.
             [one] if one.table.is_none() && one.old.is_none() => lines.push(text::wrap(&format!("  {}  {}", text::record(&one.name), change(one)), 79, "    ")),
@@ -55,13 +68,7 @@ fn one(r: &RunView) -> String {
             [] => {}
         }
     }
-    if r.lines > r.changes.len() {
-        lines.push(format!("  … and {} more: cfs log --run {}", text::count((r.lines - r.changes.len()) as u64, "line"), r.run));
-    }
-    if let Some(rep) = &r.report {
-        lines.extend(rep.notices.iter().map(|n| text::wrap(&format!("  Note: {}", text::clean(n)), 79, "    ")));
-    }
-    lines.join("\n")
+    lines
 }
 
 /// One change in one line: row and field, old and new, and where it came from.

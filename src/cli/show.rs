@@ -62,7 +62,11 @@ fn one_row(r: &RowView) -> Vec<String> {
     let mut lines = vec![format!("  {}  (added {}){state}", text::row(&r.table, &r.row, r.key.as_ref()), text::written(&r.written))];
     if let Some(t) = &r.tombstone {
         let why = if t.why.is_empty() { String::new() } else { format!(": {}", text::cut(&t.why, 40)) };
-        let back = if r.state == "deleted" { "" } else { ", but it was edited by somebody who had not seen that: it is back" };
+        let back = match r.state {
+            "deleted" => "",
+            _ if r.written.time > t.written.time => ", and restored since",
+            _ => ", but edited by somebody who had not seen that: it is back",
+        };
         let stripped = if t.bare { "; its content was stripped after the retention time" } else { "" };
         lines.push(text::wrap(&format!("    deleted by {} ({}){why}{back}{stripped}", text::cut(&t.by, 30), text::written(&t.written)), 79, "      "));
     }

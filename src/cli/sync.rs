@@ -49,7 +49,9 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
     if json.json {
         out(&super::json(&report));
     } else {
-        if !said.is_empty() && !refused {
+        // What the host refuses is held, and said below.
+        let held = report.held.iter().any(|h| options.orders.iter().any(|(id, _)| h.record == id.to_string()));
+        if !said.is_empty() && !refused && !held {
             out(&wrap(said, 79, "  "));
         }
         out(&summary(&report));
@@ -59,17 +61,12 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u
 
 fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failure> {
     let (report, changes) = s.dry_run(options)?;
+    let changes = s.describe(changes)?;
     if json.json {
-        let lines: Vec<_> = changes.iter().map(|c| serde_json::json!({ "record": c.id.to_string(), "type": c.kind, "table": c.row.as_ref().map(|r| &r.0), "row": c.row.as_ref().map(|r| r.1.to_string()), "field": c.field, "old": c.old, "new": c.new, "what": c.what })).collect();
-        out(&serde_json::json!({ "dry_run": true, "report": report, "changes": lines }).to_string());
+        out(&super::json(&serde_json::json!({ "dry_run": true, "report": report, "changes": changes })));
         return Ok(0);
     }
-    for c in &changes {
-        let short = c.id.to_string().get(..8).unwrap_or_default().to_owned();
-        let row = c.row.as_ref().filter(|r| r.1 != c.id).map(|r| format!(" {} {}", r.0, r.1.to_string().get(..8).unwrap_or_default())).unwrap_or_default();
-        let field = c.field.as_ref().map(|f| format!(" {f}: {} → {}", c.old.as_deref().unwrap_or(""), c.new.as_deref().unwrap_or(""))).unwrap_or_default();
-        out(&clean(&format!("{} {short}{row}: would be {}{field}", c.kind, c.what)));
-    }
+    super::log::lines(&changes).iter().for_each(|l| out(l));
     out(&summary(&report).replacen("Synchronized in", "Dry run, nothing was changed:", 1));
     Ok(0)
 }

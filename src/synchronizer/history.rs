@@ -132,6 +132,12 @@ impl Synchronizer {
         Ok(out)
     }
 
+    /// Changes of a run that was not kept, for people.
+    pub fn describe(&self, changes: Vec<ChangeRow>) -> Result<Vec<ChangeView>, Error> {
+        let mut names = Names { s: self, sites: self.site_names()?, records: BTreeMap::new() };
+        changes.into_iter().map(|c| names.view(0, "", c)).collect()
+    }
+
     /// What happened to a record, the oldest first.
     pub fn history(&self, id: RecordId) -> Result<Vec<ChangeView>, Error> {
         let mut runs = self.runs(Which { last: 0, run: None, record: Some(id), most: None })?;

@@ -527,7 +527,7 @@ impl Engine<'_> {
     fn finish(&mut self, full: bool) -> Result<(), Error> {
         self.report.site = self.site.to_string();
         self.report.records = self.state.count()?;
-        self.report.exported = self.report.exported.max(0);
+        self.report.exported = self.report.exported;
         let now = self.now();
         let refused = self.refused;
         let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);

@@ -75,11 +75,10 @@ impl Engine<'_> {
         let mut stored = stored.unwrap_or_else(|| Stored { n: 0, root_key: None, flags: 0, reason: None, known: Record::new(String::new(), work.id), applied: Some(Record::new(String::new(), work.id)), local: Local::default(), file_hash: None });
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
         let mut came = self.gather(&mut work, &stored)?;
-        if came.known.kind.is_empty() {
-            if let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
+        if came.known.kind.is_empty()
+            && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
                 came.known.kind.clone_from(&k.name);
             }
-        }
         work.kind = work.kind.or_else(|| self.mapping.kind(&came.known.kind));
         if new {
             self.meet(&mut work, &came.known)?;

@@ -111,7 +111,11 @@ fn values(storm: &Storm) {
 
 /// L7: who joins now, and reads everything in another order, knows the same.
 fn joiner(storm: &mut Storm) {
-    let logs = storm.sites.iter().all(|s| s.settings.use_logs);
+    // A log that was compacted is no longer all there is to know.
+    let segments = |s: &Site| s.folder.all().into_keys().filter(|p| p.starts_with("logs/")).collect::<Vec<String>>();
+    let dirs: BTreeSet<String> = segments(&storm.sites[0]).iter().filter_map(|p| Some(p.rsplit_once('/')?.0.to_owned())).collect();
+    let whole = dirs.iter().all(|d| crate::dsl::has(&storm.sites[0].folder, &format!("{d}/00000001.xml")));
+    let logs = whole && storm.sites.iter().all(|s| s.settings.use_logs);
     for part in ["records/", "logs/"] {
         if part == "logs/" && !logs {
             continue;

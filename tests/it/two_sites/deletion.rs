@@ -295,3 +295,18 @@ fn a_link_comes_back_with_the_person_it_points_to() {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(a.get("SELECT relation FROM patient_link"), "brother");
 }
+
+#[test]
+#[ignore = "known: B15: a link that the deleter of its target had not seen is buried by whoever imports the deletion"]
+fn a_link_that_the_deleter_had_not_seen_brings_the_person_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("INSERT INTO patient_link VALUES (1, 2, 'brother')");
+    a.sync();
+    b.delete("p2");
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.get("SELECT relation FROM patient_link"), "brother");
+    assert_eq!(b.get("SELECT relation FROM patient_link"), "brother");
+}

@@ -14,6 +14,7 @@ mod swap;
 pub(crate) mod tell;
 mod take;
 mod token;
+mod withdraw;
 
 pub use dry::dry_run;
 pub use env::{Env, Now};
@@ -165,6 +166,8 @@ pub(crate) struct Engine<'a> {
     requests_done: Vec<i64>,
     twin_site: Option<u64>,
     fresh: diff::Fresh,
+    /// Records that this sync learned are erased.
+    erased: BTreeSet<RecordId>,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -223,6 +226,7 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         requests_done: Vec::new(),
         twin_site: None,
         fresh: diff::Fresh::new(),
+        erased: BTreeSet::new(),
         manifest,
         env,
         keeper,
@@ -279,12 +283,14 @@ impl Engine<'_> {
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
         self.give_left_over()?;
+        let withdrawn = self.find_withdrawn()?;
         self.seal()?;
         self.give_segments()?;
         self.clear_conflicts()?;
         self.finish(full)?;
         let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
+        self.remove_withdrawn(&withdrawn)?;
         self.remove_segments(range)
     }
 
@@ -527,7 +533,6 @@ impl Engine<'_> {
     fn finish(&mut self, full: bool) -> Result<(), Error> {
         self.report.site = self.site.to_string();
         self.report.records = self.state.count()?;
-        self.report.exported = self.report.exported;
         let now = self.now();
         let refused = self.refused;
         let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);

@@ -235,7 +235,12 @@ impl Engine<'_> {
             let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
             let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
             let record = to.record.unwrap_or(to.row);
-            if record != p.work.id && self.state.root_of(&record)?.is_some_and(|(_, _, flags)| flags & state::DELETED != 0) {
+            if record == p.work.id || self.state.root_of(&record)?.is_none_or(|(_, _, flags)| flags & state::DELETED == 0) {
+                continue;
+            }
+            // Only the person who deleted it here saw what went with it.
+            let by_us = self.state.load(&record)?.is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site));
+            if by_us {
                 return Ok(true);
             }
         }
@@ -418,6 +423,9 @@ impl Engine<'_> {
             local,
             file_hash: p.file_hash.clone(),
         };
+        if stored.known.erased.is_some() && p.stored.known.erased.is_none() {
+            self.erased.insert(id);
+        }
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;

@@ -3,6 +3,7 @@
 pub mod alike;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod folder;
 pub mod host;
 pub mod id;

@@ -1,8 +1,10 @@
 //! The door to our own tables, `cfs_…`, which live in the host's file.
 
+mod ask;
 mod peers;
 mod runs;
 
+pub use ask::{Brief, HeldRow, PendingRow};
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
 
@@ -182,13 +184,13 @@ impl<'c> State<'c> {
     }
 
     fn unpack(&self, packed: &[u8]) -> Result<Record, Error> {
-        let bytes = zstd::bulk::decompress(packed, xml::MAX_FILE_BYTES).map_err(|_| Error::Damaged("compression"))?;
+        let bytes = unpack_bytes(packed)?;
         xml::read_record(&bytes, &self.folder).map_err(|_| Error::Damaged("record"))
     }
 
     /// Stores a record. `known_bytes` are the canonical bytes of `known`. Gives its number.
     pub fn save(&self, id: &RecordId, s: &Stored, known_bytes: &[u8], now_ms: i64) -> Result<i64, Error> {
-        let pack = |b: &[u8]| zstd::bulk::compress(b, 1).map_err(|_| Error::Damaged("compression"));
+        let pack = pack_bytes;
         let applied = s.applied.as_ref().map(|a| pack(&xml::write_record(a, &self.folder))).transpose()?;
         let key = s.root_key.as_ref().map(|k| encode(k));
         let (known, local) = (pack(known_bytes)?, s.local.write());
@@ -285,7 +287,7 @@ impl<'c> State<'c> {
 
     /// Adds something to be sent with the next segment.
     pub fn push_out(&self, id: &RecordId, item: &[u8]) -> Result<(), Error> {
-        let packed = zstd::bulk::compress(item, 1).map_err(|_| Error::Damaged("compression"))?;
+        let packed = pack_bytes(item)?;
         self.conn.prepare_cached("INSERT INTO cfs_out (id, item, size) VALUES (?1, ?2, ?3)")?.execute(params![id.as_bytes(), packed, item.len() as i64])?;
         Ok(())
     }
@@ -301,7 +303,34 @@ impl<'c> State<'c> {
     }
 }
 
+thread_local! {
+    // Their buffers are larger than what they pack: made once, not once a record.
+    static PACKER: std::cell::RefCell<Option<zstd::bulk::Compressor<'static>>> = const { std::cell::RefCell::new(None) };
+    static UNPACKER: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Packs a blob of ours.
+pub(crate) fn pack_bytes(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let damaged = |_| Error::Damaged("compression");
+    PACKER.with_borrow_mut(|p| {
+        let packer = match p.take() {
+            Some(packer) => packer,
+            None => zstd::bulk::Compressor::new(1).map_err(damaged)?,
+        };
+        p.insert(packer).compress(bytes).map_err(damaged)
+    })
+}
+
 /// Reads a packed blob of ours.
 pub(crate) fn unpack_bytes(packed: &[u8]) -> Result<Vec<u8>, Error> {
-    zstd::bulk::decompress(packed, xml::MAX_FILE_BYTES).map_err(|_| Error::Damaged("compression"))
+    let damaged = |_| Error::Damaged("compression");
+    // The frame says how long its content is; what it says is bounded, since it is only our own.
+    let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().and_then(|n| usize::try_from(n).ok()).unwrap_or(xml::MAX_FILE_BYTES).min(xml::MAX_FILE_BYTES * 2);
+    UNPACKER.with_borrow_mut(|p| {
+        let unpacker = match p.take() {
+            Some(unpacker) => unpacker,
+            None => zstd::bulk::Decompressor::new().map_err(damaged)?,
+        };
+        p.insert(unpacker).decompress(packed, size).map_err(damaged)
+    })
 }

@@ -11,9 +11,10 @@ pub mod lookup;
 pub mod orders;
 mod settle;
 mod swap;
-mod tell;
+pub(crate) mod tell;
 mod take;
 mod token;
+mod withdraw;
 
 pub use dry::dry_run;
 pub use env::{Env, Now};
@@ -165,6 +166,8 @@ pub(crate) struct Engine<'a> {
     requests_done: Vec<i64>,
     twin_site: Option<u64>,
     fresh: diff::Fresh,
+    /// Records that this sync learned are erased.
+    erased: BTreeSet<RecordId>,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -223,6 +226,7 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         requests_done: Vec::new(),
         twin_site: None,
         fresh: diff::Fresh::new(),
+        erased: BTreeSet::new(),
         manifest,
         env,
         keeper,
@@ -245,7 +249,7 @@ impl Engine<'_> {
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
         let first = self.state.meta::<i64>("scanned")?.is_none();
-        let held = self.state.meta::<i64>("missing_held")?.unwrap_or(0) != 0;
+        let held = self.state.meta::<i64>("refused")?.unwrap_or(0) != 0;
         let full = self.options.full || !self.settings.use_logs || day_over || held;
         let upgraded = self.find_fresh()?;
         self.look()?;
@@ -279,12 +283,14 @@ impl Engine<'_> {
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
         self.give_left_over()?;
+        let withdrawn = self.find_withdrawn()?;
         self.seal()?;
         self.give_segments()?;
         self.clear_conflicts()?;
         self.finish(full)?;
         let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
+        self.remove_withdrawn(&withdrawn)?;
         self.remove_segments(range)
     }
 
@@ -527,7 +533,6 @@ impl Engine<'_> {
     fn finish(&mut self, full: bool) -> Result<(), Error> {
         self.report.site = self.site.to_string();
         self.report.records = self.state.count()?;
-        self.report.exported = self.report.exported.max(0);
         let now = self.now();
         let refused = self.refused;
         let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);

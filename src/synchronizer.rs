@@ -1,5 +1,16 @@
 //! What a program uses: open a configured site, synchronize it, ask about it.
 
+pub mod client;
+pub mod conflicts;
+pub mod deletions;
+pub mod doctor;
+pub mod find;
+pub mod history;
+mod host_side;
+pub mod show;
+pub mod status;
+pub mod verify;
+
 use crate::config::{Config, ConfigError};
 use crate::folder::disk::Disk;
 use crate::host::mapping::Mapping;
@@ -198,20 +209,14 @@ pub fn refuse_cloud_folder(database: &Path, folder: &Path) -> Result<(), Error> 
     if db.starts_with(&folder) {
         return fail("lies inside the sync folder; a cloud client would swap the file while it is in use. Move the database elsewhere, for example to a local data directory".into());
     }
-    const MARKS: [(&str, &str); 7] = [(".dropbox", "Dropbox"), (".dropbox.cache", "Dropbox"), (".stfolder", "Syncthing"), (".sync_", "Nextcloud"), (".owncloudsync.log", "ownCloud"), (".nextcloudsync.log", "Nextcloud"), (".tmp.driveupload", "Google Drive")];
-    for dir in db.ancestors().skip(1) {
-        let name = dir.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let by_name = [("dropbox", "Dropbox"), ("onedrive", "OneDrive"), ("google drive", "Google Drive"), ("nextcloud", "Nextcloud"), ("icloud drive", "iCloud")].iter().find(|(n, _)| name == *n || name.starts_with(&format!("{n} - ")));
-        let by_mark = MARKS.iter().find(|(m, _)| dir.join(m).exists());
-        // A marker in a home directory says where a client's folder is, not that this is it.
-        let client = by_name.or(by_mark.filter(|_| !is_home(dir)));
-        if let Some((_, client)) = client {
-            return fail(format!("lies in {}, which {client} keeps in step; it would swap the file while SQLite has it open. Move the database out of it and run this again", dir.display()));
-        }
+    if let Some((dir, client)) = db.parent().and_then(client::cloud_client) {
+        return fail(format!("lies in {}, which {client} keeps in step; it would swap the file while SQLite has it open. Move the database out of it and run this again", dir.display()));
     }
     Ok(())
 }
 
-fn is_home(dir: &Path) -> bool {
-    etcetera::home_dir().is_ok_and(|h| h == dir) || dir.parent().is_none()
+impl From<crate::folder::Error> for Error {
+    fn from(e: crate::folder::Error) -> Self {
+        Error::Sync(e.into())
+    }
 }

@@ -1,9 +1,10 @@
 //! `cfs sync`: Sync Now.
 
+use super::text::{clean, count as plural, wrap};
 use super::{Failure, Json, out};
-use crate::config::Config;
+use crate::id::RecordId;
 use crate::report::Report;
-use crate::sync::Options;
+use crate::sync::{Options, Order};
 use crate::synchronizer::Synchronizer;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,43 +28,68 @@ pub(super) struct SyncArgs {
 }
 
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
-    let s = Synchronizer::open(Config::load(config)?)?;
+    let s = super::open(config)?;
     let options = Options { full: args.full, confirm: args.yes.clone(), ..Options::default() };
     if args.dry_run {
         return dry_run(&s, &options, args.json);
     }
+    once(&s, &options, "", args.json)
+}
+
+/// Synchronizes with what a person decided, and says what became of it.
+pub(super) fn carry_out(s: &Synchronizer, orders: Vec<(RecordId, Order)>, said: &str, json: Json) -> Result<u8, Failure> {
+    once(s, &Options { orders, ..Options::default() }, said, json)
+}
+
+fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u8, Failure> {
     let mut bar = Bar::new();
-    let report = s.sync_now(&options, &mut |what, done, total| bar.show(what, done, total))?;
+    let report = s.sync_now(options, &mut |what, done, total| bar.show(what, done, total))?;
     bar.end();
-    if args.json.json {
-        out(&serde_json::to_string_pretty(&report).unwrap_or_default());
+    let refused = report.notices.iter().any(|n| n.contains("--yes="));
+    if json.json {
+        out(&super::json(&report));
     } else {
+        // What the host refuses is held, and said below.
+        let held = report.held.iter().any(|h| options.orders.iter().any(|(id, _)| h.record == id.to_string()));
+        if !said.is_empty() && !refused && !held {
+            out(&wrap(said, 79, "  "));
+        }
         out(&summary(&report));
     }
-    Ok(if report.notices.iter().any(|n| n.contains("--yes=")) { 4 } else { 0 })
+    Ok(if refused { 4 } else { 0 })
 }
 
 fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failure> {
     let (report, changes) = s.dry_run(options)?;
+    let changes = s.describe(changes)?;
     if json.json {
-        let lines: Vec<_> = changes.iter().map(|c| serde_json::json!({ "record": c.id.to_string(), "type": c.kind, "table": c.row.as_ref().map(|r| &r.0), "row": c.row.as_ref().map(|r| r.1.to_string()), "field": c.field, "old": c.old, "new": c.new, "what": c.what })).collect();
-        out(&serde_json::json!({ "dry_run": true, "report": report, "changes": lines }).to_string());
+        out(&super::json(&serde_json::json!({ "dry_run": true, "report": report, "changes": changes })));
         return Ok(0);
     }
-    for c in &changes {
-        let short = c.id.to_string().get(..8).unwrap_or_default().to_owned();
-        let row = c.row.as_ref().filter(|r| r.1 != c.id).map(|r| format!(" {} {}", r.0, r.1.to_string().get(..8).unwrap_or_default())).unwrap_or_default();
-        let field = c.field.as_ref().map(|f| format!(" {f}: {} → {}", c.old.as_deref().unwrap_or(""), c.new.as_deref().unwrap_or(""))).unwrap_or_default();
-        out(&format!("{} {short}{row}: would be {}{field}", c.kind, c.what).chars().filter(|c| !c.is_control()).collect::<String>());
-    }
+    super::log::lines(&changes).iter().for_each(|l| out(l));
     out(&summary(&report).replacen("Synchronized in", "Dry run, nothing was changed:", 1));
     Ok(0)
 }
 
 /// A synchronization in a few lines for people.
 pub(super) fn summary(r: &Report) -> String {
-    let mut lines = Vec::new();
-    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let mut lines = vec![wrap(&format!("Synchronized in {:.1} s: {}. {} known.", r.seconds, parts(r), plural(r.records, "record")), 79, "  ")];
+    if r.superseded > 0 {
+        lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
+    }
+    for h in &r.held {
+        lines.push(format!("Held: {} {} ({})", h.kind, h.record, clean(&h.reason)));
+    }
+    if r.pending > 0 {
+        lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));
+    }
+    lines.extend(r.bad_files.iter().map(|b| format!("Left alone: {} ({})", clean(&b.path), clean(&b.reason))));
+    lines.extend(r.notices.iter().map(|n| wrap(&format!("Note: {}", clean(n)), 79, "  ")));
+    lines.join("\n")
+}
+
+/// What a synchronization did, in one line.
+pub(super) fn parts(r: &Report) -> String {
     let mut parts = Vec::new();
     let mut part = |n: u64, text: String| {
         if n > 0 {
@@ -78,34 +104,21 @@ pub(super) fn summary(r: &Report) -> String {
     part(r.tombstones.applied, format!("{} applied", plural(r.tombstones.applied, "deletion")));
     part(r.restored, format!("{} that came back", plural(r.restored, "deleted row")));
     part(r.revived, format!("{} deleted there while edited here", plural(r.revived, "row")));
-    let did = if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") };
-    lines.push(format!("Synchronized in {:.1} s: {did}. {} known.", r.seconds, plural(r.records, "record")));
-    if r.superseded > 0 {
-        lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
-    }
-    for h in &r.held {
-        lines.push(format!("Held: {} {} ({})", h.kind, h.record, h.reason));
-    }
-    if r.pending > 0 {
-        lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));
-    }
-    lines.extend(r.bad_files.iter().map(|b| format!("Left alone: {} ({})", b.path, b.reason)));
-    lines.extend(r.notices.iter().map(|n| format!("Note: {n}")));
-    lines.join("\n")
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
 /// A progress bar on stderr, once the work takes more than a second.
-struct Bar {
+pub(super) struct Bar {
     start: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Bar {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Bar { start: Instant::now(), bar: None }
     }
 
-    fn show(&mut self, what: &'static str, done: u64, total: u64) {
+    pub(super) fn show(&mut self, what: &'static str, done: u64, total: u64) {
         use std::io::IsTerminal;
         if self.bar.is_none() && self.start.elapsed() > Duration::from_secs(1) && std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} ({eta} left)").unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -118,7 +131,7 @@ impl Bar {
         }
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if let Some(b) = &self.bar {
             b.finish_and_clear();
         }

@@ -178,8 +178,8 @@ impl Folder for Disk {
     fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
         let batch = cfg!(target_os = "linux") && files.len() >= BATCH_SYNC_FILES;
         let mut parts: Vec<Result<PathBuf, Error>> = files.iter().map(|(path, bytes)| self.put(path, bytes, &temporary(), !batch)).collect();
-        if batch {
-            if let Err(e) = self.flush() {
+        if batch
+            && let Err(e) = self.flush() {
                 // Nothing is known to be on disk: nothing may become visible.
                 let why = e.to_string();
                 for p in &mut parts {
@@ -189,7 +189,6 @@ impl Folder for Disk {
                     }
                 }
             }
-        }
         let mut out: Vec<Result<Stat, Error>> = Vec::with_capacity(files.len());
         let mut dirs = std::collections::BTreeSet::new();
         for ((path, _), part) in files.iter().zip(parts) {

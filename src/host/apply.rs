@@ -162,12 +162,11 @@ impl Applier<'_> {
         if wish.later && !force {
             return Ok(false);
         }
-        if let Some(Away::Deleted) = was.and_then(|w| w.away) {
-            if there.is_none() {
+        if let Some(Away::Deleted) = was.and_then(|w| w.away)
+            && there.is_none() {
                 self.done.local.rows.insert(key.clone(), was.cloned().unwrap_or_default());
                 return Ok(true);
             }
-        }
         if wish.away && there.is_none() {
             self.done.local.rows.insert(key.clone(), LocalRow { away: Some(Away::Waiting), ..LocalRow::default() });
             return Ok(true);
@@ -314,12 +313,12 @@ impl Applier<'_> {
         let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
         let _ = t;
         let at = RowKey::new(target.name.clone(), to.row);
-        if to.record.is_none_or(|rec| rec == job.known.id) {
-            if let Some(there) = job.known.rows.get(&at) {
+        if to.record.is_none_or(|rec| rec == job.known.id)
+            && let Some(there) = job.known.rows.get(&at) {
                 match job.lives.get(&at) {
                     Some(Life::Live) => {
                         let Some(key) = self.keys.get(&at).cloned() else {
-                            w.later = !self.done.local.rows.get(&at).is_some_and(|l| l.away.is_some());
+                            w.later = self.done.local.rows.get(&at).is_none_or(|l| l.away.is_none());
                             return Ok(None);
                         };
                         return self.columns_of(target, &key, &columns);
@@ -333,7 +332,6 @@ impl Applier<'_> {
                     }
                 }
             }
-        }
         self.elsewhere(table, to, &columns)
     }
 

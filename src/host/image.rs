@@ -186,12 +186,11 @@ impl Builder<'_> {
         let mut signatures: Vec<Vec<Vec<u8>>> = Vec::new();
         for i in new {
             let Some(row) = rows.get(i) else { continue };
-            if let Some(id) = others.moved_here(table, &row.key)? {
-                if taken.insert(RowKey::new(t.name.clone(), id)) {
+            if let Some(id) = others.moved_here(table, &row.key)?
+                && taken.insert(RowKey::new(t.name.clone(), id)) {
                     self.ids.insert((table, i), id);
                     continue;
                 }
-            }
             let (fields, _) = self.fields(table, row, others)?;
             signatures.push(self.signatures(t, |k| fields.get(k).cloned()));
             left.push(i);

@@ -73,7 +73,7 @@ impl State<'_> {
     pub fn add_pending(&self, p: &Pending) -> Result<(), Error> {
         self.conn
             .prepare_cached("INSERT INTO cfs_pending (site, seq, id, item, since) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![p.site.as_bytes(), p.seq.cast_signed(), p.id.as_bytes(), zstd::bulk::compress(&p.item, 1).map_err(|_| Error::Damaged("compression"))?, p.since])?;
+            .execute(params![p.site.as_bytes(), p.seq.cast_signed(), p.id.as_bytes(), super::pack_bytes(&p.item)?, p.since])?;
         Ok(())
     }
 

@@ -82,15 +82,14 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         }
         let met = met || new.is_some();
         let dangling = row.dangling.contains(&field.name);
-        if field.place.is_none() {
-            if let Some(p) = at.and_then(|l| l.differs.get(&field.name)) {
+        if field.place.is_none()
+            && let Some(p) = at.and_then(|l| l.differs.get(&field.name)) {
                 // A pointer that led nowhere and leads somewhere now is news, the rest is as we left it.
                 let resolved = matches!(value, Value::Ref(_)) && was.is_none_or(Value::is_null);
                 if print_of(t, row, &field.name) == *p && !resolved {
                     continue;
                 }
             }
-        }
         if dangling && was.is_none_or(Value::is_null) {
             continue;
         }

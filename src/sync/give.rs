@@ -18,6 +18,11 @@ const BATCH_FILES: usize = 512;
 /// From this many changed records on, a sync names them instead of sending their deltas.
 const BULK: u64 = 500;
 
+/// The hash that a record's file has.
+pub(super) fn hash_of(known: &crate::record::Record, folder: &crate::id::Uuid) -> String {
+    seal_hash(&crate::xml::write_record(known, folder))
+}
+
 impl Engine<'_> {
     /// Stores what is to be sent about a record. Called under the same lock as the record itself.
     pub(super) fn send(&mut self, id: &RecordId, delta: &Delta, stored: &Stored, hash: &str) -> Result<(), Error> {
@@ -190,7 +195,7 @@ impl Engine<'_> {
             newest_sha256: if newest == 0 { String::new() } else { self.state.meta("seq_hash")?.unwrap_or_default() },
             oldest: self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs(),
             read,
-            withdrawn: std::collections::BTreeSet::new(),
+            withdrawn: self.withdrawn()?,
             retired: self.retired()?,
             before: self.state.meta_uuid("site_before")?,
         };

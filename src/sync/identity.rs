@@ -106,11 +106,10 @@ impl Engine<'_> {
         let mut candidates: Vec<HostKey> = Vec::new();
         for h in self.match_hashes(kind, known) {
             for bytes in self.roots.hashes.get(&(kind, h)).cloned().unwrap_or_default() {
-                if let Some(key) = self.roots.keys.get(&(kind, bytes)) {
-                    if !candidates.contains(key) {
+                if let Some(key) = self.roots.keys.get(&(kind, bytes))
+                    && !candidates.contains(key) {
                         candidates.push(key.clone());
                     }
-                }
             }
         }
         if candidates.is_empty() {
@@ -157,11 +156,10 @@ impl Engine<'_> {
     pub(super) fn identify(&mut self, kind: usize, key: &HostKey) -> Result<RecordId, Error> {
         let bytes = encode(key);
         let name = self.mapping.types.get(kind).map_or(String::new(), |k| k.name.clone());
-        if let Some(id) = self.derived_by_key(kind, key) {
-            if self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0) {
+        if let Some(id) = self.derived_by_key(kind, key)
+            && self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0) {
                 return Ok(self.assign(kind, bytes, id));
             }
-        }
         let sets = self.match_values(kind, key)?;
         let doubt = self.doubts.get(&(kind, bytes.clone())).copied();
         let mut derived = None;

@@ -45,14 +45,13 @@ impl Engine<'_> {
         for n in &notes {
             let (old, new) = self.roots_of(n)?;
             let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
-            if let (Some(a), Some(b)) = (&old, &new) {
-                if a != b && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some()) {
+            if let (Some(a), Some(b)) = (&old, &new)
+                && a != b && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some()) {
                     moves.push((a.clone(), b.clone(), kind));
                 }
-            }
             touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
         }
-        touched.sort_by(|a, b| (a.0, encode(&a.1)).cmp(&(b.0, encode(&b.1))));
+        touched.sort_by_key(|a| (a.0, encode(&a.1)));
         touched.dedup();
         self.sever()?;
         for (kind, root) in touched {
@@ -103,11 +102,10 @@ impl Engine<'_> {
             return Ok(());
         }
         let there = self.mapping.root(kind).map(|t| rows::look_up(self.conn, t, &t.key_columns(), &t.key_columns(), &root)).transpose()?.flatten();
-        if let Some(key) = there {
-            if self.in_filter(kind, &key)? {
+        if let Some(key) = there
+            && self.in_filter(kind, &key)? {
                 self.add_root(kind, key)?;
             }
-        }
         Ok(())
     }
 

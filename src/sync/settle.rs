@@ -75,11 +75,10 @@ impl Engine<'_> {
         let mut stored = stored.unwrap_or_else(|| Stored { n: 0, root_key: None, flags: 0, reason: None, known: Record::new(String::new(), work.id), applied: Some(Record::new(String::new(), work.id)), local: Local::default(), file_hash: None });
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
         let mut came = self.gather(&mut work, &stored)?;
-        if came.known.kind.is_empty() {
-            if let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
+        if came.known.kind.is_empty()
+            && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
                 came.known.kind.clone_from(&k.name);
             }
-        }
         work.kind = work.kind.or_else(|| self.mapping.kind(&came.known.kind));
         if new {
             self.meet(&mut work, &came.known)?;
@@ -236,7 +235,12 @@ impl Engine<'_> {
             let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
             let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
             let record = to.record.unwrap_or(to.row);
-            if record != p.work.id && self.state.root_of(&record)?.is_some_and(|(_, _, flags)| flags & state::DELETED != 0) {
+            if record == p.work.id || self.state.root_of(&record)?.is_none_or(|(_, _, flags)| flags & state::DELETED == 0) {
+                continue;
+            }
+            // Only the person who deleted it here saw what went with it.
+            let by_us = self.state.load(&record)?.is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site));
+            if by_us {
                 return Ok(true);
             }
         }
@@ -419,6 +423,9 @@ impl Engine<'_> {
             local,
             file_hash: p.file_hash.clone(),
         };
+        if stored.known.erased.is_some() && p.stored.known.erased.is_none() {
+            self.erased.insert(id);
+        }
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
@@ -512,7 +519,7 @@ fn held_local(p: &Prepared, mut local: Local) -> Local {
 
 /// The path of a record's file.
 pub(super) fn type_path(kind: &str, id: &RecordId) -> String {
-    crate::names::record_path(&crate::host::mapping::type_name(kind), id)
+    crate::names::record_path(kind, id)
 }
 
 /// The hash inside a sealed document.

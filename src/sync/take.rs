@@ -37,7 +37,7 @@ pub(super) struct Came {
 
 pub(super) type Works = BTreeMap<RecordId, Work>;
 
-fn want<'w>(works: &'w mut Works, id: RecordId) -> &'w mut Work {
+fn want(works: &mut Works, id: RecordId) -> &mut Work {
     works.entry(id).or_insert_with(|| Work { id, ..Work::default() })
 }
 
@@ -416,11 +416,9 @@ impl Engine<'_> {
                 self.folder.place(),
                 plan_token(&gone)
             ));
-            self.state.set_meta("missing_held", 1)?;
             self.refused = true;
             return Ok(());
         }
-        self.state.set_meta("missing_held", 0)?;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
             want(works, id);
@@ -483,11 +481,10 @@ impl Engine<'_> {
     pub(super) fn peek(&mut self, work: &Work) -> Result<Record, Error> {
         let mut known = Record::new(String::new(), work.id);
         for path in &work.files {
-            if let Ok(Some(bytes)) = self.folder.read(path, MAX_FILE_BYTES) {
-                if let Ok(r) = xml::read_record(&bytes, &self.manifest.folder) {
+            if let Ok(Some(bytes)) = self.folder.read(path, MAX_FILE_BYTES)
+                && let Ok(r) = xml::read_record(&bytes, &self.manifest.folder) {
                     merge::join_into(&mut known, &r);
                 }
-            }
         }
         for (_, _, item) in &work.items {
             if let Item::Delta(d) = item {

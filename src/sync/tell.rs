@@ -152,22 +152,20 @@ impl Engine<'_> {
         if n.op == 'D' {
             // A cascade of the host took a row that we believe to be there.
             let Some(root) = self.roots_of(n)?.0 else { return Ok(()) };
-            if let Some(id) = self.lookup.record_of_root(t.kind, &root)? {
-                if self.state.local(&id)?.is_some_and(|l| l.find(&t.name, key).is_some()) {
+            if let Some(id) = self.lookup.record_of_root(t.kind, &root)?
+                && self.state.local(&id)?.is_some_and(|l| l.find(&t.name, key).is_some()) {
                     self.again.insert(id);
                 }
-            }
             return Ok(());
         }
         if n.op == 'R' {
             return Ok(());
         }
         let root = crate::host::rows::climb(self.conn, self.mapping, n.table, &t.key_columns(), key, &|_, _, _| None)?;
-        if let Some(id) = root.map(|r| self.lookup.record_of_root(t.kind, &r)).transpose()?.flatten() {
-            if !self.settled.contains(&id) {
+        if let Some(id) = root.map(|r| self.lookup.record_of_root(t.kind, &r)).transpose()?.flatten()
+            && !self.settled.contains(&id) {
                 self.again.insert(id);
             }
-        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The one binary of integration tests.
 
 mod dsl;
+mod cli;
 mod init_legacy;
 mod merge_laws;
 mod names;

@@ -227,7 +227,6 @@ fn a_mass_vanish_is_held_until_a_person_says_so() {
 }
 
 #[test]
-#[ignore = "known: B8: a file of a later format is overwritten"]
 fn a_file_of_a_later_format_is_left_alone() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let path = path_of(&a.id("p1"));
@@ -300,7 +299,6 @@ fn a_twin_directory_is_merged() {
 }
 
 #[test]
-#[ignore = "known: B10: the bytes of another record under a canonical name are lost"]
 fn a_record_under_anothers_name_is_that_record() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");

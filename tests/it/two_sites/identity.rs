@@ -93,7 +93,6 @@ fn a_backup_of_the_deleter_does_not_undo_its_deletion() {
 }
 
 #[test]
-#[ignore = "known: B12: a machine image forks"]
 fn a_database_copied_to_a_second_computer() {
     copied(false);
 }
@@ -106,45 +105,40 @@ fn a_whole_machine_copied() {
 }
 
 fn copied(with_keeper: bool) {
-    {
-        let (mut a, mut b, mut cloud) = two_with_p1();
-        let mut c = a.clone_to("copy", cloud.join(), with_keeper);
-        cloud.carry();
-        a.edit("p1", "phone", "from-a");
-        c.edit("p1", "first_name", "from-c");
-        a.visit("p1", "da", "a");
-        c.visit("p1", "dc", "c");
-        a.sync();
-        c.sync();
-        at_rest(&mut [&mut a, &mut b, &mut c], &mut cloud);
-        for s in [&a, &b, &c] {
-            assert_eq!((s.see("p1", "phone").as_str(), s.see("p1", "first_name").as_str(), s.get("SELECT count(*) FROM visit").as_str()), ("from-a", "from-c", "3"), "{} {with_keeper}", s.name);
-        }
-        assert_ne!(site_id(&a), site_id(&c));
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let mut c = a.clone_to("copy", cloud.join(), with_keeper);
+    cloud.carry();
+    a.edit("p1", "phone", "from-a");
+    c.edit("p1", "first_name", "from-c");
+    a.visit("p1", "da", "a");
+    c.visit("p1", "dc", "c");
+    a.sync();
+    c.sync();
+    at_rest(&mut [&mut a, &mut b, &mut c], &mut cloud);
+    for s in [&a, &b, &c] {
+        assert_eq!((s.see("p1", "phone").as_str(), s.see("p1", "first_name").as_str(), s.get("SELECT count(*) FROM visit").as_str()), ("from-a", "from-c", "3"), "{} {with_keeper}", s.name);
     }
+    assert_ne!(site_id(&a), site_id(&c));
 }
 
 #[test]
-#[ignore = "known: B12: a machine image forks"]
 fn a_copy_with_the_same_field_edited_keeps_both_values() {
     copied_same_field(false);
 }
 
 fn copied_same_field(with_keeper: bool) {
-    {
-        let (mut a, mut b, mut cloud) = two_with_p1();
-        let mut c = a.clone_to("copy", cloud.join(), with_keeper);
-        cloud.carry();
-        a.edit("p1", "phone", "from-a");
-        c.edit("p1", "phone", "from-c");
-        a.sync();
-        c.sync();
-        at_rest(&mut [&mut a, &mut b, &mut c], &mut cloud);
-        let mut both = vec![b.see("p1", "phone")];
-        both.extend(b.superseded("p1", "phone"));
-        both.sort();
-        assert_eq!(both, ["from-a", "from-c"], "{with_keeper}");
-    }
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let mut c = a.clone_to("copy", cloud.join(), with_keeper);
+    cloud.carry();
+    a.edit("p1", "phone", "from-a");
+    c.edit("p1", "phone", "from-c");
+    a.sync();
+    c.sync();
+    at_rest(&mut [&mut a, &mut b, &mut c], &mut cloud);
+    let mut both = vec![b.see("p1", "phone")];
+    both.extend(b.superseded("p1", "phone"));
+    both.sort();
+    assert_eq!(both, ["from-a", "from-c"], "{with_keeper}");
 }
 
 #[test]
@@ -202,7 +196,6 @@ fn a_site_that_joins_by_logs_alone_or_files_alone() {
 }
 
 #[test]
-#[ignore = "known: B13: child rows of two exports of one person clash"]
 fn joining_with_the_same_people() {
     let (mut a, mut b, mut cloud) = two();
     a.sql(schema::P1);

@@ -106,7 +106,6 @@ fn a_key_used_again_is_a_new_row() {
 }
 
 #[test]
-#[ignore = "known: B1: a root key used again makes one person another"]
 fn a_patient_key_used_again_is_another_person() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
@@ -226,7 +225,6 @@ fn a_table_rebuilt_without_our_triggers_is_scanned() {
 }
 
 #[test]
-#[ignore = "known: B4: a swap across records stays held"]
 fn a_swap_of_unique_values_travels() {
     let (mut a, mut b, mut cloud) = two();
     a.add("p1");

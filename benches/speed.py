@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""What a synchronization costs, against the physical work in the same run (Python 3.9+, no packages).
+
+  cargo build --release && python3 benches/speed.py [--patients 10000] [--dir DIR]
+
+Builds a clinic of the project's own schema (fixtures/clinic) with about 20 child rows a patient, and
+prints a table in Markdown: first export against `cp -r` of the folder it made, first import against
+plain inserts of the same rows with the same indexes and triggers, a sync with nothing to do at 1,000
+and at all patients, ten changed patients at each side, peak memory, and how long a second process
+that writes all the time waits while the first import runs. Times are wall clock; compare ratios.
+"""
+import argparse, json, os, pathlib, random, resource, shutil, sqlite3, statistics, subprocess, sys, tempfile, threading, time
+
+ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+ap.add_argument('--patients', type=int, default=10000)
+ap.add_argument('--cfs', default=str(pathlib.Path(__file__).parent.parent / 'target/release/cfs'))
+ap.add_argument('--dir')
+a = ap.parse_args()
+SCHEMA = (pathlib.Path(__file__).parent.parent / 'fixtures/clinic/schema.sql').read_text()
+
+def build(path, patients, wal=True):
+    rnd = random.Random(7)
+    db = sqlite3.connect(path)
+    db.executescript(SCHEMA)
+    if wal: db.execute('PRAGMA journal_mode=WAL')
+    db.execute('BEGIN')
+    words = 'fever cough malaria negative treated follow-up referred stable pain oral zinc Müller wound clean child mother'.split()
+    text = lambda n: ' '.join(rnd.choice(words) for _ in range(n))
+    for d in range(40): db.execute('INSERT INTO doctor (licence, name, phone) VALUES (?,?,?)', (f'L{d:04}', text(2), f'555 {d:04}'))
+    for c in range(200): db.execute('INSERT INTO icd_code (code, title) VALUES (?,?)', (f'C{c:03}', text(3)))
+    for p in range(1, patients + 1):
+        db.execute('INSERT INTO patient (file_no, national_id, last_name, first_name, birth_date, sex, phone, address, gp_id) VALUES (?,?,?,?,?,?,?,?,?)',
+                   (p, f'N{p:07}', text(1), text(1), f'19{p % 90 + 10}-0{p % 9 + 1}-11', 'fmx'[p % 3], f'555 {p:06}', text(4), p % 40 + 1))
+        for v in range(4):
+            vid = db.execute('INSERT INTO visit (patient_id, doctor_id, visit_date, reason, weight_kg, note) VALUES (?,?,?,?,?,?)',
+                             (p, v % 40 + 1, f'2024-0{v + 1}-10', text(2), 60 + p % 400 / 10, text(12))).lastrowid
+            db.execute('INSERT INTO diagnosis (visit_id, icd_id) VALUES (?,?)', (vid, (p + v) % 200 + 1))
+            db.execute('INSERT INTO prescription (visit_id, drug, dose, days) VALUES (?,?,?,?)', (vid, text(1), '500 mg', v))
+            rid = db.execute('INSERT INTO lab_report (visit_id, taken_at) VALUES (?,?)', (vid, f'2024-0{v + 1}-11')).lastrowid
+            db.execute('INSERT INTO lab_result VALUES (?,?,?,?)', (rid, 'Hb', 12.5, 'g/dl'))
+        db.execute('INSERT INTO allergy (patient_id, substance, severity) VALUES (?,?,?)', (p, text(1), 'mild'))
+    db.execute('COMMIT'); db.execute('PRAGMA wal_checkpoint(TRUNCATE)'); db.close()
+
+def run(*args, cwd):
+    t = time.monotonic()
+    p = subprocess.Popen([a.cfs, *args], cwd=cwd, stdout=subprocess.PIPE, env=dict(os.environ, XDG_STATE_HOME=os.path.join(cwd, 'state')))
+    out = p.stdout.read(); _, status, usage = os.wait4(p.pid, 0)
+    if status: sys.exit(f'cfs {" ".join(args)} failed')
+    return time.monotonic() - t, usage.ru_maxrss / 1024, out
+
+def world(n):
+    d = tempfile.mkdtemp(dir=a.dir, prefix=f'cfs-bench-{n}-')
+    for s in ('north', 'south'): os.mkdir(f'{d}/{s}')
+    os.mkdir(f'{d}/folder'); build(f'{d}/north/clinic.db', n)
+    sqlite3.connect(f'{d}/south/clinic.db').executescript(SCHEMA + 'PRAGMA journal_mode=WAL;')
+    run('init', '--database', 'north/clinic.db', '--folder', 'folder', '--site', 'North', cwd=d)
+    return d
+sync = lambda d, s, *more: run('--config', f'{s}/cfs.toml', 'sync', '--json', *more, cwd=d)
+
+def plain_inserts(d):
+    src = sqlite3.connect(f'{d}/north/clinic.db'); path = f'{d}/plain.db'
+    db = sqlite3.connect(path); db.executescript(SCHEMA + 'PRAGMA journal_mode=WAL;')
+    tables = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%'")]
+    rows = {t: src.execute(f'SELECT * FROM {t}').fetchall() for t in tables if t not in ('settings', 'audit_log', 'counter')}
+    t0 = time.monotonic()
+    db.execute('BEGIN')
+    for t, r in rows.items():
+        if r: db.executemany(f'INSERT INTO {t} VALUES ({",".join("?" * len(r[0]))})', r)
+    db.execute('COMMIT'); db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+    return time.monotonic() - t0, sum(map(len, rows.values()))
+
+def host_writer(path, stop, waits):
+    db = sqlite3.connect(path, timeout=30, isolation_level=None)
+    while not stop.is_set():
+        t = time.monotonic()
+        db.execute('BEGIN IMMEDIATE'); waits.append(time.monotonic() - t)
+        db.execute("INSERT OR REPLACE INTO settings VALUES ('tick', ?)", (len(waits),)); db.execute('COMMIT')
+        time.sleep(0.02)
+
+n = a.patients
+big = world(n)
+os.sync()
+export, mem_e, _ = sync(big, 'north')
+t = time.monotonic(); shutil.copytree(f'{big}/folder', f'{big}/copy'); 
+t = time.monotonic(); subprocess.check_call(['cp', '-r', f'{big}/folder', f'{big}/copy2']); cp = time.monotonic() - t
+run('init', '--database', 'south/clinic.db', '--folder', 'folder', '--site', 'South', cwd=big)
+shutil.copytree(f'{big}/south', f'{big}/busy'); 
+import_, mem_i, _ = sync(big, 'south')
+plain, rows = plain_inserts(big)
+# settle: directories' times must be two seconds old to be trusted
+sync(big, 'north'); time.sleep(2.5)
+for s in ('north', 'south'): sync(big, s); sync(big, s)
+idle = statistics.median(sync(big, 'south')[0] for _ in range(9))
+small = world(1000); sync(small, 'north')
+run('init', '--database', 'south/clinic.db', '--folder', 'folder', '--site', 'South', cwd=small)
+sync(small, 'south'); sync(small, 'north'); time.sleep(2.5)
+for s in ('north', 'south'): sync(small, s); sync(small, s)
+idle_small = statistics.median(sync(small, 'south')[0] for _ in range(9))
+db = sqlite3.connect(f'{big}/north/clinic.db')
+for p in range(10): db.execute('UPDATE patient SET phone = ? WHERE id = ?', (f'555 9{p}', p * (n // 10) + 1))
+db.commit(); db.close()
+send, _, sent = sync(big, 'north'); take, _, took = sync(big, 'south')
+sent, took = json.loads(sent), json.loads(took)
+# the host writes while a first import runs
+busy = f'{big}/busy'
+text = open(f'{busy}/cfs.toml').read(); open(f'{busy}/cfs.toml', 'w').write(text)
+stop, waits = threading.Event(), []
+os.remove(f'{busy}/clinic.db'); [os.remove(f'{busy}/{x}') for x in os.listdir(busy) if x.startswith('clinic.db')]
+sqlite3.connect(f'{busy}/clinic.db').executescript(SCHEMA + 'PRAGMA journal_mode=WAL;'); os.remove(f'{busy}/cfs.toml')
+run('init', '--database', 'busy/clinic.db', '--folder', 'folder', '--site', 'Busy', cwd=big)
+th = threading.Thread(target=host_writer, args=(f'{busy}/clinic.db', stop, waits)); th.start()
+sync(big, 'busy'); stop.set(); th.join(); waits.sort()
+p99 = waits[int(len(waits) * .99)] if waits else 0
+size = lambda f: os.path.getsize(f)
+state = size(f'{big}/north/clinic.db') / max(1, size(f'{big}/plain.db'))
+
+print(f'{n} patients, {rows} rows, {sum(len(f) for _, _, f in os.walk(big + "/folder"))} files in the folder\n')
+print('| work | cfs | yardstick in the same run | ratio | bound |\n|---|---|---|---|---|')
+print(f'| first export | {export:.2f} s | `cp -r` of the folder {cp:.2f} s | {export / cp:.1f} | ≤ 3 |')
+print(f'| first import | {import_:.2f} s | plain inserts of the same rows {plain:.2f} s | {import_ / plain:.1f} | ≤ 3 |')
+print(f'| nothing to do, {n} patients | {idle * 1000:.0f} ms | 1,000 patients {idle_small * 1000:.0f} ms | {idle / idle_small:.2f} | ≤ 50 ms, ≤ 1.5 |')
+print(f'| 10 patients changed, send | {send * 1000:.0f} ms | wrote {sent["files_written"]} files | | ≤ 100 ms |')
+print(f'| 10 patients changed, receive | {take * 1000:.0f} ms | read {took["files_read"]} files | | ≤ 100 ms |')
+print(f'| peak memory, export / import | {mem_e:.0f} / {mem_i:.0f} MB | | | ≤ 100 MB |')
+print(f'| host waits for us while a first import runs | {p99 * 1000:.0f} ms at p99, {max(waits) * 1000:.0f} ms at most ({len(waits)} writes) | | | ≤ 50 ms at p99 |')
+print(f'| database with our tables | {state:.2f} × the same rows alone | | | |')
+shutil.rmtree(big); shutil.rmtree(small)

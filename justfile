@@ -1,0 +1,16 @@
+# The commands worth having at hand. `.ci/run` runs all that must pass.
+
+test:
+    cargo test
+
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# Two clinics, end to end
+demo:
+    cargo run --release -- demo
+
+# More histories of the merge law, and a longer storm
+long:
+    MERGE_CASES=60000 STORM_STEPS=200000 cargo test --release --test it -- merge_laws storm --nocapture

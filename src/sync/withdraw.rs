@@ -1,0 +1,60 @@
+//! Erasure reaches the logs: a site withdraws its own segments that hold an erased record's
+//! content. Its site file names them, so that they are no gap to anybody, and what else was in them
+//! is announced again.
+
+use super::give::hash_of;
+use super::{Engine, Error};
+use crate::id::RecordId;
+use crate::log::{Item, Segment};
+use crate::names;
+use crate::stamp::Stamp;
+use crate::xml::MAX_FILE_BYTES;
+use std::collections::BTreeSet;
+
+impl Engine<'_> {
+    /// Finds own segments that hold content of records erased in this sync, and announces anew what
+    /// else they say. Gives their numbers: the files go once the site file names them.
+    pub(super) fn find_withdrawn(&mut self) -> Result<BTreeSet<u64>, Error> {
+        let erased = std::mem::take(&mut self.erased);
+        let mut found = BTreeSet::new();
+        if erased.is_empty() {
+            return Ok(found);
+        }
+        let newest = self.state.meta::<i64>("seq")?.unwrap_or(0).unsigned_abs();
+        let oldest = self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs();
+        let mut others: BTreeSet<RecordId> = BTreeSet::new();
+        for seq in oldest..=newest {
+            let Some(bytes) = self.folder.read(&names::log_path(&self.site, seq), MAX_FILE_BYTES)? else { continue };
+            let Ok((s, _)) = Segment::read(&bytes, &self.manifest.folder) else { continue };
+            let holds = |i: &Item| matches!(i, Item::Delta(d) if erased.contains(&d.part.id) && !d.part.rows.is_empty());
+            if s.items.iter().any(holds) {
+                found.insert(seq);
+                others.extend(s.items.iter().map(Item::record).filter(|id| !erased.contains(id)));
+            }
+        }
+        for id in others {
+            let Some(stored) = self.state.load(&id)? else { continue };
+            let Some(time) = stored.known.version.0.get(&self.site) else { continue };
+            let item = Item::Named { kind: stored.known.kind.clone(), id, sha256: hash_of(&stored.known, &self.manifest.folder), stamp: Stamp { time: *time, site: self.site } };
+            let one = Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
+            self.state.push_out(&id, &one)?;
+        }
+        let mut all = self.withdrawn()?;
+        all.extend(&found);
+        let text: Vec<String> = all.iter().map(u64::to_string).collect();
+        self.state.set_meta("withdrawn", text.join(" "))?;
+        Ok(found)
+    }
+
+    /// Own segments withdrawn so far, as far as the log still reaches.
+    pub(super) fn withdrawn(&self) -> Result<BTreeSet<u64>, Error> {
+        let oldest = self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs();
+        let text: String = self.state.meta("withdrawn")?.unwrap_or_default();
+        Ok(text.split(' ').filter_map(|n| n.parse().ok()).filter(|n| *n >= oldest).collect())
+    }
+
+    /// Removes withdrawn segments.
+    pub(super) fn remove_withdrawn(&mut self, found: &BTreeSet<u64>) -> Result<(), Error> {
+        Ok(found.iter().try_for_each(|seq| self.folder.remove(&names::log_path(&self.site, *seq)))?)
+    }
+}

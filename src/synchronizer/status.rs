@@ -1,0 +1,262 @@
+//! How things stand: what is to be sent and applied, what is held, and how the other sites are.
+
+use super::find::{RecordName, SiteName, moment};
+use super::{Error, Synchronizer};
+use crate::folder::Folder;
+use crate::id::{SiteId, Uuid};
+use crate::names;
+use crate::report::BadFile;
+use crate::site::Site;
+use crate::state::{self, State};
+use crate::sync::Env;
+use crate::xml::MAX_FILE_BYTES;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A site that was silent for this long stands out.
+const SILENT_MS: u64 = 7 * 86_400_000;
+
+/// What this site has for the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ToSend {
+    /// Rows touched in the database since the last synchronization.
+    pub rows_touched: u64,
+    /// Deletions asked for in `cfs_delete`.
+    pub delete_requests: u64,
+    /// Changes stamped and not yet in a segment.
+    pub changes: u64,
+    /// Segments not yet in the folder.
+    pub segments: u64,
+    /// Record files to be written.
+    pub files: u64,
+}
+
+/// What the others have for this site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ToApply {
+    /// Segments announced by their sites and not read here.
+    pub segments: u64,
+    /// Records announced and not here yet: pending.
+    pub pending: u64,
+    /// Since when the oldest of them waits.
+    pub pending_since: Option<String>,
+}
+
+/// A record that is held, or whose rows wait for another record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldRecord {
+    /// Which.
+    #[serde(flatten)]
+    pub name: RecordName,
+    /// `held` or `waiting`.
+    pub state: &'static str,
+    /// Why, in the host's words.
+    pub reason: String,
+    /// Since when.
+    pub since: Option<String>,
+}
+
+/// A site as seen from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteStatus {
+    /// Which.
+    #[serde(flatten)]
+    pub site: SiteName,
+    /// Whether it is this one.
+    pub here: bool,
+    /// When it last said something.
+    pub last_heard: Option<String>,
+    /// Days since then.
+    pub days_silent: u64,
+    /// Whether that is long enough to look into it.
+    pub silent: bool,
+    /// Its newest segment; 0 where it has none.
+    pub newest: u64,
+    /// Up to which of its segments it was read here.
+    pub read_here: u64,
+    /// Up to which segment it has read this site's log.
+    pub has_read_ours: u64,
+    /// Whether it writes a change log.
+    pub logs: bool,
+    /// Its version of cfs.
+    pub program: String,
+    /// Whether a person retired it.
+    pub retired: bool,
+}
+
+/// How things stand at this site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// This site.
+    pub site: SiteName,
+    /// The host database.
+    pub database: String,
+    /// The sync folder.
+    pub folder: String,
+    /// Records known.
+    pub records: u64,
+    /// The last synchronization that did something.
+    pub last_run: Option<i64>,
+    /// When it was.
+    pub last_run_at: Option<String>,
+    /// What this site has for the others.
+    pub to_send: ToSend,
+    /// What the others have for this site.
+    pub to_apply: ToApply,
+    /// Records held, or waiting for another.
+    pub held: Vec<HeldRecord>,
+    /// Records with superseded values that a person should look at.
+    pub conflicts: u64,
+    /// Records with rows that the host deleted and that wait for a person's word.
+    pub deletions: u64,
+    /// Records with something in the trash.
+    pub trash: u64,
+    /// Pairs of records that may be one person.
+    pub pairs: u64,
+    /// Files left alone.
+    pub bad_files: Vec<BadFile>,
+    /// The sites, this one first.
+    pub sites: Vec<SiteStatus>,
+}
+
+impl Synchronizer {
+    /// How things stand. Reads the site files in the folder, and no record.
+    pub fn status(&self) -> Result<Status, Error> {
+        let state = self.state()?;
+        let brief = state.brief()?;
+        let sites = self.sites()?;
+        let pending = state.pending_rows()?;
+        let run = state.runs(1)?.into_iter().next();
+        let me = state.site()?;
+        Ok(Status {
+            site: self.site_names()?.of(&me),
+            database: real(&self.config.database),
+            folder: real(&self.config.folder),
+            records: state.count()?,
+            last_run: run.as_ref().map(|r| r.run),
+            last_run_at: run.map(|r| moment(r.started.unsigned_abs())),
+            to_send: ToSend { rows_touched: brief.touched, delete_requests: brief.delete_requests, changes: brief.unsent, segments: brief.segments, files: brief.files },
+            to_apply: ToApply {
+                segments: sites.iter().filter(|s| !s.here).map(|s| s.newest.saturating_sub(s.read_here)).sum(),
+                pending: pending.len() as u64,
+                pending_since: pending.first().map(|p| moment(p.since.unsigned_abs())),
+            },
+            held: self.held()?,
+            conflicts: state.count_flagged(state::SUPERSEDED)?,
+            deletions: state.count_flagged(state::ASKED)?,
+            trash: state.count_flagged(state::TRASH)?,
+            pairs: state.pair_count()?,
+            bad_files: self.left_alone(&state)?,
+            sites,
+        })
+    }
+
+    fn held(&self) -> Result<Vec<HeldRecord>, Error> {
+        let state = self.state()?;
+        let one = |h: state::HeldRow| -> Result<HeldRecord, Error> {
+            let held = h.flags & state::HELD != 0;
+            let reason = h.reason.unwrap_or_else(|| "rows of it point to a record that is not in this database".to_owned());
+            Ok(HeldRecord { name: self.name_of(&h.id)?, state: if held { "held" } else { "waiting" }, reason, since: h.since.map(|s| moment(s.unsigned_abs())) })
+        };
+        state.held()?.into_iter().map(one).collect()
+    }
+
+    fn left_alone(&self, state: &State<'_>) -> Result<Vec<BadFile>, Error> {
+        let mut out = Vec::new();
+        for (path, outcome, _) in state.seen_files("")? {
+            let fine = outcome == "site" || outcome.starts_with("conflict");
+            if !fine && self.folder.stat(&path)?.is_some() {
+                out.push(BadFile { path, reason: outcome });
+            }
+        }
+        Ok(out)
+    }
+
+    /// The sites: this one first, then the others by name.
+    pub fn sites(&self) -> Result<Vec<SiteStatus>, Error> {
+        let state = self.state()?;
+        let me = state.site()?;
+        let now = Env::system().now.ms();
+        let retired = self.retired_here(&state)?;
+        let mut files: BTreeMap<SiteId, Site> = BTreeMap::new();
+        let mut add = |s: Site| {
+            let newer = files.get(&s.id).is_none_or(|f| f.written < s.written);
+            if newer {
+                files.insert(s.id, s);
+            }
+        };
+        let mut peers: BTreeMap<SiteId, u64> = BTreeMap::new();
+        for id in state.peers()? {
+            let peer = state.peer(&id)?;
+            peers.insert(id, peer.upto);
+            peer.file.iter().filter_map(|b| Site::read(b, &state.folder).ok()).for_each(&mut add);
+        }
+        for (name, _) in self.folder.list(names::SITES)?.unwrap_or_default() {
+            let path = format!("{}/{name}", names::SITES);
+            if let Ok(Some(b)) = self.folder.read(&path, MAX_FILE_BYTES) {
+                Site::read(&b, &state.folder).into_iter().for_each(&mut add);
+            }
+        }
+        let own_newest: i64 = state.meta("seq")?.unwrap_or(0);
+        let ids: BTreeSet<SiteId> = files.keys().chain(peers.keys()).copied().chain([me]).collect();
+        let site_names = self.site_names()?;
+        let mut out: Vec<SiteStatus> = Vec::new();
+        for id in ids {
+            let file = files.get(&id);
+            let here = id == me;
+            let days_silent = file.map_or(0, |f| now.saturating_sub(f.written.ms) / 86_400_000);
+            let mut site = site_names.of(&id);
+            if let Some(f) = file.filter(|_| !here) {
+                site.name.clone_from(&f.name);
+            }
+            out.push(SiteStatus {
+                site,
+                here,
+                last_heard: file.map(|f| moment(f.written.ms)),
+                days_silent,
+                silent: !here && !retired.contains(&id) && file.is_none_or(|f| now.saturating_sub(f.written.ms) > SILENT_MS),
+                newest: if here { own_newest.unsigned_abs() } else { file.map_or(0, |f| f.newest) },
+                read_here: if here { own_newest.unsigned_abs() } else { peers.get(&id).copied().unwrap_or(0) },
+                has_read_ours: if here { own_newest.unsigned_abs() } else { file.and_then(|f| f.read.get(&me).copied()).unwrap_or(0) },
+                logs: file.map_or(self.config.use_logs, |f| f.logs),
+                program: file.map_or_else(String::new, |f| f.program.clone()),
+                retired: retired.contains(&id),
+            });
+        }
+        out.sort_by(|a, b| b.here.cmp(&a.here).then_with(|| a.site.name.cmp(&b.site.name)));
+        Ok(out)
+    }
+
+    fn retired_here(&self, state: &State<'_>) -> Result<BTreeSet<SiteId>, Error> {
+        let text: String = state.meta("retired")?.unwrap_or_default();
+        Ok(text.split(' ').filter_map(|s| Uuid::parse_str(s).ok()).collect())
+    }
+
+    /// Retires a site that is gone for good, or takes that back: the others no longer wait for it.
+    /// Takes effect in the folder with the next synchronization.
+    pub fn retire(&self, name: &str, back: bool) -> Result<SiteName, Error> {
+        let _lock = self.lock()?;
+        let state = self.state()?;
+        let sites = self.sites()?;
+        let hex = name.to_ascii_lowercase();
+        let by_name: Vec<&SiteStatus> = sites.iter().filter(|s| s.site.name == name || s.site.id == hex || (hex.len() >= 4 && s.site.id.starts_with(&hex))).collect();
+        let site = match by_name.as_slice() {
+            [one] => *one,
+            [] => return Err(Error::Usage("there is no site of that name or id; `cfs sites` lists them".into())),
+            _ => return Err(Error::Usage("several sites have that name; say its id, as `cfs sites --json` lists it".into())),
+        };
+        if site.here {
+            return Err(Error::Usage("that is this site. Retire it from another one; here, `cfs detach` takes this database out".into()));
+        }
+        let mut retired = self.retired_here(&state)?;
+        let id = Uuid::parse_str(&site.site.id).unwrap_or_default();
+        if back { retired.remove(&id) } else { retired.insert(id) };
+        let text: Vec<String> = retired.iter().map(Uuid::to_string).collect();
+        state.set_meta("retired", text.join(" "))?;
+        Ok(site.site.clone())
+    }
+}
+
+fn real(path: &std::path::Path) -> String {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

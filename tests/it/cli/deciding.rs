@@ -1,0 +1,124 @@
+//! Commands by which a person decides: conflicts, deletions, the trash, erasure.
+
+use super::Clinics;
+
+const PHONE: &str = "SELECT phone FROM patient WHERE last_name = 'Pemberwick'";
+const COUNT: &str = "SELECT cast(count(*) AS TEXT) FROM patient";
+
+#[test]
+fn a_superseded_value_is_kept() {
+    let c = Clinics::new();
+    c.conflict("Pemberwick");
+    assert_eq!(c.see("north", PHONE), "555 7222");
+    let who = c.who("north", "Pemberwick");
+    let mut all = c.run("north", &["conflicts"]).ended(0);
+    all.push_str("\n──────── keep\n");
+    all.push_str(&c.run("north", &["conflicts", "keep", &who, &who, "phone"]).ended(0));
+    all.push_str("\n──────── then\n");
+    all.push_str(&c.run("north", &["conflicts"]).ended(0));
+    insta::assert_snapshot!("conflicts", c.plain(&all));
+    c.rounds();
+    assert_eq!((c.see("north", PHONE), c.see("south", PHONE)), ("555 7111".into(), "555 7111".into()));
+    assert!(c.run("south", &["conflicts"]).ended(0).starts_with("No superseded values"));
+    assert!(c.run("north", &["conflicts", "keep", &who, &who, "phone"]).refused(2).contains("no superseded values there"));
+}
+
+#[test]
+fn superseded_values_are_discarded_for_a_whole_record() {
+    let c = Clinics::new();
+    c.conflict("Pemberwick");
+    let who = c.who("south", "Pemberwick");
+    assert!(c.run("south", &["conflicts", "keep", &who, "patient", "phone", "--value", "2"]).refused(2).contains("has 1 superseded"));
+    c.run("south", &["conflicts", "discard", &who]).ended(0);
+    c.rounds();
+    assert_eq!((c.see("north", PHONE), c.see("south", PHONE)), ("555 7222".into(), "555 7222".into()));
+    assert!(c.run("north", &["conflicts"]).ended(0).starts_with("No superseded values"));
+}
+
+#[test]
+fn a_record_is_deleted_and_restored() {
+    let c = Clinics::new();
+    let who = c.who("north", "Hollowell");
+    let mut all = c.run("north", &["delete", &who, "--why", "moved abroad"]).ended(0);
+    c.rounds();
+    assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), ("20".into(), "20".into()));
+    all.push_str("\n──────── trash\n");
+    all.push_str(&c.run("south", &["trash"]).ended(0));
+    let id = c.run("south", &["trash", "--json"]).json(0)["trash"][0]["record"].as_str().expect("a record").to_owned();
+    all.push_str("\n──────── trash show\n");
+    all.push_str(&c.run("south", &["trash", "show", &id]).ended(0));
+    all.push_str("\n──────── trash restore\n");
+    all.push_str(&c.run("south", &["trash", "restore", &id]).ended(0));
+    insta::assert_snapshot!("trash", c.plain(&all));
+    c.rounds();
+    assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), ("21".into(), "21".into()));
+    assert_eq!(c.see("north", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'"), c.see("south", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'"));
+    assert!(c.run("south", &["trash", "restore", &id]).refused(2).contains("nothing of that record is deleted"));
+}
+
+#[test]
+fn a_row_is_deleted_and_restored() {
+    let c = Clinics::new();
+    let drugs = "SELECT cast(count(*) AS TEXT) FROM prescription";
+    let before = c.see("south", drugs);
+    let who = c.who("north", "Brackenridge");
+    c.run("north", &["delete", &who, "--row", "prescription:1"]).ended(0);
+    c.rounds();
+    assert_ne!(c.see("south", drugs), before);
+    assert!(c.run("north", &["delete", &who, "--row", "prescription:1"]).refused(2).contains("no such row"));
+    let who = c.who("south", "Brackenridge");
+    c.run("south", &["trash", "restore", &who]).ended(0);
+    c.rounds();
+    assert_eq!((c.see("north", drugs), c.see("south", drugs)), (before.clone(), before));
+}
+
+#[test]
+fn deletions_wait_for_a_word_where_that_is_set() {
+    let c = Clinics::new();
+    let config = c.dir().join("north/cfs.toml");
+    let text = std::fs::read_to_string(&config).expect("cfs.toml").replace("local_deletes = \"restore\"", "local_deletes = \"ask\"");
+    #[expect(clippy::disallowed_methods, reason = "cfs.toml is a person's file")]
+    std::fs::write(&config, text).expect("written");
+    let ids: Vec<String> = ["Inkpen", "Dunmoor"].map(|n| c.run("north", &["show", &c.who("north", n), "--json"]).json(0)["record"].as_str().expect("id").to_owned()).to_vec();
+    c.sql("north", "PRAGMA foreign_keys = ON; DELETE FROM patient WHERE last_name IN ('Inkpen', 'Dunmoor')");
+    c.rounds();
+    assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), ("19".into(), "21".into()));
+    let listed = c.run("north", &["deletions"]).ended(0);
+    assert!(listed.contains("Inkpen, Rosalba") && listed.contains("Dunmoor, Hestia") && listed.contains("cfs deletions confirm"), "{listed}");
+    c.run("north", &["deletions", "confirm", &ids[0]]).ended(0);
+    c.run("north", &["deletions", "restore", &ids[1]]).ended(0);
+    c.rounds();
+    assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), ("20".into(), "20".into()));
+    assert!(c.run("north", &["deletions"]).ended(0).starts_with("No deletion waits"));
+    assert!(c.run("north", &["deletions", "confirm", &ids[0]]).refused(2).contains("waits for a decision"));
+}
+
+#[test]
+fn purging_and_erasing_want_a_yes() {
+    let c = Clinics::new();
+    let who = c.who("north", "Hollowell");
+    let id = c.run("north", &["show", &who, "--json"]).json(0)["record"].as_str().expect("id").to_owned();
+    c.run("north", &["delete", &who]).ended(0);
+    assert!(c.run("north", &["trash", "purge", &id]).refused(4).contains("add --yes"));
+    c.run("north", &["trash", "purge", &id, "--yes"]).ended(0);
+    assert!(c.run("north", &["trash"]).ended(0).starts_with("The trash is empty"));
+    assert!(c.run("north", &["trash", "restore", &id]).refused(2).contains("stripped"));
+
+    let who = c.who("south", "Vexley");
+    let refused = c.run("south", &["erase", &who]).refused(4);
+    assert!(refused.contains("1 in patient") && refused.contains("add --yes") && !refused.contains("Vexley"), "{refused}");
+    c.run("south", &["erase", &who, "--yes"]).ended(0);
+    c.rounds();
+    for site in ["north", "south"] {
+        assert_eq!(c.see(site, "SELECT cast(count(*) AS TEXT) FROM patient WHERE last_name = 'Vexley'"), "0", "{site}");
+    }
+}
+
+#[test]
+fn detaching_wants_a_yes_and_leaves_nothing() {
+    let c = Clinics::new();
+    assert!(c.run("north", &["detach"]).refused(4).contains("add --yes"));
+    c.run("north", &["detach", "--yes"]).ended(0);
+    assert_eq!(c.see("north", "SELECT cast(count(*) AS TEXT) FROM sqlite_master WHERE name LIKE 'cfs%' OR sql LIKE '%cfs%'"), "0");
+    assert!(c.run("north", &["status"]).refused(2).contains("run `cfs init`"));
+}

@@ -20,7 +20,13 @@ use std::process::ExitCode;
 
 /// Keeps SQLite databases of several places in step, record by record, through a shared cloud folder.
 #[derive(Debug, Parser)]
-#[command(name = "cfs", version, about, max_term_width = 100, after_help = "Exit codes:\n  0  done (held, pending and bad files are in the report)\n  1  failed, nothing half-done\n  2  usage or configuration\n  3  another synchronization is running\n  4  refused until --yes")]
+#[command(
+    name = "cfs",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes:\n  0  done (held, pending and bad files are in the report)\n  1  failed, nothing half-done\n  2  usage or configuration\n  3  another synchronization is running\n  4  refused until --yes"
+)]
 struct Cli {
     /// The configuration that `cfs init` wrote.
     #[arg(long, global = true, default_value = "cfs.toml", value_name = "FILE")]
@@ -32,7 +38,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Sets up this place: reads the schema, writes cfs.toml, prepares database and folder.
-    #[command(after_help = "Examples:\n  cfs init --database clinic.db --folder ~/Clinics --site North\n  cfs init --database clinic.db --folder ~/Clinics --site South --match-on id_no")]
+    #[command(
+        after_help = "Examples:\n  cfs init --database clinic.db --folder ~/Clinics --site North\n  cfs init --database clinic.db --folder ~/Clinics --site South --match-on id_no"
+    )]
     Init(init::InitArgs),
     /// Sync Now: takes in what others wrote, and sends what changed here.
     #[command(after_help = "Examples:\n  cfs sync\n  cfs --config /srv/north/cfs.toml sync --full --json")]
@@ -50,7 +58,9 @@ enum Command {
     #[command(after_help = "Examples:\n  cfs show patient:17\n  cfs show 5b1d8f0e --history")]
     Show(show::ShowArgs),
     /// Values that lost against an edit elsewhere, for a person to decide.
-    #[command(after_help = "Examples:\n  cfs conflicts\n  cfs conflicts keep patient:17 patient phone\n  cfs conflicts keep patient:17 prescription:31 dose --value 2\n  cfs conflicts discard patient:17")]
+    #[command(
+        after_help = "Examples:\n  cfs conflicts\n  cfs conflicts keep patient:17 patient phone\n  cfs conflicts keep patient:17 prescription:31 dose --value 2\n  cfs conflicts discard patient:17"
+    )]
     Conflicts(conflicts::ConflictsArgs),
     /// Deletes a record, or a row of it, at every site. It can be restored from the trash.
     #[command(after_help = "Examples:\n  cfs delete patient:17 --why \"entered twice\"\n  cfs delete patient:17 --row prescription:31")]

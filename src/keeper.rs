@@ -23,7 +23,8 @@ impl DirKeeper {
     pub fn new(dir: Option<&Path>) -> Result<Self, Error> {
         let dir = match dir {
             Some(d) => d.to_owned(),
-            None => platform_dir().ok_or_else(|| Error::Keeper { path: "state_dir".into(), source: std::io::Error::other("no home directory is known; set `state_dir` in cfs.toml") })?,
+            None => platform_dir()
+                .ok_or_else(|| Error::Keeper { path: "state_dir".into(), source: std::io::Error::other("no home directory is known; set `state_dir` in cfs.toml") })?,
         };
         Ok(DirKeeper { dir })
     }

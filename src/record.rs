@@ -239,8 +239,6 @@ impl Record {
                 .chain(r.tombstone.iter().map(|t| t.stamp))
                 .chain(r.extras.values().filter_map(|e| e.stamp))
         });
-        rows.chain(self.same_as.values().map(|(s, _)| *s))
-            .chain(self.erased.iter().map(|e| e.stamp))
-            .chain(self.extras.values().filter_map(|e| e.stamp))
+        rows.chain(self.same_as.values().map(|(s, _)| *s)).chain(self.erased.iter().map(|e| e.stamp)).chain(self.extras.values().filter_map(|e| e.stamp))
     }
 }

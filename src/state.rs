@@ -146,13 +146,18 @@ impl<'c> State<'c> {
 
     /// The record whose root the host holds under a key.
     pub fn by_root_key(&self, kind: &str, key: &HostKey) -> Result<Option<RecordId>, Error> {
-        let id: Option<Vec<u8>> = self.conn.prepare_cached("SELECT id FROM cfs_record WHERE kind = ?1 AND root_key = ?2")?.query_row(params![kind, encode(key)], |r| r.get(0)).optional()?;
+        let id: Option<Vec<u8>> =
+            self.conn.prepare_cached("SELECT id FROM cfs_record WHERE kind = ?1 AND root_key = ?2")?.query_row(params![kind, encode(key)], |r| r.get(0)).optional()?;
         Ok(id.and_then(|b| Uuid::from_slice(&b).ok()))
     }
 
     /// Kind and root key of a record, without its content.
     pub fn root_of(&self, id: &RecordId) -> Result<Option<(String, Option<HostKey>, i64)>, Error> {
-        let row = self.conn.prepare_cached("SELECT kind, root_key, flags FROM cfs_record WHERE id = ?1")?.query_row([id.as_bytes()], |r| Ok((r.get::<_, String>(0)?, r.get::<_, Option<Vec<u8>>>(1)?, r.get::<_, i64>(2)?))).optional()?;
+        let row = self
+            .conn
+            .prepare_cached("SELECT kind, root_key, flags FROM cfs_record WHERE id = ?1")?
+            .query_row([id.as_bytes()], |r| Ok((r.get::<_, String>(0)?, r.get::<_, Option<Vec<u8>>>(1)?, r.get::<_, i64>(2)?)))
+            .optional()?;
         Ok(row.map(|(kind, key, flags)| (kind, key.and_then(|k| decode(&k)), flags)))
     }
 
@@ -164,10 +169,20 @@ impl<'c> State<'c> {
 
     /// A record with everything.
     pub fn load(&self, id: &RecordId) -> Result<Option<Stored>, Error> {
-        let mut q = self.conn.prepare_cached("SELECT r.n, root_key, flags, reason, known, applied, local, f.hash FROM cfs_record r LEFT JOIN cfs_file f ON f.n = r.n WHERE id = ?1")?;
+        let mut q =
+            self.conn.prepare_cached("SELECT r.n, root_key, flags, reason, known, applied, local, f.hash FROM cfs_record r LEFT JOIN cfs_file f ON f.n = r.n WHERE id = ?1")?;
         let row = q
             .query_row([id.as_bytes()], |r| {
-                Ok((r.get::<_, i64>(0)?, r.get::<_, Option<Vec<u8>>>(1)?, r.get::<_, i64>(2)?, r.get::<_, Option<String>>(3)?, r.get::<_, Vec<u8>>(4)?, r.get::<_, Option<Vec<u8>>>(5)?, r.get::<_, Vec<u8>>(6)?, r.get::<_, Option<String>>(7)?))
+                Ok((
+                    r.get::<_, i64>(0)?,
+                    r.get::<_, Option<Vec<u8>>>(1)?,
+                    r.get::<_, i64>(2)?,
+                    r.get::<_, Option<String>>(3)?,
+                    r.get::<_, Vec<u8>>(4)?,
+                    r.get::<_, Option<Vec<u8>>>(5)?,
+                    r.get::<_, Vec<u8>>(6)?,
+                    r.get::<_, Option<String>>(7)?,
+                ))
             })
             .optional()?;
         let Some((n, key, flags, reason, known, applied, local, file_hash)) = row else { return Ok(None) };
@@ -216,7 +231,8 @@ impl<'c> State<'c> {
 
     /// Size and modification time of a record's file as last seen.
     pub fn file_stat(&self, n: i64) -> Result<Option<(u64, i64)>, Error> {
-        let row: Option<(Option<i64>, Option<i64>)> = self.conn.prepare_cached("SELECT size, mtime FROM cfs_file WHERE n = ?1")?.query_row([n], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+        let row: Option<(Option<i64>, Option<i64>)> =
+            self.conn.prepare_cached("SELECT size, mtime FROM cfs_file WHERE n = ?1")?.query_row([n], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
         Ok(row.and_then(|(s, m)| Some((s?.cast_unsigned(), m?))))
     }
 

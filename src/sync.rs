@@ -1,19 +1,24 @@
 //! The engine: look, take, settle, give, count. One synchronization from lock to report.
 
+mod commit;
 mod diff;
 mod dry;
 pub mod env;
+mod fresh;
+mod gather;
 mod give;
 mod identity;
 mod keep;
 mod look;
 pub mod lookup;
 pub mod orders;
+mod queue;
 mod settle;
 mod swap;
-pub(crate) mod tell;
 mod take;
+pub(crate) mod tell;
 mod token;
+mod walk;
 mod withdraw;
 
 pub use dry::dry_run;
@@ -24,7 +29,6 @@ pub use token::{Keeper, NoKeeper};
 use crate::folder::{self, Folder};
 use crate::host::capture;
 use crate::host::mapping::Mapping;
-use crate::host::rows::{self, Span};
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
 use crate::report::Report;
@@ -32,7 +36,7 @@ use crate::stamp::{Clock, Stamp, Time};
 use crate::state::{self, ChangeRow, Peer, State};
 use lookup::Lookup;
 use rusqlite::Connection;
-use settle::{Prepared, Work};
+use settle::Work;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a synchronization did not happen.
@@ -51,7 +55,10 @@ pub enum Error {
     #[error("the host database: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// There is no manifest where the folder should be.
-    #[error("{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written", manifest::FILE_NAME)]
+    #[error(
+        "{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written",
+        manifest::FILE_NAME
+    )]
     NoFolder {
         /// Where it was looked for.
         place: String,
@@ -112,11 +119,6 @@ pub struct Options {
 /// Progress, for a bar: what is being done, how far, of how many.
 pub type Progress<'p> = &'p mut dyn FnMut(&'static str, u64, u64);
 
-/// A write transaction of ours stops at this, so that the host waits no longer.
-const LOCK_MS: u128 = 25;
-/// How many records are prepared before the lock is taken.
-const CHUNK: usize = 64;
-
 pub(crate) struct Engine<'a> {
     conn: &'a Connection,
     state: State<'a>,
@@ -172,7 +174,16 @@ pub(crate) struct Engine<'a> {
 
 /// Synchronizes a database with a folder, once.
 #[expect(clippy::too_many_arguments, reason = "these are the doors and the settings; each has one use")]
-pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings: &Settings, options: &Options, env: &mut Env, keeper: &dyn Keeper, progress: Progress<'_>) -> Result<Report, Error> {
+pub fn sync(
+    conn: &Connection,
+    folder: &dyn Folder,
+    mapping: &Mapping,
+    settings: &Settings,
+    options: &Options,
+    env: &mut Env,
+    keeper: &dyn Keeper,
+    progress: Progress<'_>,
+) -> Result<Report, Error> {
     let started = env.now.ms();
     if state::layout(conn)?.is_none() {
         return Err(Error::NotSetUp);
@@ -184,7 +195,9 @@ pub fn sync(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings:
         return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
     }
     let state = State::new(conn, wanted);
-    let clock = Clock { last: Time { ms: state.meta::<i64>("clock_ms")?.unwrap_or(0).unsigned_abs(), counter: u32::try_from(state.meta::<i64>("clock_counter")?.unwrap_or(0)).unwrap_or(0) } };
+    let clock = Clock {
+        last: Time { ms: state.meta::<i64>("clock_ms")?.unwrap_or(0).unsigned_abs(), counter: u32::try_from(state.meta::<i64>("clock_counter")?.unwrap_or(0)).unwrap_or(0) },
+    };
     let mut e = Engine {
         conn,
         state,
@@ -294,217 +307,6 @@ impl Engine<'_> {
         self.remove_segments(range)
     }
 
-    /// The columns that are synchronized, as text: a line for each table.
-    fn columns(&self) -> String {
-        let line = |t: &crate::host::mapping::Table| {
-            let mut names: Vec<&str> = t.columns.iter().map(|c| c.name.as_str()).chain(t.references.iter().map(|r| r.field.as_str())).collect();
-            names.sort_unstable();
-            names.dedup();
-            serde_json::json!([t.name, names]).to_string()
-        };
-        self.mapping.tables.iter().map(line).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Finds columns that the host has only since the last sync, and the types they belong to.
-    fn find_fresh(&mut self) -> Result<Vec<usize>, Error> {
-        let Some(before) = self.state.meta::<String>("columns")? else { return Ok(Vec::new()) };
-        let now = self.columns();
-        if before == now {
-            return Ok(Vec::new());
-        }
-        let had: BTreeMap<String, Vec<String>> = before.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-        let mut kinds = BTreeSet::new();
-        for t in &self.mapping.tables {
-            let Some(old) = had.get(&t.name) else { continue };
-            for c in t.columns.iter().filter(|c| !old.contains(&c.name)) {
-                let default: Option<String> = self.conn.query_row("SELECT dflt_value FROM pragma_table_info(?1) WHERE name = ?2", [&t.name, &c.name], |r| r.get(0))?;
-                let value = match default {
-                    Some(sql) => self.conn.query_row(&format!("SELECT {sql}"), [], |r| Ok(rows::value_of(r.get_ref(0)?))).unwrap_or(crate::value::Value::Null),
-                    None => crate::value::Value::Null,
-                };
-                self.fresh.insert((t.name.clone(), c.name.clone()), value);
-                kinds.insert(t.kind);
-            }
-        }
-        Ok(kinds.into_iter().collect())
-    }
-
-    /// Settles everything: shared types before those that point to them, what came before what is
-    /// new here, and again whatever waited for something that is here now.
-    fn settle_all(&mut self, works: take::Works, progress: Progress<'_>) -> Result<(), Error> {
-        let total = works.len() as u64 + self.roots.len() as u64;
-        let mut done = 0;
-        let mut by_kind: BTreeMap<usize, Vec<Work>> = BTreeMap::new();
-        for (id, mut w) in works {
-            let stored = self.state.root_of(&id)?.map(|(k, _, _)| k);
-            let from_items = w.items.first().map(|(_, _, i)| match i {
-                crate::log::Item::Delta(d) => d.part.kind.clone(),
-                crate::log::Item::Named { kind, .. } => kind.clone(),
-            });
-            let from_path = || {
-                let dir = w.files.first().and_then(|f| f.split('/').nth(1))?.to_owned();
-                self.mapping.types.iter().position(|k| crate::names::type_name(&k.name) == dir)
-            };
-            w.kind = w.kind.or_else(|| stored.or(from_items).and_then(|k| self.mapping.kind(&k))).or_else(from_path);
-            by_kind.entry(w.kind.unwrap_or(usize::MAX)).or_default().push(w);
-        }
-        let mut kinds: BTreeSet<usize> = by_kind.keys().copied().collect();
-        kinds.extend(0..self.mapping.types.len());
-        for kind in kinds {
-            let mut list = by_kind.remove(&kind).unwrap_or_default();
-            // Identities first, so that rows of this type can point to each other, and so that a
-            // link between two of them is known for the same link.
-            self.meet_all(&mut list)?;
-            let mut new: Vec<(crate::host::key::HostKey, RecordId)> = Vec::new();
-            for key in self.roots.of(kind) {
-                let id = self.identify(kind, &key)?;
-                new.push((key, id));
-            }
-            for chunk in chunks(list) {
-                done += chunk.len() as u64;
-                self.settle_chunk(chunk)?;
-                progress("settling records", done, total);
-            }
-            for chunk in new.chunks(CHUNK * 4) {
-                done += chunk.len() as u64;
-                let works = self.read_ahead(kind, chunk)?;
-                for chunk in chunks(works) {
-                    self.settle_chunk(chunk)?;
-                }
-                progress("sending records", done, total);
-            }
-        }
-        self.take_strays()?;
-        // What waited for a record that is here now, and what pointed to one that had no name yet.
-        for _ in 0..8 {
-            let mut again = std::mem::take(&mut self.again);
-            let back = std::mem::take(&mut self.back);
-            again.extend(&back);
-            if again.is_empty() {
-                break;
-            }
-            let mut list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
-            for work in list.iter_mut().filter(|w| back.contains(&w.id)) {
-                if let Some((kind, _, _)) = self.state.root_of(&work.id)? {
-                    self.report.notices.push(format!("a deleted {kind} is back: rows that must point to it are still there ({})", work.id));
-                    work.orders.push(Order::Restore { row: crate::record::RowKey::new(kind, work.id) });
-                }
-            }
-            for chunk in chunks(list) {
-                self.settle_chunk(chunk)?;
-            }
-        }
-        self.swap_held()
-    }
-
-    /// Finds out which new records are root rows that the host has had all along.
-    fn meet_all(&mut self, list: &mut [Work]) -> Result<(), Error> {
-        self.incoming = list.iter().map(|w| w.id).collect();
-        if self.roots.len() == 0 {
-            return Ok(());
-        }
-        for work in list.iter_mut().filter(|w| w.root.is_none()) {
-            if self.state.number(&work.id)?.is_some() {
-                continue;
-            }
-            let known = self.peek(work)?;
-            self.meet(work, &known)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in records that stood under other records' names, before those are written again.
-    fn take_strays(&mut self) -> Result<(), Error> {
-        let strays: Vec<RecordId> = self.stray_sources.keys().copied().collect();
-        let list = strays.into_iter().map(|id| Work { id, ..Work::default() }).collect();
-        for chunk in chunks(list) {
-            self.settle_chunk(chunk)?;
-        }
-        self.written_over.clear();
-        self.give_files(false)
-    }
-
-    /// Reads the rows of many records of one type at once.
-    fn read_ahead(&mut self, kind: usize, chunk: &[(crate::host::key::HostKey, RecordId)]) -> Result<Vec<Work>, Error> {
-        let mut rows = match (chunk.first(), chunk.last()) {
-            (Some((a, _)), Some((b, _))) if a.len() == 1 && chunk.len() > 8 && dense(a, b, chunk.len()) => {
-                let (Some(a), Some(b)) = (a.first(), b.first()) else { return Ok(Vec::new()) };
-                rows::read(self.conn, self.mapping, kind, Span::Range(a, b))?
-            }
-            _ => BTreeMap::new(),
-        };
-        Ok(chunk.iter().map(|(key, id)| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&crate::host::key::encode(key)), ..Work::default() }).collect())
-    }
-
-    /// Prepares records without a lock, then applies them in transactions as short as the host needs.
-    fn settle_chunk(&mut self, chunk: Vec<Work>) -> Result<(), Error> {
-        let mut prepared: Vec<Prepared> = Vec::new();
-        for work in chunk {
-            if let Some(p) = self.prepare(work)? {
-                prepared.push(p);
-            }
-        }
-        self.renew_token()?;
-        let mut queue = prepared.into_iter();
-        let mut next = queue.next();
-        while next.is_some() {
-            self.lock()?;
-            let start = std::time::Instant::now();
-            if capture::newest(self.conn)? != self.notes.upto {
-                // The host wrote meanwhile: what it touched is looked at again, on its own.
-                self.unlock()?;
-                self.notes.foreign = true;
-                self.ticked = true;
-                self.renew_token()?;
-                let rest: Vec<Work> = next.into_iter().chain(queue).map(Prepared::again).collect();
-                return self.one_by_one(rest);
-            }
-            while let Some(p) = next.take() {
-                self.commit(p)?;
-                next = queue.next();
-                if start.elapsed().as_millis() > LOCK_MS {
-                    break;
-                }
-            }
-            self.drop_own_notes()?;
-            self.unlock()?;
-        }
-        self.give_files(false)
-    }
-
-    /// The same under the lock for each record, while the host is writing all the time.
-    fn one_by_one(&mut self, rest: Vec<Work>) -> Result<(), Error> {
-        for work in rest {
-            self.lock()?;
-            self.look()?;
-            let p = self.prepare(work);
-            let r = match p {
-                Ok(Some(p)) => self.commit(p),
-                Ok(None) => Ok(()),
-                Err(e) => Err(e),
-            };
-            if let Err(e) = r {
-                self.rollback();
-                return Err(e);
-            }
-            self.drop_own_notes()?;
-            self.unlock()?;
-        }
-        Ok(())
-    }
-
-    /// Forgets the notes that our own writes made; the rows they are about were read back.
-    fn drop_own_notes(&mut self) -> Result<(), Error> {
-        let newest = capture::newest(self.conn)?;
-        if newest > self.notes.upto {
-            for n in capture::notes(self.conn, self.mapping, self.notes.upto)? {
-                self.keep_foreign(&n)?;
-            }
-            self.notes.upto = newest;
-        }
-        Ok(())
-    }
-
     fn lock(&mut self) -> Result<(), Error> {
         self.conn.execute_batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON")?;
         Ok(())
@@ -537,7 +339,15 @@ impl Engine<'_> {
         let refused = self.refused;
         let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
-        let nothing = self.run.is_none() && self.peers.is_empty() && self.new_dirs.is_empty() && self.pairs.is_empty() && self.requests_done.is_empty() && seen == self.notes.upto && !self.ticked && !full && self.report.notices.is_empty();
+        let nothing = self.run.is_none()
+            && self.peers.is_empty()
+            && self.new_dirs.is_empty()
+            && self.pairs.is_empty()
+            && self.requests_done.is_empty()
+            && seen == self.notes.upto
+            && !self.ticked
+            && !full
+            && self.report.notices.is_empty();
         if nothing {
             return Ok(());
         }
@@ -616,26 +426,5 @@ impl Engine<'_> {
 
     fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<String>, what: &str, site: Option<SiteId>) -> ChangeRow {
         ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.clone(), r.id)), field, old: None, new: None, site, what: what.to_owned() }
-    }
-}
-
-fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {
-    let mut out: Vec<Vec<Work>> = Vec::new();
-    for w in list {
-        match out.last_mut() {
-            Some(c) if c.len() < CHUNK => c.push(w),
-            _ => out.push(vec![w]),
-        }
-    }
-    out
-}
-
-/// Whether a range of keys is filled well enough to be read at once.
-fn dense(a: &[crate::value::Value], b: &[crate::value::Value], n: usize) -> bool {
-    match (a.first(), b.first()) {
-        (Some(crate::value::Value::Integer(a)), Some(crate::value::Value::Integer(b))) => b.saturating_sub(*a).unsigned_abs() < 8 * n as u64,
-        // Text keys come in order, and nothing lies between them that is not ours.
-        (Some(crate::value::Value::Text(_)), Some(crate::value::Value::Text(_))) => true,
-        _ => false,
     }
 }

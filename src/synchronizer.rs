@@ -107,7 +107,10 @@ impl Synchronizer {
         let conn = open_database(&config.database)?;
         let folder = Disk::new(config.folder.clone());
         if !config.folder.is_dir() {
-            return Err(Error::Folder { path: config.folder.clone(), why: "there is no such folder. Is the drive mounted, the cloud client signed in? Nothing was changed".into() });
+            return Err(Error::Folder {
+                path: config.folder.clone(),
+                why: "there is no such folder. Is the drive mounted, the cloud client signed in? Nothing was changed".into(),
+            });
         }
         let schema = Schema::read(&conn)?;
         let mapping = resolve(&config, &schema, &conn)?;
@@ -207,10 +210,15 @@ pub fn refuse_cloud_folder(database: &Path, folder: &Path) -> Result<(), Error> 
     let (db, folder) = (real(database), real(folder));
     let fail = |why: String| Err(Error::Database { path: database.to_owned(), why });
     if db.starts_with(&folder) {
-        return fail("lies inside the sync folder; a cloud client would swap the file while it is in use. Move the database elsewhere, for example to a local data directory".into());
+        return fail(
+            "lies inside the sync folder; a cloud client would swap the file while it is in use. Move the database elsewhere, for example to a local data directory".into(),
+        );
     }
     if let Some((dir, client)) = db.parent().and_then(client::cloud_client) {
-        return fail(format!("lies in {}, which {client} keeps in step; it would swap the file while SQLite has it open. Move the database out of it and run this again", dir.display()));
+        return fail(format!(
+            "lies in {}, which {client} keeps in step; it would swap the file while SQLite has it open. Move the database out of it and run this again",
+            dir.display()
+        ));
     }
     Ok(())
 }

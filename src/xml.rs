@@ -10,11 +10,11 @@ mod typed;
 mod write;
 
 pub use pull::{Bad, Pull, Tag};
-pub use read::{read_delta, read_record};
 pub(crate) use read::{format_and_folder, head};
+pub use read::{read_delta, read_record};
 pub use text::{NAMESPACE, Out, number};
-pub use write::{write_delta, write_record};
 pub(crate) use write::{sites_of, write_sites};
+pub use write::{write_delta, write_record};
 
 use crate::id::{SiteId, Uuid};
 use sha2::{Digest, Sha256};

@@ -68,7 +68,9 @@ pub(super) fn deletions(args: &DeletionsArgs, config: &Path) -> Result<u8, Failu
             out(&if as_json { json(&serde_json::json!({ "deletions": found })) } else { render(&found) });
             Ok(0)
         }
-        Some(Action::Confirm { record, json }) => super::sync::carry_out(&s, s.confirm(s.find(record)?)?, "Confirmed: deleted here and at the other sites. To take it back: cfs trash", *json),
+        Some(Action::Confirm { record, json }) => {
+            super::sync::carry_out(&s, s.confirm(s.find(record)?)?, "Confirmed: deleted here and at the other sites. To take it back: cfs trash", *json)
+        }
         Some(Action::Restore { record, json }) => super::sync::carry_out(&s, s.take_back(s.find(record)?)?, "Taken back: the rows are in the database again.", *json),
     }
 }

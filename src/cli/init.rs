@@ -108,7 +108,13 @@ fn joining(args: &InitArgs, proposal: &crate::host::propose::Proposal, conn: &ru
         None => String::new(),
     };
     let try_this = by.map_or_else(|| "--match-on COL".to_owned(), |c| format!("--match-on {c}"));
-    Err(Failure::new(4, format!("the folder holds {there} records of {} and this database {here}{alike}. Say which are one person: {try_this} (several columns with commas), or --no-match if nobody is at two places", proposal.root)))
+    Err(Failure::new(
+        4,
+        format!(
+            "the folder holds {there} records of {} and this database {here}{alike}. Say which are one person: {try_this} (several columns with commas), or --no-match if nobody is at two places",
+            proposal.root
+        ),
+    ))
 }
 
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {

@@ -26,7 +26,12 @@ pub(super) fn run(args: &ShowArgs, config: &Path) -> Result<u8, Failure> {
 }
 
 fn render(v: &RecordView) -> String {
-    let mut lines = vec![text::record(&v.name), format!("  UUID     {}", v.name.record), format!("  File     {}", v.file.path), text::wrap(&format!("           {}: {}", v.file.state, text::clean(&v.file.note)), 79, "           ")];
+    let mut lines = vec![
+        text::record(&v.name),
+        format!("  UUID     {}", v.name.record),
+        format!("  File     {}", v.file.path),
+        text::wrap(&format!("           {}: {}", v.file.state, text::clean(&v.file.note)), 79, "           "),
+    ];
     if v.state != "live" {
         lines.push(format!("  State    {}", v.state));
     }

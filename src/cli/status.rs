@@ -79,7 +79,13 @@ fn render(s: &Status) -> String {
     };
     lines.push(format!("Last change {last}"));
     let t = &s.to_send;
-    let parts = [(t.rows_touched, "row", " touched here"), (t.delete_requests, "deletion", " asked for"), (t.changes, "change", ""), (t.segments, "log segment", ""), (t.files, "record file", "")];
+    let parts = [
+        (t.rows_touched, "row", " touched here"),
+        (t.delete_requests, "deletion", " asked for"),
+        (t.changes, "change", ""),
+        (t.segments, "log segment", ""),
+        (t.files, "record file", ""),
+    ];
     let parts: Vec<String> = parts.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, more)| format!("{}{more}", text::count(n, one))).collect();
     lines.push(format!("To send     {}", or_nothing(&parts)));
     let a = &s.to_apply;
@@ -139,7 +145,15 @@ fn table(sites: &[SiteStatus]) -> String {
     }
     for s in sites.iter().filter(|s| s.silent) {
         let since = if s.last_heard.is_some() { format!("for {}", text::count(s.days_silent, "day")) } else { "at all".to_owned() };
-        lines.push(text::wrap(&format!("(!) \"{}\" was not heard of {since}. Is its computer on, its cloud client signed in? If it is gone for good: cfs sites retire {}", text::clean(&s.site.name), s.site.id), 79, "    "));
+        lines.push(text::wrap(
+            &format!(
+                "(!) \"{}\" was not heard of {since}. Is its computer on, its cloud client signed in? If it is gone for good: cfs sites retire {}",
+                text::clean(&s.site.name),
+                s.site.id
+            ),
+            79,
+            "    ",
+        ));
     }
     lines.join("\n")
 }

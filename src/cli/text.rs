@@ -111,7 +111,10 @@ mod tests {
     fn lines_break_at_blanks() {
         assert_eq!(wrap("aaa bbb ccc", 7, "  "), "aaa bbb\n  ccc");
         assert_eq!(wrap("  aaa  bbb", 20, ""), "  aaa  bbb");
-        assert_eq!(wrap("  aaa  bbb", 8, "    "), "  aaa
-    bbb");
+        assert_eq!(
+            wrap("  aaa  bbb", 8, "    "),
+            "  aaa
+    bbb"
+        );
     }
 }

@@ -82,7 +82,9 @@ pub(super) fn trash(args: &TrashArgs, config: &Path) -> Result<u8, Failure> {
             out(&if j.json { json(&serde_json::json!({ "trash": found })) } else { render(&found, true) });
             Ok(0)
         }
-        Some(Action::Restore { record, row, json }) => super::sync::carry_out(&s, s.restore(s.find(record)?, row.as_deref())?, "Restored, here and with their next synchronization at the other sites.", *json),
+        Some(Action::Restore { record, row, json }) => {
+            super::sync::carry_out(&s, s.restore(s.find(record)?, row.as_deref())?, "Restored, here and with their next synchronization at the other sites.", *json)
+        }
         Some(Action::Purge { record, yes, json }) => {
             let id = s.find(record)?;
             let found = s.trash(Some(id))?;
@@ -91,7 +93,10 @@ pub(super) fn trash(args: &TrashArgs, config: &Path) -> Result<u8, Failure> {
                 return Err(Failure::new(2, "nothing of that record is in the trash"));
             }
             if !yes {
-                return Err(Failure::new(4, format!("this would strip the content of {} from the trash, here and at every site, for good; if that is meant, add --yes", text::count(rows as u64, "row"))));
+                return Err(Failure::new(
+                    4,
+                    format!("this would strip the content of {} from the trash, here and at every site, for good; if that is meant, add --yes", text::count(rows as u64, "row")),
+                ));
             }
             super::sync::carry_out(&s, vec![(id, Order::Purge)], "Purged: what was in the trash of that record is gone for good.", *json)
         }
@@ -104,7 +109,12 @@ pub(super) fn erase(args: &EraseArgs, config: &Path) -> Result<u8, Failure> {
     if !args.yes {
         let rows: Vec<String> = s.row_counts(id)?.into_iter().map(|(t, n)| format!("{n} in {t}")).collect();
         let what = if rows.is_empty() { "nothing is left of it here".to_owned() } else { format!("these rows go: {}", rows.join(", ")) };
-        return Err(Failure::new(4, format!("erasing record {id} removes it for good from this database, the trash and the folder, and with their next synchronization from every other site, whatever was edited there meanwhile; {what}. There is no way back: `cfs delete` is the deletion that can be restored. If erasing is meant, add --yes")));
+        return Err(Failure::new(
+            4,
+            format!(
+                "erasing record {id} removes it for good from this database, the trash and the folder, and with their next synchronization from every other site, whatever was edited there meanwhile; {what}. There is no way back: `cfs delete` is the deletion that can be restored. If erasing is meant, add --yes"
+            ),
+        ));
     }
     let by = args.by.clone().unwrap_or_else(|| s.config().site.clone());
     super::sync::carry_out(&s, vec![(id, Order::Erase { by })], "Erased here. The other sites erase it with their next synchronization.", args.json)

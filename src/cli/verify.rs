@@ -31,7 +31,13 @@ fn render(v: &Verified) -> String {
         lines.push(super::sync::summary(r));
         lines.push(String::new());
     }
-    lines.push(format!("Read {}, {}, {} and {}.", text::count(v.records, "record"), text::count(v.files, "record file"), text::count(v.segments, "log segment"), text::count(v.sites, "site file")));
+    lines.push(format!(
+        "Read {}, {}, {} and {}.",
+        text::count(v.records, "record"),
+        text::count(v.files, "record file"),
+        text::count(v.segments, "log segment"),
+        text::count(v.sites, "site file")
+    ));
     lines.extend(v.notes.iter().map(|d| line("note", d)));
     lines.extend(v.differences.iter().map(|d| line("DIFFERS", d)));
     lines.push(match v.differences.len() {

@@ -14,9 +14,14 @@ pub(super) fn tell(demo: &mut Demo<'_>, dir: &Path, north: Place) -> Result<Vec<
     let patients = "SELECT cast(count(*) AS TEXT) FROM patient";
     let key = |p: &Place, who: &str| p.see(&format!("SELECT cast(id AS TEXT) FROM patient WHERE {who}"));
     let first = north.sync()?;
-    demo.step("The North clinic makes the folder", vec![
-        format!("{} patients are in its database. Its first sync wrote {} files: one for each patient, and for each doctor and code that patients point to.", north.see(patients)?, first.files_written),
-    ]);
+    demo.step(
+        "The North clinic makes the folder",
+        vec![format!(
+            "{} patients are in its database. Its first sync wrote {} files: one for each patient, and for each doctor and code that patients point to.",
+            north.see(patients)?,
+            first.files_written
+        )],
+    );
 
     let south = Place::set_up(dir, "South", SOUTH)?;
     let had = south.see(patients)?;
@@ -39,9 +44,14 @@ pub(super) fn tell(demo: &mut Demo<'_>, dir: &Path, north: Place) -> Result<Vec<
     south.app(&format!("UPDATE patient SET blood_group = 'A-' WHERE {OTTOLINE}"))?;
     rounds(&north, &south)?;
     let both = |p: &Place| p.see(&format!("SELECT address || ', ' || blood_group FROM patient WHERE {OTTOLINE}"));
-    demo.step("Both edit the same patient: different fields", vec![
-        format!("North wrote the address, South the blood group, before either had heard of the other. Both live: North shows \"{}\", South \"{}\".", both(&north)?, both(&south)?),
-    ]);
+    demo.step(
+        "Both edit the same patient: different fields",
+        vec![format!(
+            "North wrote the address, South the blood group, before either had heard of the other. Both live: North shows \"{}\", South \"{}\".",
+            both(&north)?,
+            both(&south)?
+        )],
+    );
 
     north.app(&format!("UPDATE patient SET phone = '555 7111' WHERE {CASIMIR}"))?;
     south.app(&format!("UPDATE patient SET phone = '555 7222' WHERE {CASIMIR}"))?;
@@ -58,9 +68,14 @@ pub(super) fn tell(demo: &mut Demo<'_>, dir: &Path, north: Place) -> Result<Vec<
     north.app(&format!("DELETE FROM patient WHERE {CASIMIR}"))?;
     let gone = north.see(patients)?;
     let again = north.sync()?;
-    demo.step("A DELETE in the application comes back", vec![
-        format!("North's application deleted Casimir: {gone} patients. That alone deletes nothing anywhere: its next sync brought {} rows back, and there are {} patients again.", again.restored, north.see(patients)?),
-    ]);
+    demo.step(
+        "A DELETE in the application comes back",
+        vec![format!(
+            "North's application deleted Casimir: {gone} patients. That alone deletes nothing anywhere: its next sync brought {} rows back, and there are {} patients again.",
+            again.restored,
+            north.see(patients)?
+        )],
+    );
 
     let amadou = "last_name = 'Hollowell'";
     let id = north.s.find(&format!("patient:{}", key(&north, amadou)?))?;
@@ -79,9 +94,14 @@ pub(super) fn tell(demo: &mut Demo<'_>, dir: &Path, north: Place) -> Result<Vec<
     let quiet = north.sync()?.files_written + south.sync()?.files_written;
     let mut silent = |_: &'static str, _: u64, _: u64| {};
     let (a, b) = (north.s.verify(&mut silent)?, south.s.verify(&mut silent)?);
-    demo.step("At rest", vec![
-        format!("One more sync at each clinic wrote {quiet} files. `cfs verify` read all {} records, their files and the logs at both clinics: {} differences.", a.records, a.differences.len() + b.differences.len()),
-    ]);
+    demo.step(
+        "At rest",
+        vec![format!(
+            "One more sync at each clinic wrote {quiet} files. `cfs verify` read all {} records, their files and the logs at both clinics: {} differences.",
+            a.records,
+            a.differences.len() + b.differences.len()
+        )],
+    );
     next(dir, &north, &south)
 }
 

@@ -178,17 +178,16 @@ impl Folder for Disk {
     fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
         let batch = cfg!(target_os = "linux") && files.len() >= BATCH_SYNC_FILES;
         let mut parts: Vec<Result<PathBuf, Error>> = files.iter().map(|(path, bytes)| self.put(path, bytes, &temporary(), !batch)).collect();
-        if batch
-            && let Err(e) = self.flush() {
-                // Nothing is known to be on disk: nothing may become visible.
-                let why = e.to_string();
-                for p in &mut parts {
-                    if let Ok(t) = p {
-                        let _swept_later = fs::remove_file(&t);
-                        *p = Err(Error::Io { doing: "flush", path: String::new(), source: std::io::Error::other(why.clone()) });
-                    }
+        if batch && let Err(e) = self.flush() {
+            // Nothing is known to be on disk: nothing may become visible.
+            let why = e.to_string();
+            for p in &mut parts {
+                if let Ok(t) = p {
+                    let _swept_later = fs::remove_file(&t);
+                    *p = Err(Error::Io { doing: "flush", path: String::new(), source: std::io::Error::other(why.clone()) });
                 }
             }
+        }
         let mut out: Vec<Result<Stat, Error>> = Vec::with_capacity(files.len());
         let mut dirs = std::collections::BTreeSet::new();
         for ((path, _), part) in files.iter().zip(parts) {

@@ -187,10 +187,11 @@ impl Builder<'_> {
         for i in new {
             let Some(row) = rows.get(i) else { continue };
             if let Some(id) = others.moved_here(table, &row.key)?
-                && taken.insert(RowKey::new(t.name.clone(), id)) {
-                    self.ids.insert((table, i), id);
-                    continue;
-                }
+                && taken.insert(RowKey::new(t.name.clone(), id))
+            {
+                self.ids.insert((table, i), id);
+                continue;
+            }
             let (fields, _) = self.fields(table, row, others)?;
             signatures.push(self.signatures(t, |k| fields.get(k).cloned()));
             left.push(i);
@@ -261,7 +262,8 @@ impl Builder<'_> {
         };
         let owner = t.owner_ref().map(|r| FieldKey::shared(r.field.clone()));
         // What triggers stamp, and what each site numbers, is no content.
-        let data = t.columns.iter().filter(|c| matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) && c.rule == Rule::Latest).map(|c| FieldKey::shared(c.name.clone()));
+        let data =
+            t.columns.iter().filter(|c| matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) && c.rule == Rule::Latest).map(|c| FieldKey::shared(c.name.clone()));
         let content: Vec<FieldKey> = data.chain(t.references.iter().map(|r| FieldKey::shared(r.field.clone()))).collect();
         let mut out = vec![sign(0, &content, true)];
         for (n, set) in t.unique.iter().enumerate() {

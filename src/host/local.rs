@@ -77,11 +77,13 @@ impl Local {
             varint(&mut body, names.len() as u64 - 1);
             body.extend(k.id.as_bytes());
             let extra = !r.differs.is_empty() || !r.prior.is_empty();
-            body.push(match r.away {
-                None => 0,
-                Some(Away::Waiting) => 1,
-                Some(Away::Deleted) => 2,
-            } | if extra { 4 } else { 0 });
+            body.push(
+                match r.away {
+                    None => 0,
+                    Some(Away::Waiting) => 1,
+                    Some(Away::Deleted) => 2,
+                } | if extra { 4 } else { 0 },
+            );
             let key = encode(&r.key);
             varint(&mut body, key.len() as u64);
             body.extend(key);

@@ -28,7 +28,12 @@ pub fn is_uuid(value: ValueRef<'_>) -> bool {
 pub fn is_made_unique(text: &str) -> bool {
     let bytes = text.as_bytes();
     let oid = || bytes.len() >= 12 && text.split('.').count() >= 5 && text.split('.').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-    let long = || bytes.len() >= 20 && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b)) && bytes.iter().any(u8::is_ascii_alphabetic) && bytes.iter().any(u8::is_ascii_digit);
+    let long = || {
+        bytes.len() >= 20
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b))
+            && bytes.iter().any(u8::is_ascii_alphabetic)
+            && bytes.iter().any(u8::is_ascii_digit)
+    };
     is_uuid_text(bytes) || oid() || long()
 }
 

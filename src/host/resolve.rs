@@ -89,10 +89,7 @@ fn order(config: &Config, chosen: &[Chosen<'_>]) -> Result<Vec<(usize, Vec<usize
     let parent = |i: usize| chosen[i].owner.and_then(|r| chosen[i].target(r));
     let mut rounds: Vec<Vec<usize>> = Vec::new();
     loop {
-        let found: Vec<(usize, usize)> = (0..chosen.len())
-            .filter(|i| root_of[*i].is_none())
-            .filter_map(|i| Some((i, root_of[parent(i)?]?)))
-            .collect();
+        let found: Vec<(usize, usize)> = (0..chosen.len()).filter(|i| root_of[*i].is_none()).filter_map(|i| Some((i, root_of[parent(i)?]?))).collect();
         if found.is_empty() {
             break;
         }

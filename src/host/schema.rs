@@ -146,9 +146,7 @@ impl Schema {
             "SELECT l.name, l.type, l.wr, l.strict FROM pragma_table_list l LEFT JOIN main.sqlite_master m
              ON m.name = l.name AND m.type = 'table' WHERE l.schema = 'main' ORDER BY m.rowid, l.name",
         )?;
-        let rows = list.query_map([], |r| {
-            Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?))
-        })?;
+        let rows = list.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?)))?;
         for row in rows {
             let (name, kind, without_rowid, strict) = row?;
             if ours(&name) || theirs(&name) {

@@ -22,10 +22,13 @@ pub fn restamp(r: &mut Record, old: &SiteId, new: SiteId) {
         change(&mut row.stamp);
         for field in row.fields.values_mut() {
             if field.0.iter().any(|e| e.stamp.site == *old) {
-                let entries: Entries = std::mem::take(&mut field.0).into_iter().map(|mut e: Entry| {
-                    change(&mut e.stamp);
-                    e
-                }).collect();
+                let entries: Entries = std::mem::take(&mut field.0)
+                    .into_iter()
+                    .map(|mut e: Entry| {
+                        change(&mut e.stamp);
+                        e
+                    })
+                    .collect();
                 field.0 = entries;
             }
         }

@@ -29,11 +29,8 @@ pub fn below(r: &Record, top: &RowKey, key: &RowKey) -> bool {
 
 /// A row and all that hangs from it, parents before children.
 pub fn tree(r: &Record, top: &RowKey) -> Vec<RowKey> {
-    let mut rows: Vec<(usize, &RowKey)> = r
-        .rows
-        .keys()
-        .filter_map(|k| if k == top { Some((0, k)) } else { above(r, k).iter().position(|a| a == top).map(|depth| (depth + 1, k)) })
-        .collect();
+    let mut rows: Vec<(usize, &RowKey)> =
+        r.rows.keys().filter_map(|k| if k == top { Some((0, k)) } else { above(r, k).iter().position(|a| a == top).map(|depth| (depth + 1, k)) }).collect();
     rows.sort();
     rows.into_iter().map(|(_, k)| k.clone()).collect()
 }

@@ -56,9 +56,15 @@ impl State<'_> {
     pub fn save_peer(&self, site: &SiteId, p: &Peer) -> Result<(), Error> {
         let beyond: Vec<String> = p.beyond.iter().map(u64::to_string).collect();
         let (size, mtime) = p.stat.map_or((None, None), |(s, m)| (Some(s.cast_signed()), Some(m)));
-        self.conn
-            .prepare_cached("INSERT OR REPLACE INTO cfs_peer (site, upto, beyond, size, mtime, file, gap_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-            .execute(params![site.as_bytes(), p.upto.cast_signed(), beyond.join(" "), size, mtime, p.file, p.gap_since])?;
+        self.conn.prepare_cached("INSERT OR REPLACE INTO cfs_peer (site, upto, beyond, size, mtime, file, gap_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+            site.as_bytes(),
+            p.upto.cast_signed(),
+            beyond.join(" "),
+            size,
+            mtime,
+            p.file,
+            p.gap_since
+        ])?;
         Ok(())
     }
 
@@ -71,16 +77,21 @@ impl State<'_> {
 
     /// Keeps something that cannot be taken in yet.
     pub fn add_pending(&self, p: &Pending) -> Result<(), Error> {
-        self.conn
-            .prepare_cached("INSERT INTO cfs_pending (site, seq, id, item, since) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![p.site.as_bytes(), p.seq.cast_signed(), p.id.as_bytes(), super::pack_bytes(&p.item)?, p.since])?;
+        self.conn.prepare_cached("INSERT INTO cfs_pending (site, seq, id, item, since) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            p.site.as_bytes(),
+            p.seq.cast_signed(),
+            p.id.as_bytes(),
+            super::pack_bytes(&p.item)?,
+            p.since
+        ])?;
         Ok(())
     }
 
     /// Everything that waits, for one record or all.
     pub fn pending(&self, id: Option<&RecordId>) -> Result<Vec<Pending>, Error> {
         let mut q = self.conn.prepare_cached("SELECT site, seq, id, item, since FROM cfs_pending WHERE ?1 IS NULL OR id = ?1 ORDER BY rowid")?;
-        let rows = q.query_map([id.map(|i| i.as_bytes().to_vec())], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, i64>(1)?, r.get::<_, Vec<u8>>(2)?, r.get::<_, Vec<u8>>(3)?, r.get(4)?)))?;
+        let rows =
+            q.query_map([id.map(|i| i.as_bytes().to_vec())], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, i64>(1)?, r.get::<_, Vec<u8>>(2)?, r.get::<_, Vec<u8>>(3)?, r.get(4)?)))?;
         let uuid = |b: &[u8]| Uuid::from_slice(b).map_err(|_| Error::Damaged("pending"));
         rows.map(|r| {
             let (site, seq, id, item, since) = r?;
@@ -115,14 +126,20 @@ impl State<'_> {
 
     /// A file that is not a record's canonical one, as last read: size, time, outcome, since when.
     pub fn seen_file(&self, path: &str) -> Result<Option<(u64, i64, String, i64)>, Error> {
-        let row = self.conn.prepare_cached("SELECT size, mtime, outcome, since FROM cfs_seen_file WHERE path = ?1")?.query_row([path], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?, r.get(2)?, r.get(3)?))).optional()?;
+        let row = self
+            .conn
+            .prepare_cached("SELECT size, mtime, outcome, since FROM cfs_seen_file WHERE path = ?1")?
+            .query_row([path], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?, r.get(2)?, r.get(3)?)))
+            .optional()?;
         Ok(row)
     }
 
     /// Remembers such a file.
     pub fn set_seen_file(&self, path: &str, size: u64, mtime: i64, outcome: &str, now_ms: i64) -> Result<(), Error> {
         self.conn
-            .prepare_cached("INSERT OR REPLACE INTO cfs_seen_file (path, size, mtime, outcome, since) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT since FROM cfs_seen_file WHERE path = ?1), ?5))")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO cfs_seen_file (path, size, mtime, outcome, since) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT since FROM cfs_seen_file WHERE path = ?1), ?5))",
+            )?
             .execute(params![path, size.cast_signed(), mtime, outcome, now_ms])?;
         Ok(())
     }

@@ -58,18 +58,20 @@ impl State<'_> {
 
     /// Adds to an account.
     pub fn add_change(&self, run: i64, c: &ChangeRow) -> Result<(), Error> {
-        self.conn.prepare_cached("INSERT INTO cfs_change (run, id, kind, tbl, row_id, field, old, new, site, what) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(params![
-            run,
-            c.id.as_bytes(),
-            c.kind,
-            c.row.as_ref().map(|r| &r.0),
-            c.row.as_ref().map(|r| r.1.as_bytes().to_vec()),
-            c.field,
-            c.old,
-            c.new,
-            c.site.map(|s| s.as_bytes().to_vec()),
-            c.what
-        ])?;
+        self.conn.prepare_cached("INSERT INTO cfs_change (run, id, kind, tbl, row_id, field, old, new, site, what) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+            params![
+                run,
+                c.id.as_bytes(),
+                c.kind,
+                c.row.as_ref().map(|r| &r.0),
+                c.row.as_ref().map(|r| r.1.as_bytes().to_vec()),
+                c.field,
+                c.old,
+                c.new,
+                c.site.map(|s| s.as_bytes().to_vec()),
+                c.what
+            ],
+        )?;
         Ok(())
     }
 
@@ -82,7 +84,9 @@ impl State<'_> {
 
     /// What a run did, or what happened to a record.
     pub fn changes(&self, run: Option<i64>, id: Option<&RecordId>) -> Result<Vec<(i64, ChangeRow)>, Error> {
-        let mut q = self.conn.prepare("SELECT run, id, kind, tbl, row_id, field, old, new, site, what FROM cfs_change WHERE (?1 IS NULL OR run = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY rowid")?;
+        let mut q = self
+            .conn
+            .prepare("SELECT run, id, kind, tbl, row_id, field, old, new, site, what FROM cfs_change WHERE (?1 IS NULL OR run = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY rowid")?;
         let uuid = |b: Option<Vec<u8>>| b.and_then(|b| Uuid::from_slice(&b).ok());
         let rows = q.query_map(params![run, id.map(|i| i.as_bytes().to_vec())], |r| {
             let table: Option<String> = r.get(3)?;

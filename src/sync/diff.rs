@@ -83,13 +83,14 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         let met = met || new.is_some();
         let dangling = row.dangling.contains(&field.name);
         if field.place.is_none()
-            && let Some(p) = at.and_then(|l| l.differs.get(&field.name)) {
-                // A pointer that led nowhere and leads somewhere now is news, the rest is as we left it.
-                let resolved = matches!(value, Value::Ref(_)) && was.is_none_or(Value::is_null);
-                if print_of(t, row, &field.name) == *p && !resolved {
-                    continue;
-                }
+            && let Some(p) = at.and_then(|l| l.differs.get(&field.name))
+        {
+            // A pointer that led nowhere and leads somewhere now is news, the rest is as we left it.
+            let resolved = matches!(value, Value::Ref(_)) && was.is_none_or(Value::is_null);
+            if print_of(t, row, &field.name) == *p && !resolved {
+                continue;
             }
+        }
         if dangling && was.is_none_or(Value::is_null) {
             continue;
         }
@@ -121,6 +122,7 @@ pub(super) fn new_row(t: &Table, row: &ImageRow, stamp: Stamp, again: bool) -> R
     // the same row. Where an INSERT without it would not leave it empty, it is said; and where the
     // row had a value before it was deleted.
     let says = |f: &FieldKey| again || t.column(&f.name).is_some_and(|c| c.has_default);
-    r.fields = row.fields.iter().filter(|(f, v)| !v.is_null() || (f.place.is_none() && says(f))).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
+    r.fields =
+        row.fields.iter().filter(|(f, v)| !v.is_null() || (f.place.is_none() && says(f))).map(|(f, v): (&FieldKey, &Value)| (f.clone(), Field::of(stamp, v.clone()))).collect();
     r
 }

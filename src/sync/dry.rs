@@ -57,7 +57,15 @@ impl Keeper for DryKeeper<'_> {
 
 /// Says what a synchronization would do, record by record, and changes nothing. The database is
 /// copied into memory page by page, so the host can write meanwhile.
-pub fn dry_run(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, settings: &Settings, options: &Options, env: &mut Env, keeper: &dyn Keeper) -> Result<(Report, Vec<ChangeRow>), Error> {
+pub fn dry_run(
+    conn: &Connection,
+    folder: &dyn Folder,
+    mapping: &Mapping,
+    settings: &Settings,
+    options: &Options,
+    env: &mut Env,
+    keeper: &dyn Keeper,
+) -> Result<(Report, Vec<ChangeRow>), Error> {
     let mut copy = Connection::open_in_memory()?;
     Backup::new(conn, &mut copy)?.run_to_completion(1000, Duration::from_millis(1), None)?;
     let report = sync(&copy, &DryFolder(folder), mapping, settings, options, env, &DryKeeper(keeper), &mut |_, _, _| {})?;

@@ -66,7 +66,10 @@ impl Engine<'_> {
                         self.undelivered = true;
                         if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
                             let need: usize = files.iter().map(|f| f.1.len()).sum();
-                            self.report.notices.push(format!("the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync", self.folder.place()));
+                            self.report.notices.push(format!(
+                                "the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync",
+                                self.folder.place()
+                            ));
                         }
                         self.report.bad_files.push(BadFile { path: path.clone(), reason: e.to_string() });
                     }

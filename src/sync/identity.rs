@@ -107,14 +107,17 @@ impl Engine<'_> {
         for h in self.match_hashes(kind, known) {
             for bytes in self.roots.hashes.get(&(kind, h)).cloned().unwrap_or_default() {
                 if let Some(key) = self.roots.keys.get(&(kind, bytes))
-                    && !candidates.contains(key) {
-                        candidates.push(key.clone());
-                    }
+                    && !candidates.contains(key)
+                {
+                    candidates.push(key.clone());
+                }
             }
         }
         if candidates.is_empty() {
             // A key that is a UUID says by itself who the row is.
-            candidates.extend(self.roots.keys.iter().filter(|((k, _), _)| *k == kind).filter(|(_, key)| self.derived_by_key(kind, key) == Some(work.id)).map(|(_, key)| key.clone()).take(1));
+            candidates.extend(
+                self.roots.keys.iter().filter(|((k, _), _)| *k == kind).filter(|(_, key)| self.derived_by_key(kind, key) == Some(work.id)).map(|(_, key)| key.clone()).take(1),
+            );
         }
         let [key] = candidates.as_slice() else {
             if candidates.len() > 1 {
@@ -157,9 +160,10 @@ impl Engine<'_> {
         let bytes = encode(key);
         let name = self.mapping.types.get(kind).map_or(String::new(), |k| k.name.clone());
         if let Some(id) = self.derived_by_key(kind, key)
-            && self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0) {
-                return Ok(self.assign(kind, bytes, id));
-            }
+            && self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0)
+        {
+            return Ok(self.assign(kind, bytes, id));
+        }
         let sets = self.match_values(kind, key)?;
         let doubt = self.doubts.get(&(kind, bytes.clone())).copied();
         let mut derived = None;

@@ -79,7 +79,12 @@ impl Engine<'_> {
             None => {
                 // The tombstone stands in the author's log no later than where we have read it.
                 let need = if stamp.site == self.site { self.state.meta::<i64>("seq")?.unwrap_or(0) } else { self.state.peer(&stamp.site)?.upto.cast_signed() };
-                self.conn.prepare_cached("INSERT INTO cfs_trash (n, row_id, site, need) VALUES (?1, ?2, ?3, ?4)")?.execute(params![n, id.as_bytes(), stamp.site.as_bytes(), need])?;
+                self.conn.prepare_cached("INSERT INTO cfs_trash (n, row_id, site, need) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                    n,
+                    id.as_bytes(),
+                    stamp.site.as_bytes(),
+                    need
+                ])?;
                 (need, None)
             }
         };
@@ -90,7 +95,12 @@ impl Engine<'_> {
         if !sites.iter().all(has) {
             return Ok(None);
         }
-        self.conn.prepare_cached("UPDATE cfs_trash SET since_day = ?4 WHERE n = ?1 AND row_id = ?2 AND site = ?3")?.execute(params![n, id.as_bytes(), stamp.site.as_bytes(), today])?;
+        self.conn.prepare_cached("UPDATE cfs_trash SET since_day = ?4 WHERE n = ?1 AND row_id = ?2 AND site = ?3")?.execute(params![
+            n,
+            id.as_bytes(),
+            stamp.site.as_bytes(),
+            today
+        ])?;
         Ok(Some(today))
     }
 

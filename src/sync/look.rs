@@ -46,9 +46,11 @@ impl Engine<'_> {
             let (old, new) = self.roots_of(n)?;
             let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
             if let (Some(a), Some(b)) = (&old, &new)
-                && a != b && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some()) {
-                    moves.push((a.clone(), b.clone(), kind));
-                }
+                && a != b
+                && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some())
+            {
+                moves.push((a.clone(), b.clone(), kind));
+            }
             touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
         }
         touched.sort_by_key(|a| (a.0, encode(&a.1)));
@@ -103,9 +105,10 @@ impl Engine<'_> {
         }
         let there = self.mapping.root(kind).map(|t| rows::look_up(self.conn, t, &t.key_columns(), &t.key_columns(), &root)).transpose()?.flatten();
         if let Some(key) = there
-            && self.in_filter(kind, &key)? {
-                self.add_root(kind, key)?;
-            }
+            && self.in_filter(kind, &key)?
+        {
+            self.add_root(kind, key)?;
+        }
         Ok(())
     }
 
@@ -168,7 +171,8 @@ impl Engine<'_> {
     /// Rows that the host asked to delete, as orders by record. Gives how many were read.
     pub(super) fn delete_requests(&mut self, works: &mut BTreeMap<RecordId, Work>) -> Result<(), Error> {
         let mut q = self.conn.prepare("SELECT rowid, table_name, key, reason FROM cfs_delete ORDER BY rowid")?;
-        let found: Vec<(i64, String, Value, Option<String>)> = q.query_map([], |r| Ok((r.get(0)?, r.get::<_, Option<String>>(1)?.unwrap_or_default(), rows::value_of(r.get_ref(2)?), r.get(3)?)))?.collect::<Result<_, _>>()?;
+        let found: Vec<(i64, String, Value, Option<String>)> =
+            q.query_map([], |r| Ok((r.get(0)?, r.get::<_, Option<String>>(1)?.unwrap_or_default(), rows::value_of(r.get_ref(2)?), r.get(3)?)))?.collect::<Result<_, _>>()?;
         for (rowid, name, key, reason) in found {
             let Some(table) = self.mapping.table(&name) else {
                 self.report.notices.push(format!("cfs_delete names the table \"{name}\", which is not synchronized; the request was left in place"));

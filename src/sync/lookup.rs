@@ -39,7 +39,17 @@ fn wrap(e: state::Error) -> host::Error {
 impl<'a> Lookup<'a> {
     /// A look-up that remembers nothing yet.
     pub fn new(conn: &'a Connection, state: State<'a>, mapping: &'a Mapping) -> Self {
-        Lookup { conn, state, mapping, assigned: RefCell::default(), moved_from: BTreeMap::new(), found: RefCell::default(), keys: RefCell::default(), numbers: RefCell::default(), severed: RefCell::default() }
+        Lookup {
+            conn,
+            state,
+            mapping,
+            assigned: RefCell::default(),
+            moved_from: BTreeMap::new(),
+            found: RefCell::default(),
+            keys: RefCell::default(),
+            numbers: RefCell::default(),
+            severed: RefCell::default(),
+        }
     }
 
     /// The record whose root the host holds under a key.

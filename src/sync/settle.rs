@@ -4,17 +4,15 @@
 use super::diff::{diff, new_row};
 use super::orders::{self, Order};
 use super::{Engine, Error};
-use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
 use crate::host::key::HostKey;
-use crate::host::local::{Away, Local, LocalRow, print};
+use crate::host::local::Local;
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
 use crate::record::{Delta, Record, RowKey, Tombstone};
 use crate::state::{self, Stored};
-use crate::xml;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One record that something happened to.
@@ -40,31 +38,31 @@ pub(super) struct Work {
 
 /// A record ready to be applied.
 pub(super) struct Prepared {
-    work: Work,
-    stored: Stored,
-    new: bool,
+    pub(super) work: Work,
+    pub(super) stored: Stored,
+    pub(super) new: bool,
     /// What is known, with everything that came and everything that was done here.
-    known: Record,
-    lives: BTreeMap<RowKey, Life>,
+    pub(super) known: Record,
+    pub(super) lives: BTreeMap<RowKey, Life>,
     /// What was applied, with what the host did since.
-    applied: Record,
-    image: Image,
-    delta: Option<Delta>,
-    waiting: Vec<(crate::id::SiteId, u64, Item)>,
+    pub(super) applied: Record,
+    pub(super) image: Image,
+    pub(super) delta: Option<Delta>,
+    pub(super) waiting: Vec<(crate::id::SiteId, u64, Item)>,
     /// Rows that vanished and stay away until a person decides.
-    asked: BTreeSet<RowKey>,
+    pub(super) asked: BTreeSet<RowKey>,
     /// The canonical file's hash as it stands now.
-    file_hash: Option<String>,
-    file_stat: Option<(u64, i64)>,
-    came: bool,
+    pub(super) file_hash: Option<String>,
+    pub(super) file_stat: Option<(u64, i64)>,
+    pub(super) came: bool,
     /// The record is erased, and the host holds edits that who erased it had not seen.
-    unseen: bool,
-    refile: bool,
-    keep_off: bool,
-    log: Vec<state::ChangeRow>,
-    read: Vec<String>,
-    items: Vec<(crate::id::SiteId, u64, Item)>,
-    orders: Vec<Order>,
+    pub(super) unseen: bool,
+    pub(super) refile: bool,
+    pub(super) keep_off: bool,
+    pub(super) log: Vec<state::ChangeRow>,
+    pub(super) read: Vec<String>,
+    pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
+    pub(super) orders: Vec<Order>,
 }
 
 impl Engine<'_> {
@@ -72,13 +70,23 @@ impl Engine<'_> {
     pub(super) fn prepare(&mut self, mut work: Work) -> Result<Option<Prepared>, Error> {
         let stored = self.state.load(&work.id)?;
         let new = stored.is_none();
-        let mut stored = stored.unwrap_or_else(|| Stored { n: 0, root_key: None, flags: 0, reason: None, known: Record::new(String::new(), work.id), applied: Some(Record::new(String::new(), work.id)), local: Local::default(), file_hash: None });
+        let mut stored = stored.unwrap_or_else(|| Stored {
+            n: 0,
+            root_key: None,
+            flags: 0,
+            reason: None,
+            known: Record::new(String::new(), work.id),
+            applied: Some(Record::new(String::new(), work.id)),
+            local: Local::default(),
+            file_hash: None,
+        });
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
         let mut came = self.gather(&mut work, &stored)?;
         if came.known.kind.is_empty()
-            && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k)) {
-                came.known.kind.clone_from(&k.name);
-            }
+            && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k))
+        {
+            came.known.kind.clone_from(&k.name);
+        }
         work.kind = work.kind.or_else(|| self.mapping.kind(&came.known.kind));
         if new {
             self.meet(&mut work, &came.known)?;
@@ -105,7 +113,28 @@ impl Engine<'_> {
             Some(kind) => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
         };
-        let mut p = Prepared { lives: BTreeMap::new(), applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()), known: came.known, delta: None, waiting: came.waiting, asked: BTreeSet::new(), file_hash: came.file_hash, file_stat: came.file_stat, came: changed, unseen: false, refile: came.refile, keep_off: came.keep_off, log: Vec::new(), read, items, orders, image, new, stored, work };
+        let mut p = Prepared {
+            lives: BTreeMap::new(),
+            applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()),
+            known: came.known,
+            delta: None,
+            waiting: came.waiting,
+            asked: BTreeSet::new(),
+            file_hash: came.file_hash,
+            file_stat: came.file_stat,
+            came: changed,
+            unseen: false,
+            refile: came.refile,
+            keep_off: came.keep_off,
+            log: Vec::new(),
+            read,
+            items,
+            orders,
+            image,
+            new,
+            stored,
+            work,
+        };
         self.stamp(&mut p, &came.sources, look)?;
         Ok(Some(p))
     }
@@ -118,7 +147,17 @@ impl Engine<'_> {
             None => rows::read(self.conn, self.mapping, kind, Span::One(&root))?.into_values().next().unwrap_or_default(),
         };
         let lives = merge::life(known);
-        let context = image::Context { mapping: self.mapping, kind, id: work.id, site: self.site, folder_key: &self.manifest.key, local: &stored.local, known, lives: &lives, recycled: &self.notes.recycled };
+        let context = image::Context {
+            mapping: self.mapping,
+            kind,
+            id: work.id,
+            site: self.site,
+            folder_key: &self.manifest.key,
+            local: &stored.local,
+            known,
+            lives: &lives,
+            recycled: &self.notes.recycled,
+        };
         Ok(image::build(&context, host, &mut self.lookup.of(work.id), &mut self.env.random)?)
     }
 
@@ -262,7 +301,15 @@ impl Engine<'_> {
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
         let stamp = self.tick();
-        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: merge::seen_by_host(&p.known, &p.applied, self.site), bare: false, unknown: BTreeMap::new() };
+        let t = Tombstone {
+            stamp,
+            by: self.site_name.clone(),
+            why: why.to_owned(),
+            moved_to,
+            seen: merge::seen_by_host(&p.known, &p.applied, self.site),
+            bare: false,
+            unknown: BTreeMap::new(),
+        };
         merge::tombstone(&mut p.known, key, t.clone());
         merge::tombstone(&mut p.applied, key, t);
         self.report.tombstones.sent += 1;
@@ -271,250 +318,6 @@ impl Engine<'_> {
             l.new = Some(why.to_owned());
         }
     }
-
-    /// Applies and stores a prepared record. The caller holds the write lock.
-    pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
-        let before_local = p.stored.local.clone();
-        for key in &p.asked {
-            if let Some(l) = p.stored.local.rows.get_mut(key) {
-                l.away = Some(Away::Deleted);
-            }
-        }
-        let mut flags = 0;
-        let mut reason = None;
-        let mut waits = BTreeSet::new();
-        let mut applied = None;
-        let mut local = p.stored.local.clone();
-        if p.unseen {
-            flags |= state::HELD;
-            reason = Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well".to_owned());
-            local = held_local(&p, before_local);
-            applied = Some(p.applied.clone());
-        } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
-            self.conn.execute_batch("SAVEPOINT cfs_record")?;
-            let mut tried = self.apply(kind, &p);
-            if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
-                // The host may have counted on meanwhile: once more, with the numbers asked for anew.
-                self.conn.execute_batch("ROLLBACK TO cfs_record")?;
-                tried = self.apply(kind, &p);
-            }
-            match tried {
-                Ok(done) => {
-                    self.conn.execute_batch("RELEASE cfs_record")?;
-                    self.log_applied(&mut p, &done);
-                    waits = done.waits;
-                    local = done.local;
-                }
-                Err(e) => {
-                    self.conn.execute_batch("ROLLBACK TO cfs_record; RELEASE cfs_record")?;
-                    let Some(why) = e.refusal() else { return Err(e.into()) };
-                    if why.contains("FOREIGN KEY") && p.lives.get(&p.known.root_key()) == Some(&Life::Deleted) && p.known.erased.is_none() {
-                        self.revive(p.work.id);
-                    }
-                    flags |= state::HELD;
-                    reason = Some(why);
-                    local = held_local(&p, before_local);
-                    applied = Some(p.applied.clone());
-                }
-            }
-        } else if p.work.kind.is_none() {
-            // A type that this host does not have: kept, and passed on.
-            applied = Some(p.applied.clone());
-        }
-        self.lookup.forget(&p.work.id);
-        self.settled.insert(p.work.id);
-        self.store(p, flags, reason, waits, applied, local)
-    }
-
-    pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
-        let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
-        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
-        let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
-        let rewrites = self.mapping.types.get(kind).is_some_and(|k| k.tables.iter().any(|t| self.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
-        if rewrites && !done.changes.is_empty() {
-            self.read_back(kind, p, &mut done)?;
-        }
-        Ok(done)
-    }
-
-    /// Reads back what was applied: the host's triggers may have changed it. A field that differs is
-    /// written a second time; what is rewritten even then is how this host holds it.
-    fn read_back(&mut self, kind: usize, p: &Prepared, done: &mut Done) -> Result<(), crate::host::Error> {
-        let root = p.known.root_key();
-        for round in 0..2 {
-            let Some(key) = done.local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()) else { return Ok(()) };
-            let host = rows::read(self.conn, self.mapping, kind, Span::One(&key))?.into_values().next().unwrap_or_default();
-            if round == 0 && as_written(&host, done) {
-                return Ok(());
-            }
-            let none = BTreeSet::new();
-            let context = image::Context { mapping: self.mapping, kind, id: p.work.id, site: self.site, folder_key: &self.manifest.key, local: &done.local, known: &p.known, lives: &p.lives, recycled: &none };
-            let image = image::build(&context, host, &mut self.lookup.of(p.work.id), &mut self.env.random)?;
-            let missing = done.local.rows.iter().find(|(k, l)| l.away.is_none() && !image.rows.contains_key(*k));
-            if let Some((k, _)) = missing {
-                return Err(crate::host::Error::Refused(format!("a row written to {} is not there afterwards: a trigger of the host removed it", k.table)));
-            }
-            if round == 0 {
-                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image, site: self.site };
-                let second = apply::apply(self.conn, &job, &done.local, &mut self.lookup.of(p.work.id))?;
-                let nothing = second.changes.is_empty();
-                let prior: BTreeMap<RowKey, _> = std::mem::take(&mut done.local.rows).into_iter().map(|(k, l)| (k, l.prior)).collect();
-                done.local = second.local;
-                for (k, l) in &mut done.local.rows {
-                    l.prior = prior.get(k).cloned().unwrap_or_default();
-                }
-                if nothing {
-                    self.own_rows(&image, p, done);
-                    return Ok(());
-                }
-                continue;
-            }
-            for (k, row) in &image.rows {
-                let (Some(t), Some(l), Some(known)) = (self.mapping.tables.get(row.table), done.local.rows.get_mut(k), p.known.rows.get(k)) else { continue };
-                let holds: BTreeMap<String, crate::value::Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
-                for (f, v) in row.fields.iter().filter(|(f, _)| f.place.is_none()) {
-                    let rule = t.column(&f.name).map_or_else(Default::default, |c| c.rule);
-                    if known.fields.get(f).and_then(|x| merge::shown(x, rule)) != Some(v) {
-                        l.differs.insert(f.name.clone(), print(&apply::raw(t, &f.name, &holds)));
-                    }
-                }
-            }
-            self.own_rows(&image, p, done);
-        }
-        Ok(())
-    }
-
-    /// Rows that the host's triggers made while we applied are the host's own until edited.
-    fn own_rows(&self, image: &Image, p: &Prepared, done: &mut Done) {
-        for (k, row) in image.rows.iter().filter(|(k, _)| !p.known.rows.contains_key(*k)) {
-            let Some(t) = self.mapping.tables.get(row.table) else { continue };
-            let holds: BTreeMap<String, crate::value::Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
-            let differs = row.fields.keys().map(|f| (f.name.clone(), print(&apply::raw(t, &f.name, &holds)))).collect();
-            done.local.rows.insert(k.clone(), LocalRow { key: row.host.key.clone(), differs, ..LocalRow::default() });
-        }
-    }
-
-    fn store(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
-        let id = p.work.id;
-        let root = p.known.root_key();
-        let alive = p.lives.get(&root) == Some(&Life::Live);
-        let mark = |on: bool, flag: i64| if on { flag } else { 0 };
-        flags |= mark(!waits.is_empty(), state::WAITING);
-        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Live) && self.superseded(k, r)), state::SUPERSEDED);
-        flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);
-        flags |= mark(!alive, state::DELETED);
-        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
-        let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
-        flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
-        let bytes = xml::write_record(&p.known, &self.manifest.folder);
-        let hash = seal_hash(&bytes);
-        let stale = p.file_hash.as_deref() != Some(hash.as_str());
-        // What only others' logs brought, their own files will bring as well: wait one round.
-        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile;
-        let behind = stale && !own && self.settings.use_logs;
-        flags |= mark(behind, state::BEHIND);
-        let stored = Stored {
-            n: p.stored.n,
-            root_key: local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()).or_else(|| p.stored.root_key.clone().filter(|_| flags & state::HELD != 0)),
-            flags,
-            reason,
-            known: std::mem::take(&mut p.known),
-            applied,
-            local,
-            file_hash: p.file_hash.clone(),
-        };
-        if stored.known.erased.is_some() && p.stored.known.erased.is_none() {
-            self.erased.insert(id);
-        }
-        let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
-        let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
-        let n = self.state.save(&id, &stored, &bytes, now)?;
-        let due = stale && !behind && !p.keep_off;
-        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
-        if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
-            self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;
-        }
-        if due {
-            self.due.push((id, type_path(&stored.known.kind, &id), bytes));
-        }
-        let hashes = p.work.kind.map(|k| self.match_hashes(k, &stored.known)).unwrap_or_default();
-        self.state.set_matches(n, &stored.known.kind, &hashes, p.new)?;
-        let waits: Vec<RecordId> = waits.into_iter().collect();
-        let away = stored.local.rows.values().any(|l| l.away == Some(Away::Waiting));
-        for target in waits.iter().filter(|_| away) {
-            // A deletion never leaves an orphan: what a live row must point to comes back.
-            if self.state.root_of(target)?.is_some_and(|(_, _, flags)| flags & state::DELETED != 0) {
-                self.revive(*target);
-            }
-        }
-        if !waits.is_empty() || p.stored.flags & state::WAITING != 0 {
-            self.state.set_waits(n, &waits, p.new)?;
-        }
-        // Stripping and its like change a file and say nothing new.
-        if let Some(d) = p.delta.as_ref().filter(|d| !d.part.version.0.is_empty()) {
-            self.send(&id, d, &stored, &hash)?;
-            self.report.exported += 1;
-        }
-        if p.came && !p.stored.known.version.0.is_empty() && p.delta.is_some() {
-            self.report.merged += 1;
-        }
-        if p.came {
-            self.report.imported += 1;
-        }
-        if stored.flags & state::HELD != 0 {
-            let reason = stored.reason.clone().unwrap_or_default();
-            self.report.held.push(crate::report::Held { record: id.to_string(), kind: stored.known.kind.clone(), reason });
-        }
-        if !p.new {
-            self.state.drop_pending(&id)?;
-        }
-        for (site, seq, item) in &p.waiting {
-            self.keep_pending(*site, *seq, item)?;
-        }
-        if stored.root_key.is_some() != was_here || (flags & state::DELETED) != (p.stored.flags & state::DELETED) {
-            self.again.extend(self.state.waiting_for(&id)?);
-        }
-        if flags & state::AGAIN != 0 {
-            self.again.insert(id);
-        }
-        self.log_all(&p.log)?;
-        Ok(())
-    }
-
-    /// Whether a row has superseded values that a person should see.
-    fn superseded(&self, key: &RowKey, row: &crate::record::Row) -> bool {
-        let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-        row.fields.iter().any(|(f, v)| {
-            v.0.len() > 1 && t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default()) && !v.superseded().is_empty()
-        })
-    }
-}
-
-/// Whether the host holds exactly the rows that it held and that were written, value by value.
-fn as_written(host: &HostRecord, done: &Done) -> bool {
-    let rows = done.local.rows.values().filter(|l| l.away.is_none()).count();
-    let mut written = 0;
-    for (table, list) in host {
-        for row in list {
-            let Some(values) = done.written.get(&(*table, crate::host::key::encode(&row.key))) else { continue };
-            written += 1;
-            if values.iter().zip(&row.values).any(|(want, has)| want.as_ref().is_some_and(|w| w != has)) {
-                return false;
-            }
-        }
-    }
-    written == done.written.len() && host.values().map(Vec::len).sum::<usize>() == rows
-}
-
-/// While a record is held, the host's rows are as the image has them.
-fn held_local(p: &Prepared, mut local: Local) -> Local {
-    local.rows.retain(|k, l| l.away.is_some() || p.image.rows.contains_key(k));
-    for (k, row) in &p.image.rows {
-        let entry = local.rows.entry(k.clone()).or_default();
-        entry.key.clone_from(&row.host.key);
-        entry.away = None;
-    }
-    local
 }
 
 /// The path of a record's file.

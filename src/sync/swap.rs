@@ -22,9 +22,10 @@ impl Engine<'_> {
         let mut group: Vec<Prepared> = Vec::new();
         for id in held.into_iter().take(GROUP) {
             if let Some(p) = self.prepare(Work { id, ..Work::default() })?
-                && p.kind().is_some() {
-                    group.push(p);
-                }
+                && p.kind().is_some()
+            {
+                group.push(p);
+            }
         }
         self.renew_token()?;
         self.lock()?;

@@ -102,10 +102,23 @@ impl Engine<'_> {
     }
 
     /// Tells of rows deleted at one site while edited at another, that are back.
-    pub(super) fn log_revived(&mut self, p: &mut Prepared, before: &std::collections::BTreeMap<crate::record::RowKey, Life>, after: &std::collections::BTreeMap<crate::record::RowKey, Life>) {
+    pub(super) fn log_revived(
+        &mut self,
+        p: &mut Prepared,
+        before: &std::collections::BTreeMap<crate::record::RowKey, Life>,
+        after: &std::collections::BTreeMap<crate::record::RowKey, Life>,
+    ) {
         let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
-        let back: BTreeSet<_> = after.iter().filter(|(k, l)| **l == Life::Live && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()) && before.get(*k) != Some(&Life::Live)).map(|(k, _)| k.clone()).collect();
-        let never: BTreeSet<_> = after.iter().filter(|(k, l)| **l == Life::Live && before.get(*k) == Some(&Life::Live) && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some())).map(|(k, _)| k.clone()).collect();
+        let back: BTreeSet<_> = after
+            .iter()
+            .filter(|(k, l)| **l == Life::Live && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()) && before.get(*k) != Some(&Life::Live))
+            .map(|(k, _)| k.clone())
+            .collect();
+        let never: BTreeSet<_> = after
+            .iter()
+            .filter(|(k, l)| **l == Life::Live && before.get(*k) == Some(&Life::Live) && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()))
+            .map(|(k, _)| k.clone())
+            .collect();
         for key in back.union(&never) {
             let had = p.stored_mut().known.rows.get(key).and_then(|r| r.tombstone.clone());
             let has = p.parts().0.rows.get(key).and_then(|r| r.tombstone.clone());
@@ -153,9 +166,10 @@ impl Engine<'_> {
             // A cascade of the host took a row that we believe to be there.
             let Some(root) = self.roots_of(n)?.0 else { return Ok(()) };
             if let Some(id) = self.lookup.record_of_root(t.kind, &root)?
-                && self.state.local(&id)?.is_some_and(|l| l.find(&t.name, key).is_some()) {
-                    self.again.insert(id);
-                }
+                && self.state.local(&id)?.is_some_and(|l| l.find(&t.name, key).is_some())
+            {
+                self.again.insert(id);
+            }
             return Ok(());
         }
         if n.op == 'R' {
@@ -163,9 +177,10 @@ impl Engine<'_> {
         }
         let root = crate::host::rows::climb(self.conn, self.mapping, n.table, &t.key_columns(), key, &|_, _, _| None)?;
         if let Some(id) = root.map(|r| self.lookup.record_of_root(t.kind, &r)).transpose()?.flatten()
-            && !self.settled.contains(&id) {
-                self.again.insert(id);
-            }
+            && !self.settled.contains(&id)
+        {
+            self.again.insert(id);
+        }
         Ok(())
     }
 

@@ -45,7 +45,11 @@ impl Engine<'_> {
         }
         let mut fork = false;
         let reason = if !kept.contains(&token) {
-            Some(if kept.is_empty() { "the state file outside it is missing (a copied or moved database, or another computer)" } else { "it is older than its last synchronization (a restored backup or a copy)" })
+            Some(if kept.is_empty() {
+                "the state file outside it is missing (a copied or moved database, or another computer)"
+            } else {
+                "it is older than its last synchronization (a restored backup or a copy)"
+            })
         } else if self.state.meta::<i64>("fork")?.unwrap_or(0) != 0 || !self.newest_is_ours(seq.unsigned_abs())? {
             fork = true;
             Some("somebody else writes under its name (a copied computer, or a log that is not the one it wrote)")

@@ -113,7 +113,10 @@ impl Synchronizer {
     pub fn discard(&self, id: RecordId, row: Option<&str>, field: Option<&str>) -> Result<Vec<(RecordId, Order)>, Error> {
         let stored = self.stored(&id)?;
         let row = row.map(|r| self.find_row(&stored, r)).transpose()?;
-        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
+        let found = self
+            .in_record(&stored, &self.site_names()?, &Values::new(self))
+            .into_iter()
+            .filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
         let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current })).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
     }

@@ -137,7 +137,12 @@ impl Synchronizer {
             None => match dead.as_slice() {
                 [(one, _)] => one.clone(),
                 [] => return Err(Error::Usage("nothing of that record is deleted".into())),
-                many => return Err(Error::Usage(format!("{} rows of that record are in the trash, and the record itself is not deleted; say which row with --row TABLE:UUID, as `cfs trash show` lists them", many.len()))),
+                many => {
+                    return Err(Error::Usage(format!(
+                        "{} rows of that record are in the trash, and the record itself is not deleted; say which row with --row TABLE:UUID, as `cfs trash show` lists them",
+                        many.len()
+                    )));
+                }
             },
         };
         if merge::life(&stored.known).get(&row) != Some(&Life::Deleted) {

@@ -91,7 +91,12 @@ impl Doctor {
         match folder.write(&[(probe.clone(), b"probe".to_vec())], &mut || random.hex()).pop() {
             Some(Ok(_)) => match folder.remove(&probe) {
                 Ok(()) => self.ok("folder", "can be written to"),
-                Err(e) => self.say("folder", Level::Warn, format!("files can be written but not removed: {e}"), "give this account the right to delete in the folder; conflict files stay otherwise"),
+                Err(e) => self.say(
+                    "folder",
+                    Level::Warn,
+                    format!("files can be written but not removed: {e}"),
+                    "give this account the right to delete in the folder; conflict files stay otherwise",
+                ),
             },
             Some(Err(e)) => self.say("folder", Level::Fail, format!("cannot be written to: {e}"), "give this account the right to write, or free space"),
             None => {}
@@ -103,7 +108,12 @@ impl Doctor {
         let real = std::fs::canonicalize(&config.folder).unwrap_or_else(|_| config.folder.clone());
         match cloud_client(&real) {
             Some((_, client)) => self.ok("client", format!("{client} keeps the folder; let it keep all of it on this computer (no online-only files)")),
-            None if there => self.say("client", Level::Warn, "no mark of a cloud client was found in or above the folder", "if none keeps it in step, nothing leaves this computer; a network drive or an unmarked client is fine"),
+            None if there => self.say(
+                "client",
+                Level::Warn,
+                "no mark of a cloud client was found in or above the folder",
+                "if none keeps it in step, nothing leaves this computer; a network drive or an unmarked client is fine",
+            ),
             None => {}
         }
     }
@@ -128,7 +138,12 @@ impl Doctor {
             }
         }
         for (client, n) in &placeholders {
-            self.say("files", Level::Fail, format!("placeholders of {client}, whose content is not on this computer: {n}"), format!("tell {client} to keep the folder on this device"));
+            self.say(
+                "files",
+                Level::Fail,
+                format!("placeholders of {client}, whose content is not on this computer: {n}"),
+                format!("tell {client} to keep the folder on this device"),
+            );
         }
         if flight > 0 {
             self.say("files", Level::Warn, format!("files still on their way, or left by a crash: {flight}"), "nothing, unless they are still there tomorrow");
@@ -146,7 +161,9 @@ impl Doctor {
 
     fn space(&mut self, about: &'static str, path: &Path) {
         match fs4::available_space(path) {
-            Ok(n) if n < LOW_BYTES => self.say(about, Level::Warn, format!("{} MB are free on its disk", n >> 20), "free some space; a full disk stops the synchronization, and loses nothing"),
+            Ok(n) if n < LOW_BYTES => {
+                self.say(about, Level::Warn, format!("{} MB are free on its disk", n >> 20), "free some space; a full disk stops the synchronization, and loses nothing")
+            }
             Ok(n) => self.ok(about, format!("{} GB are free on its disk", n >> 30)),
             Err(e) => self.say(about, Level::Warn, format!("the free space is not known: {e}"), ""),
         }
@@ -174,13 +191,20 @@ impl Doctor {
         let mode: String = conn.query_row("PRAGMA journal_mode", [], |r| r.get(0))?;
         match mode.as_str() {
             "wal" => self.ok("database", "journal mode WAL: the host reads while we write"),
-            "off" | "memory" => self.say("database", Level::Warn, format!("journal mode {mode}: a crash can damage the file"), "set journal_mode to WAL or DELETE in the host application"),
+            "off" | "memory" => {
+                self.say("database", Level::Warn, format!("journal mode {mode}: a crash can damage the file"), "set journal_mode to WAL or DELETE in the host application")
+            }
             other => self.ok("database", format!("journal mode {other}: the host waits for our writes, 50 ms at most")),
         }
         // The setting is each connection's own: only the data can tell whether the host has it on.
         let broken: i64 = conn.query_row("SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check LIMIT 1000)", [], |r| r.get(0))?;
         if broken > 0 {
-            self.say("database", Level::Warn, format!("rows that point to rows that do not exist: {broken}{}; the host works without foreign_keys", if broken == 1000 { " or more" } else { "" }), "rows without their owner belong to no record and stay here; `cfs verify` counts them by table");
+            self.say(
+                "database",
+                Level::Warn,
+                format!("rows that point to rows that do not exist: {broken}{}; the host works without foreign_keys", if broken == 1000 { " or more" } else { "" }),
+                "rows without their owner belong to no record and stay here; `cfs verify` counts them by table",
+            );
         } else {
             self.ok("database", "all foreign keys lead somewhere");
         }
@@ -202,7 +226,12 @@ impl Doctor {
             self.say("schema", Level::Warn, format!("new in the database and not synchronized: {}", unknown.join(", ")), "add each to cfs.toml as [table.NAME], or to [leave_out]");
         }
         for t in mapping.tables.iter().filter(|t| t.read_only.is_some()) {
-            self.say("schema", Level::Warn, format!("{} can be read but not written: {}", t.name, t.read_only.as_deref().unwrap_or_default()), "changes from other sites to it are held");
+            self.say(
+                "schema",
+                Level::Warn,
+                format!("{} can be read but not written: {}", t.name, t.read_only.as_deref().unwrap_or_default()),
+                "changes from other sites to it are held",
+            );
         }
         let present = |name: &str| conn.query_row("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1", [name], |r| r.get::<_, i64>(0)).is_ok_and(|n| n > 0);
         let wanted = capture::wanted(&mapping);
@@ -210,14 +239,21 @@ impl Doctor {
         match missing {
             0 => self.ok("triggers", format!("all {} are there", wanted.len())),
             n if n == wanted.len() => self.say("triggers", Level::Fail, "none is there: this database was not set up, or was detached", "run `cfs init`"),
-            n => self.say("triggers", Level::Warn, format!("missing: {n} of {}; the host rebuilt a table, or a table is new", wanted.len()), "the next `cfs sync` makes them again and looks at every row of those tables"),
+            n => self.say(
+                "triggers",
+                Level::Warn,
+                format!("missing: {n} of {}; the host rebuilt a table, or a table is new", wanted.len()),
+                "the next `cfs sync` makes them again and looks at every row of those tables",
+            ),
         }
     }
 
     fn site(&mut self, s: &Synchronizer) {
         match s.lock() {
             Ok(_) => self.ok("state", "the state directory can be written to, and no other synchronization is running"),
-            Err(super::Error::Busy { pid }) => self.say("state", Level::Warn, format!("a synchronization is running (process {pid})"), "wait for it; if there is no such process, the lock is free by itself"),
+            Err(super::Error::Busy { pid }) => {
+                self.say("state", Level::Warn, format!("a synchronization is running (process {pid})"), "wait for it; if there is no such process, the lock is free by itself")
+            }
             Err(super::Error::Sync(crate::sync::Error::NotSetUp)) => return self.say("state", Level::Fail, "this database was not set up for synchronization", "run `cfs init`"),
             Err(e) => self.say("state", Level::Fail, e.to_string(), "give this account the right to write there, or set `state_dir` in cfs.toml"),
         }
@@ -226,7 +262,12 @@ impl Doctor {
         let silent: Vec<String> = status.sites.iter().filter(|x| x.silent).map(|x| format!("\"{}\"", x.site.name)).collect();
         match silent.as_slice() {
             [] => self.ok("sites", format!("{} known, all heard of within a week", status.sites.len())),
-            some => self.say("sites", Level::Warn, format!("not heard of for more than a week: {}", some.join(", ")), "see to their computers, or `cfs sites retire` those that are gone for good"),
+            some => self.say(
+                "sites",
+                Level::Warn,
+                format!("not heard of for more than a week: {}", some.join(", ")),
+                "see to their computers, or `cfs sites retire` those that are gone for good",
+            ),
         }
         let held = status.held.iter().filter(|h| h.state == "held").count();
         if held > 0 {
@@ -242,7 +283,12 @@ impl Doctor {
         let now = Env::system().now.ms();
         let newest = s.state().ok().and_then(|st| st.meta::<i64>("clock_ms").ok().flatten()).unwrap_or(0).unsigned_abs();
         match newest.saturating_sub(now) {
-            ahead if ahead > CLOCK_MS => self.say("clock", Level::Warn, format!("the newest stamp is {} minutes ahead of this computer's clock", ahead / 60_000), "this clock is behind, or another site's is ahead: set the wrong one right; nothing is lost, but the newest edit may not win"),
+            ahead if ahead > CLOCK_MS => self.say(
+                "clock",
+                Level::Warn,
+                format!("the newest stamp is {} minutes ahead of this computer's clock", ahead / 60_000),
+                "this clock is behind, or another site's is ahead: set the wrong one right; nothing is lost, but the newest edit may not win",
+            ),
             _ => self.ok("clock", "not behind the newest stamp of any site"),
         }
     }

@@ -111,7 +111,10 @@ impl Synchronizer {
         }
         let hex: String = text.chars().filter(|c| *c != '-').map(|c| c.to_ascii_lowercase()).collect();
         if hex.len() < 4 || hex.len() > 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(Error::Usage(format!("a record is named by its UUID, by the first 4 or more digits of it, or as type:key with the key that this database has for it, for example {}:17", self.example_type())));
+            return Err(Error::Usage(format!(
+                "a record is named by its UUID, by the first 4 or more digits of it, or as type:key with the key that this database has for it, for example {}:17",
+                self.example_type()
+            )));
         }
         let found = state.with_prefix(&hex, 4)?;
         match found.as_slice() {
@@ -225,7 +228,13 @@ pub fn label(r: &Record) -> String {
     let Some(root) = r.root() else { return String::new() };
     let text = |wanted: &[&str]| {
         wanted.iter().find_map(|w| {
-            root.fields.iter().find(|(k, _)| k.place.is_none() && words(&k.name).concat() == *w).and_then(|(_, f)| f.current()).map(|e| &e.value).filter(|v| matches!(v, Value::Text(t) if !t.is_empty())).map(display)
+            root.fields
+                .iter()
+                .find(|(k, _)| k.place.is_none() && words(&k.name).concat() == *w)
+                .and_then(|(_, f)| f.current())
+                .map(|e| &e.value)
+                .filter(|v| matches!(v, Value::Text(t) if !t.is_empty()))
+                .map(display)
         })
     };
     let family = text(&["lastname", "surname", "familyname", "family", "last"]);

@@ -81,12 +81,27 @@ impl Names<'_> {
             };
             self.records.insert(c.id, found);
         }
-        let (name, local) = self.records.get(&c.id).cloned().unwrap_or_else(|| (RecordName { record: c.id.to_string(), r#type: c.kind.clone(), key: None, label: String::new() }, Local::default()));
+        let (name, local) = self
+            .records
+            .get(&c.id)
+            .cloned()
+            .unwrap_or_else(|| (RecordName { record: c.id.to_string(), r#type: c.kind.clone(), key: None, label: String::new() }, Local::default()));
         let row = c.row.as_ref().map(|(table, id)| {
             let key = local.rows.get(&crate::record::RowKey::new(table.clone(), *id)).and_then(|l| key_text(&l.key));
             key.unwrap_or_else(|| id.to_string())
         });
-        Ok(ChangeView { run, time: time.to_owned(), name, table: c.row.map(|(t, _)| t), row, field: c.field, old: c.old, new: c.new, site: c.site.map(|s| self.sites.of(&s)), what: c.what })
+        Ok(ChangeView {
+            run,
+            time: time.to_owned(),
+            name,
+            table: c.row.map(|(t, _)| t),
+            row,
+            field: c.field,
+            old: c.old,
+            new: c.new,
+            site: c.site.map(|s| self.sites.of(&s)),
+            what: c.what,
+        })
     }
 }
 

@@ -34,7 +34,17 @@ impl Synchronizer {
         let host = rows::read(&self.conn, &self.mapping, kind, Span::One(root))?.into_values().next().unwrap_or_default();
         let lives = merge::life(&stored.known);
         let none = BTreeSet::new();
-        let context = image::Context { mapping: &self.mapping, kind, id: stored.known.id, site: lookup.state.site()?, folder_key, local: &stored.local, known: &stored.known, lives: &lives, recycled: &none };
+        let context = image::Context {
+            mapping: &self.mapping,
+            kind,
+            id: stored.known.id,
+            site: lookup.state.site()?,
+            folder_key,
+            local: &stored.local,
+            known: &stored.known,
+            lives: &lives,
+            recycled: &none,
+        };
         Ok(image::build(&context, host, &mut lookup.of(stored.known.id), &mut Random::System).map_err(crate::sync::Error::from)?)
     }
 

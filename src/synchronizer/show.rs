@@ -175,7 +175,6 @@ impl Synchronizer {
             },
         })
     }
-
 }
 
 /// What says something of a row.

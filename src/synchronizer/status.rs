@@ -250,7 +250,11 @@ impl Synchronizer {
         }
         let mut retired = self.retired_here(&state)?;
         let id = Uuid::parse_str(&site.site.id).unwrap_or_default();
-        if back { retired.remove(&id) } else { retired.insert(id) };
+        if back {
+            retired.remove(&id)
+        } else {
+            retired.insert(id)
+        };
         let text: Vec<String> = retired.iter().map(Uuid::to_string).collect();
         state.set_meta("retired", text.join(" "))?;
         Ok(site.site.clone())

@@ -100,7 +100,12 @@ impl Synchronizer {
         let mut q = self.conn.prepare("PRAGMA integrity_check(20)")?;
         let found: Vec<String> = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
         for line in found.into_iter().filter(|l| l != "ok") {
-            v.differs("database", None, None, format!("SQLite finds the file damaged: {line}. Restore it from a backup; what the folder knows comes back with the next synchronization"));
+            v.differs(
+                "database",
+                None,
+                None,
+                format!("SQLite finds the file damaged: {line}. Restore it from a backup; what the folder knows comes back with the next synchronization"),
+            );
         }
         let mut q = self.conn.prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?;
         let broken: Vec<(String, String, i64)> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?;
@@ -147,7 +152,16 @@ impl Synchronizer {
                     Apart::Gone(k) => (k, "a row is gone from the database without a tombstone".to_owned()),
                     Apart::Away(k, _) if stored.flags & state::HELD != 0 => (k, String::new()),
                     Apart::Away(k, Some(_)) => {
-                        v.note("record", Some(&id), None, format!("{}: a row is not in the database: {}", k.table, if stored.flags & state::ASKED != 0 { "deleted here, waits for a person (`cfs deletions`)" } else { "what it points to is not here" }));
+                        v.note(
+                            "record",
+                            Some(&id),
+                            None,
+                            format!(
+                                "{}: a row is not in the database: {}",
+                                k.table,
+                                if stored.flags & state::ASKED != 0 { "deleted here, waits for a person (`cfs deletions`)" } else { "what it points to is not here" }
+                            ),
+                        );
                         continue;
                     }
                     Apart::Away(k, None) => (k, "a row is known and not in the database".to_owned()),
@@ -224,7 +238,12 @@ impl Synchronizer {
                         }
                         Err(why) => v.note("file", None, Some(&path), format!("no record of this folder ({why}); left alone")),
                     },
-                    FileName::Placeholder(client) => v.differs("file", None, Some(&path), format!("a placeholder of {client}: its content is not on this computer; tell {client} to keep the folder on this device")),
+                    FileName::Placeholder(client) => v.differs(
+                        "file",
+                        None,
+                        Some(&path),
+                        format!("a placeholder of {client}: its content is not on this computer; tell {client} to keep the folder on this device"),
+                    ),
                     FileName::InFlight(client) => v.note("file", None, Some(&path), format!("still on its way ({client})")),
                     FileName::Ours(_) => v.note("file", None, Some(&path), "a temporary file that a crash left; it is swept when it is old"),
                     _ => {}

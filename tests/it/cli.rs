@@ -42,7 +42,14 @@ impl Said {
 
 /// Runs `cfs` in a directory, with a state directory of its own and times in UTC.
 pub(crate) fn cfs(dir: &Path, args: &[&str]) -> Said {
-    let done = Command::new(env!("CARGO_BIN_EXE_cfs")).args(args).current_dir(dir).env("XDG_STATE_HOME", dir.join("state")).env("TZ", "UTC").env("COLUMNS", "80").output().expect("cfs starts");
+    let done = Command::new(env!("CARGO_BIN_EXE_cfs"))
+        .args(args)
+        .current_dir(dir)
+        .env("XDG_STATE_HOME", dir.join("state"))
+        .env("TZ", "UTC")
+        .env("COLUMNS", "80")
+        .output()
+        .expect("cfs starts");
     Said { code: done.status.code().unwrap_or(-1), out: String::from_utf8(done.stdout).expect("UTF-8"), err: String::from_utf8(done.stderr).expect("UTF-8") }
 }
 
@@ -146,11 +153,13 @@ pub(crate) fn redact(text: &str) -> String {
         let shape: Vec<char> = shape.chars().collect();
         let fits = |at: usize| {
             let window = chars.get(at..at + shape.len());
-            let fits = window.is_some_and(|w| w.iter().zip(&shape).all(|(c, s)| match s {
-                'h' => c.is_ascii_digit() || ('a'..='f').contains(c),
-                'd' => c.is_ascii_digit(),
-                s => c == s,
-            }));
+            let fits = window.is_some_and(|w| {
+                w.iter().zip(&shape).all(|(c, s)| match s {
+                    'h' => c.is_ascii_digit() || ('a'..='f').contains(c),
+                    'd' => c.is_ascii_digit(),
+                    s => c == s,
+                })
+            });
             fits && (shape[0] != ' ' || chars.get(at + shape.len()).is_none_or(|c| c.is_whitespace()))
         };
         let (mut i, mut next) = (0, String::new());

@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod cloud;
 pub(crate) mod schema;
 
+use cloud::Cloud;
 use cloud_folder_sync::folder::Folder as _;
 use cloud_folder_sync::folder::memory::Memory;
 use cloud_folder_sync::host::key::HostKey;
@@ -19,7 +20,6 @@ use cloud_folder_sync::setup::set_up;
 use cloud_folder_sync::state::State;
 use cloud_folder_sync::sync::{Env, Error, Keeper, Now, Options, Order, Settings, sync};
 use cloud_folder_sync::value::Value;
-use cloud::Cloud;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

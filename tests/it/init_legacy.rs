@@ -48,7 +48,9 @@ fn legacy(rows: bool) -> Connection {
     let db = Connection::open_in_memory().unwrap();
     db.execute_batch(LEGACY).unwrap();
     if rows {
-        let mut sql = String::from("INSERT INTO app_user VALUES (1, 'ann'); INSERT INTO counter VALUES ('file_no', 1), ('invoice_no', 90); INSERT INTO term VALUES (1, 'icd', 'J06'), (2, 'icd', 'E10');");
+        let mut sql = String::from(
+            "INSERT INTO app_user VALUES (1, 'ann'); INSERT INTO counter VALUES ('file_no', 1), ('invoice_no', 90); INSERT INTO term VALUES (1, 'icd', 'J06'), (2, 'icd', 'E10');",
+        );
         for i in 1..=40 {
             let year = 2015 + i / 10;
             let _ = write!(
@@ -104,9 +106,19 @@ fn owners(m: &Mapping, kind: &str) -> Vec<String> {
 fn every_table_of_the_legacy_schema_finds_its_owner() {
     let m = mapping(&legacy(true), &InitOptions::default());
     let want = [
-        "diagnosis < patient_id", "family_history < patient_id", "instruction < prescription_id", "invoice < patient_id", "invoice_line < invoice_id", "patient",
-        "patient_link < patient_id", "plan_step < report_id", "prescription < visit_id", "report < patient_id", "report_diagnosis < report_id",
-        "sick_note < visit_id", "visit < patient_id",
+        "diagnosis < patient_id",
+        "family_history < patient_id",
+        "instruction < prescription_id",
+        "invoice < patient_id",
+        "invoice_line < invoice_id",
+        "patient",
+        "patient_link < patient_id",
+        "plan_step < report_id",
+        "prescription < visit_id",
+        "report < patient_id",
+        "report_diagnosis < report_id",
+        "sick_note < visit_id",
+        "visit < patient_id",
     ];
     assert_eq!(owners(&m, "patient"), want);
     let shared: Vec<_> = m.types.iter().filter(|t| t.shared).map(|t| (t.name.as_str(), t.match_on.clone())).collect();
@@ -177,8 +189,15 @@ fn what_is_left_out_has_its_reason() {
     let p = proposal(&legacy(true), &InitOptions::default()).unwrap();
     let reason = |n: &str| p.left_out.iter().find(|l| l.name == n).map(|l| l.reason.as_str()).unwrap_or_else(|| panic!("{n} is not left out"));
     for (name, said) in [
-        ("app_setting", "settings"), ("counter", "counters"), ("audit_log", "a log"), ("patient_history", "a log"), ("print_queue", "a queue"),
-        ("doctor_phone", "hangs off doctor"), ("weather", "no foreign key"), ("v_patient", "a view"), ("patient_fts", "virtual"),
+        ("app_setting", "settings"),
+        ("counter", "counters"),
+        ("audit_log", "a log"),
+        ("patient_history", "a log"),
+        ("print_queue", "a queue"),
+        ("doctor_phone", "hangs off doctor"),
+        ("weather", "no foreign key"),
+        ("v_patient", "a view"),
+        ("patient_fts", "virtual"),
     ] {
         assert!(reason(name).contains(said), "{name}: {}", reason(name));
     }
@@ -227,7 +246,15 @@ fn uuid_keys_travel_and_rows_are_named_by_them() {
         let m = mapping(&db, &InitOptions::default());
         assert_eq!(
             owners(&m, "patients"),
-            ["encounters < patient_id", "instances < study_id+series_number", "observation_links < a", "observations < patient_id", "patients", "series < study_id", "studies < patient_id"]
+            [
+                "encounters < patient_id",
+                "instances < study_id+series_number",
+                "observation_links < a",
+                "observations < patient_id",
+                "patients",
+                "series < study_id",
+                "studies < patient_id"
+            ]
         );
         for t in ["patients", "encounters", "observations", "studies", "observation_links", "organizations"] {
             assert!(table(&m, t).derived && !table(&m, t).surrogate, "{t}");
@@ -262,7 +289,10 @@ fn refusals_say_which_flag_helps() {
         "CREATE TABLE ship (id INTEGER PRIMARY KEY); CREATE TABLE port (id INTEGER PRIMARY KEY);
          CREATE TABLE crew (id INTEGER PRIMARY KEY, ship_id INTEGER NOT NULL REFERENCES ship); CREATE TABLE quay (id INTEGER PRIMARY KEY, port_id INTEGER NOT NULL REFERENCES port);",
     );
-    assert_eq!(said(&two, InitOptions::default()), "`ship` (1 table hangs off it) and `port` (1 table hangs off it) could each be the table that the others belong to; say which with --root ship");
+    assert_eq!(
+        said(&two, InitOptions::default()),
+        "`ship` (1 table hangs off it) and `port` (1 table hangs off it) could each be the table that the others belong to; say which with --root ship"
+    );
     assert_eq!(proposal(&two, &root("port")).unwrap().root, "port");
 }
 

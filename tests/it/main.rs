@@ -1,14 +1,14 @@
 //! The one binary of integration tests.
 
-mod dsl;
 mod cli;
+mod dsl;
 mod init_legacy;
 mod merge_laws;
+mod merge_table;
 mod names;
 mod samples;
 mod schemas;
-mod xml_properties;
-mod xml_vectors;
-mod merge_table;
 mod storm;
 mod two_sites;
+mod xml_properties;
+mod xml_vectors;

@@ -53,8 +53,19 @@ pub(crate) fn values() -> Record {
         put(&mut r, &format!("real {i}"), Value::Real(n));
     }
     let texts: [&[u8]; 13] = [
-        b"plain", b"", b" ", b"  both ends  ", b"a\r\nb\rc\nd\te", b"\n\n", b"<&>\"' ]]>", "Größe 💊 \u{85}\u{2028}".as_bytes(),
-        b"a\0b", b"\x01", b"\xff\xfe", "\u{fffe}".as_bytes(), b"&amp;#13;",
+        b"plain",
+        b"",
+        b" ",
+        b"  both ends  ",
+        b"a\r\nb\rc\nd\te",
+        b"\n\n",
+        b"<&>\"' ]]>",
+        "Größe 💊 \u{85}\u{2028}".as_bytes(),
+        b"a\0b",
+        b"\x01",
+        b"\xff\xfe",
+        "\u{fffe}".as_bytes(),
+        b"&amp;#13;",
     ];
     for (i, t) in texts.into_iter().enumerate() {
         put(&mut r, &format!("text {i:02}"), Value::Text(t.to_vec()));
@@ -76,7 +87,11 @@ pub(crate) fn odd_names() -> Record {
     for name in ["", " ", "a\tb\nc", "say \"hi\"", "<b>&amp;'", "💊", "bell\u{7}", "\u{fffe}", "a+b"] {
         row.fields.entry(FieldKey::shared(name)).or_default().0.insert(entry(stamp(10, 1), Value::text(name)));
     }
-    row.fields.entry(FieldKey::shared("r")).or_default().0.insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".to_owned(), row: id(3), record: None, owner: false })));
+    row.fields
+        .entry(FieldKey::shared("r"))
+        .or_default()
+        .0
+        .insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".to_owned(), row: id(3), record: None, owner: false })));
     r.rows.insert(r.root_key(), row);
     r
 }
@@ -137,7 +152,10 @@ pub(crate) fn later_format() -> Record {
     let of = |ns: &str| [("l:colour".to_owned(), "red & \"blue\"\n".to_owned()), ("xmlns:l".to_owned(), ns.to_owned())].into_iter().collect();
     r.unknown = of("urn:later");
     let extra = |stamp, xml: &str| Extra { stamp, xml: xml.as_bytes().to_vec() };
-    r.extras.insert(("urn:later".to_owned(), "note".to_owned(), "k".to_owned()), extra(Some(stamp(40, 3)), "<l:note key=\"k\" xmlns:l=\"urn:later\"><l:a>&lt;&#13;</l:a>\n <b/>\n</l:note>"));
+    r.extras.insert(
+        ("urn:later".to_owned(), "note".to_owned(), "k".to_owned()),
+        extra(Some(stamp(40, 3)), "<l:note key=\"k\" xmlns:l=\"urn:later\"><l:a>&lt;&#13;</l:a>\n <b/>\n</l:note>"),
+    );
     r.extras.insert(("urn:later".to_owned(), "plain".to_owned(), String::new()), extra(None, "<plain xmlns=\"urn:later\"/>"));
     r.extras.insert(("urn:row".to_owned(), "row".to_owned(), String::new()), extra(None, "<row xmlns=\"urn:row\">not a row of ours</row>"));
     for row in r.rows.values_mut() {

@@ -106,7 +106,22 @@ fn manifests_validate() {
 /// A schema that accepts anything would pass the tests above.
 #[test]
 fn the_schema_refuses_what_it_can_see() {
-    for rule in ["format-2", "format-not-a-number", "id-in-capitals", "site-number-unknown", "stamp-without-milliseconds", "stamp-half", "row-twice", "seen-twice", "row-in-row", "field-type-unknown", "tombstone-element-unknown", "attribute-unknown-on-seen", "same-as-unknown", "later-element-twice"] {
+    for rule in [
+        "format-2",
+        "format-not-a-number",
+        "id-in-capitals",
+        "site-number-unknown",
+        "stamp-without-milliseconds",
+        "stamp-half",
+        "row-twice",
+        "seen-twice",
+        "row-in-row",
+        "field-type-unknown",
+        "tombstone-element-unknown",
+        "attribute-unknown-on-seen",
+        "same-as-unknown",
+        "later-element-twice",
+    ] {
         let file = here("fixtures/xml/invalid").join(format!("{rule}.xml"));
         assert!(file.exists(), "{rule}");
         if let Some(o) = lint("record.xsd", &file) {

@@ -112,7 +112,17 @@ impl Storm {
         let name = self.sites[i].name.clone();
         let s = &mut self.sites[i];
         let report = if full { s.full() } else { s.sync() };
-        self.say(format_args!("{name}: sync{} exp {} imp {} sup {} rev {} rest {} held {} pend {}", if full { " full" } else { "" }, report.exported, report.imported, report.superseded, report.revived, report.restored, report.held.len(), report.pending));
+        self.say(format_args!(
+            "{name}: sync{} exp {} imp {} sup {} rev {} rest {} held {} pend {}",
+            if full { " full" } else { "" },
+            report.exported,
+            report.imported,
+            report.superseded,
+            report.revived,
+            report.restored,
+            report.held.len(),
+            report.pending
+        ));
         self.oracle.synced(i);
     }
 

@@ -70,8 +70,15 @@ fn version() -> impl Strategy<Value = Version> {
 
 fn tombstone() -> impl Strategy<Value = Tombstone> {
     let id = any::<[u8; 16]>().prop_map(Uuid::from_bytes);
-    (stamp(), string(), string(), option::of((id.clone(), id)), version(), any::<bool>(), unknown())
-        .prop_map(|(stamp, by, why, moved_to, seen, bare, unknown)| Tombstone { stamp, by, why, moved_to, seen, bare, unknown })
+    (stamp(), string(), string(), option::of((id.clone(), id)), version(), any::<bool>(), unknown()).prop_map(|(stamp, by, why, moved_to, seen, bare, unknown)| Tombstone {
+        stamp,
+        by,
+        why,
+        moved_to,
+        seen,
+        bare,
+        unknown,
+    })
 }
 
 fn row() -> impl Strategy<Value = Row> {
@@ -81,7 +88,13 @@ fn row() -> impl Strategy<Value = Row> {
         let entry = (stamps, value(), unknown()).prop_map(|(stamp, value, unknown)| Entry { stamp, value, unknown });
         let key = (prop_oneof!["[a-c]".boxed(), string().boxed()], option::of(site())).prop_map(|(name, place)| FieldKey { name, place });
         let fields = btree_map(key, btree_set(entry, 1..3).prop_map(|s| Field(s.into_iter().collect())), 0..4);
-        (fields, option::of(tombstone()), extras()).prop_map(move |(fields, tombstone, extras)| Row { stamp: stamp_of_row, fields, tombstone, extras, unknown: unknown_of_row.clone() })
+        (fields, option::of(tombstone()), extras()).prop_map(move |(fields, tombstone, extras)| Row {
+            stamp: stamp_of_row,
+            fields,
+            tombstone,
+            extras,
+            unknown: unknown_of_row.clone(),
+        })
     })
 }
 
@@ -96,8 +109,29 @@ fn record() -> impl Strategy<Value = Record> {
 
 /// What a mutation puts in.
 const TOKENS: &[&str] = &[
-    "<x>", "</x>", "<x/>", "<x a=\"1\"/>", "<row/>", "</row>", "<f n=\"q\">1</f>", "<was n=\"q\">1</was>", "&#13;", "&amp;", "&#65;", "\"", " ", "\n", " s=\"1\"", " zz=\"1\"",
-    " a:b=\"c\" xmlns:a=\"urn:a\"", " xmlns=\"urn:a\"", " key=\"k\"", "<!--", "]]>", "<a:x xmlns:a=\"urn:a\"/>", "<x s=\"1\" t=\"1970-01-01T00:00:00.000Z+0000\" key=\"k\"/>",
+    "<x>",
+    "</x>",
+    "<x/>",
+    "<x a=\"1\"/>",
+    "<row/>",
+    "</row>",
+    "<f n=\"q\">1</f>",
+    "<was n=\"q\">1</was>",
+    "&#13;",
+    "&amp;",
+    "&#65;",
+    "\"",
+    " ",
+    "\n",
+    " s=\"1\"",
+    " zz=\"1\"",
+    " a:b=\"c\" xmlns:a=\"urn:a\"",
+    " xmlns=\"urn:a\"",
+    " key=\"k\"",
+    "<!--",
+    "]]>",
+    "<a:x xmlns:a=\"urn:a\"/>",
+    "<x s=\"1\" t=\"1970-01-01T00:00:00.000Z+0000\" key=\"k\"/>",
 ];
 
 proptest! {

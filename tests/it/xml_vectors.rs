@@ -108,7 +108,12 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("stamp-missing", "<seen s=\"1\" t=\"2026-11-21T23:16:40.090Z+0000\"/>", "<seen/>", "<seen> lacks its stamp"),
     ("seen-twice", " <same-as", " <seen s=\"1\" t=\"2026-11-21T23:16:40.090Z+0000\"/>\n <same-as", "an element that stands twice"),
     ("seen-with-content", "40.090Z+0000\"/>", "40.090Z+0000\">x</seen>", "text between elements"),
-    ("same-as-twice", " <row", " <same-as id=\"1dea0000-0000-4000-8000-000000000050\" is=\"not\" s=\"1\" t=\"2026-11-21T23:16:40.050Z+0000\"/>\n <row", "an element that stands twice"),
+    (
+        "same-as-twice",
+        " <row",
+        " <same-as id=\"1dea0000-0000-4000-8000-000000000050\" is=\"not\" s=\"1\" t=\"2026-11-21T23:16:40.050Z+0000\"/>\n <row",
+        "an element that stands twice",
+    ),
     ("same-as-unknown", "is=\"same\"", "is=\"maybe\"", "an unknown `is`"),
     ("erased-with-more", " <row", " <erased s=\"1\" t=\"2026-11-21T23:16:40.050Z+0000\"><why/></erased>\n <row", "an unknown element in <erased>"),
     ("attribute-unknown-on-seen", "<seen s=\"1\"", "<seen x=\"1\" s=\"1\"", "<seen> has an attribute that this format does not know"),

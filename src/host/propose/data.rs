@@ -121,8 +121,30 @@ pub(super) enum Kind {
 }
 
 const IDENTITY: [&str; 24] = [
-    "national", "ssn", "nhs", "passport", "insurance", "insured", "uuid", "guid", "social", "citizen", "bsn", "cpr", "npi", "nino", "chi", "ahv", "tax", "pesel",
-    "personnummer", "kvnr", "isbn", "iso", "atc", "loinc",
+    "national",
+    "ssn",
+    "nhs",
+    "passport",
+    "insurance",
+    "insured",
+    "uuid",
+    "guid",
+    "social",
+    "citizen",
+    "bsn",
+    "cpr",
+    "npi",
+    "nino",
+    "chi",
+    "ahv",
+    "tax",
+    "pesel",
+    "personnummer",
+    "kvnr",
+    "isbn",
+    "iso",
+    "atc",
+    "loinc",
 ];
 const COUNTED: [&str; 12] = ["no", "nr", "num", "number", "seq", "sequence", "counter", "serial", "chart", "file", "folio", "ticket"];
 
@@ -165,7 +187,8 @@ pub(super) fn counts_within(db: &Connection, edges: &Edges, index: usize, table:
     let sql = format!(
         "SELECT count(*), coalesce(sum(lo BETWEEN 0 AND 1 AND hi - lo + 1 <= 2 * n AND whole), 0) FROM (
            SELECT min({c}) AS lo, max({c}) AS hi, count(*) AS n, min(typeof({c}) = 'integer') AS whole FROM main.{t} GROUP BY {rest} LIMIT 5000)",
-        t = quoted(&table.name), rest = quoted_list(&rest),
+        t = quoted(&table.name),
+        rest = quoted_list(&rest),
     );
     let (groups, counted): (i64, i64) = db.query_row(&sql, [], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if groups > 0 {

@@ -107,7 +107,10 @@ fn undeclared(db: &Connection, schema: &Schema, table: &HostTable) -> Result<Vec
         }
         let sql = format!(
             "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM main.{p} AS p WHERE p.{k} = v.x)), 0) FROM (SELECT {c} AS x FROM main.{t} WHERE {c} IS NOT NULL LIMIT {SAMPLE}) v",
-            p = quoted(&parent.name), k = quoted(&key.name), c = quoted(&c.name), t = quoted(&table.name),
+            p = quoted(&parent.name),
+            k = quoted(&key.name),
+            c = quoted(&c.name),
+            t = quoted(&table.name),
         );
         let (all, hit): (u64, u64) = db.query_row(&sql, [], |r| Ok((count(r, 0)?, count(r, 1)?)))?;
         // A name that says it exactly needs no rows to prove it, only none that speak against it:
@@ -171,7 +174,8 @@ fn by_column(db: &Connection, schema: &Schema, table: &HostTable) -> Result<Vec<
             let name = String::from_utf8_lossy(r.get_ref(0)?.as_bytes()?).into_owned();
             all += count(r, 1)?;
             let Some((parent, key)) = schema.table(&name).and_then(|p| Some((p, p.single_key()?))) else { continue };
-            let sql = format!("SELECT count(*) FROM main.{t} AS c WHERE c.{by} = ?1 AND EXISTS (SELECT 1 FROM main.{} AS p WHERE p.{} = c.{id})", quoted(&parent.name), quoted(key));
+            let sql =
+                format!("SELECT count(*) FROM main.{t} AS c WHERE c.{by} = ?1 AND EXISTS (SELECT 1 FROM main.{} AS p WHERE p.{} = c.{id})", quoted(&parent.name), quoted(key));
             hit += db.query_row(&sql, [&name], |r| count(r, 0))?;
         }
         let mut table_words = stem.clone();

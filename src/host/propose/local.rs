@@ -10,15 +10,18 @@ use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
 /// The local columns of a table.
-pub(super) fn columns(
-    db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, match_on: &[Vec<String>],
-) -> Result<Vec<LocalColumn>, rusqlite::Error> {
+pub(super) fn columns(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, match_on: &[Vec<String>]) -> Result<Vec<LocalColumn>, rusqlite::Error> {
     let table = &schema.tables[index];
     let mut found: Vec<LocalColumn> = Vec::new();
-    let mut singles: Vec<&str> = table.unique.iter().filter(|u| u.plain()).filter_map(|u| match u.columns.as_slice() {
-        [one] => Some(one.as_str()),
-        _ => None,
-    }).collect();
+    let mut singles: Vec<&str> = table
+        .unique
+        .iter()
+        .filter(|u| u.plain())
+        .filter_map(|u| match u.columns.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        })
+        .collect();
     singles.extend(table.single_key());
     for column in singles {
         let known = found.iter().any(|l| same(&l.column, column)) || match_on.iter().flatten().any(|c| same(c, column));
@@ -73,10 +76,7 @@ fn assign(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTab
         }
         (None, true) => {
             why = format!("{why}. There are no values to learn a format from: CHECK this SQL");
-            format!(
-                "SELECT 'X' || printf('%06d', 1 + coalesce(max(CAST(substr({c}, 2) AS INTEGER)), 0)) FROM {t} WHERE {c} LIKE 'X%'",
-                c = ident(column), t = ident(&table.name)
-            )
+            format!("SELECT 'X' || printf('%06d', 1 + coalesce(max(CAST(substr({c}, 2) AS INTEGER)), 0)) FROM {t} WHERE {c} LIKE 'X%'", c = ident(column), t = ident(&table.name))
         }
     };
     Ok(LocalColumn { column: column.to_owned(), assign: Some(sql), count, keep_if_free: false, why })
@@ -124,10 +124,7 @@ fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base:
         // Counted anew for each year: the highest number among those that start alike.
         let before: Vec<String> = format.pieces.iter().take_while(|p| !matches!(p, Piece::Number(_))).map(piece).collect();
         let rest: Vec<String> = format.pieces.iter().skip_while(|p| !matches!(p, Piece::Number(_))).map(piece).collect();
-        return Ok((format!(
-            "SELECT p.x || {} FROM (SELECT {} AS x) AS p LEFT JOIN {t} ON substr({c}, 1, {}) = p.x",
-            rest.join(" || "), before.join(" || "), at - 1
-        ), None));
+        return Ok((format!("SELECT p.x || {} FROM (SELECT {} AS x) AS p LEFT JOIN {t} ON substr({c}, 1, {}) = p.x", rest.join(" || "), before.join(" || "), at - 1), None));
     }
     let pieces = format.pieces.iter().map(piece).collect::<Vec<_>>().join(" || ");
     if counted {
@@ -151,7 +148,9 @@ fn year(db: &Connection, table: &HostTable, column: &str, format: &Format) -> Re
         }
         let sql = format!(
             "SELECT count(*), coalesce(sum(substr({d}, 1, 4) = substr({c}, {start}, 4)), 0) FROM (SELECT {d}, {c} FROM main.{t} WHERE {d} IS NOT NULL LIMIT 2000)",
-            d = quoted(&c.name), c = quoted(column), t = quoted(&table.name),
+            d = quoted(&c.name),
+            c = quoted(column),
+            t = quoted(&table.name),
         );
         let (all, hit): (i64, i64) = db.query_row(&sql, [], |r| Ok((r.get(0)?, r.get(1)?)))?;
         if all > 0 && hit * 20 >= all * 19 && (best.is_none() || c.not_null) {
@@ -174,6 +173,28 @@ fn ident(name: &str) -> String {
 }
 
 const KEYWORDS: [&str; 24] = [
-    "order", "group", "index", "table", "case", "check", "default", "from", "to", "key", "select", "where", "values", "set", "limit", "join", "transaction", "references",
-    "column", "database", "plan", "view", "trigger", "union",
+    "order",
+    "group",
+    "index",
+    "table",
+    "case",
+    "check",
+    "default",
+    "from",
+    "to",
+    "key",
+    "select",
+    "where",
+    "values",
+    "set",
+    "limit",
+    "join",
+    "transaction",
+    "references",
+    "column",
+    "database",
+    "plan",
+    "view",
+    "trigger",
+    "union",
 ];

@@ -9,9 +9,7 @@ use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
 /// What the root is matched on.
-pub(super) fn root(
-    db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, options: &InitOptions,
-) -> Result<ProposedType, rusqlite::Error> {
+pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, options: &InitOptions) -> Result<ProposedType, rusqlite::Error> {
     let table = &schema.tables[index];
     let mut found = ProposedType { match_check: check(table), ..ProposedType::default() };
     if options.no_match {
@@ -135,7 +133,8 @@ fn in_fact(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> R
         let place = ["code", "login", "username", "abbreviation", "name", "title", "label"].iter().position(|k| w.last().is_some_and(|l| l == k));
         if over_expression(name) { Some(0) } else { place.map(|p| p + 1) }
     };
-    let mut candidates: Vec<(usize, &str)> = table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name)).filter_map(|c| Some((rank(&c.name)?, c.name.as_str()))).collect();
+    let mut candidates: Vec<(usize, &str)> =
+        table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name)).filter_map(|c| Some((rank(&c.name)?, c.name.as_str()))).collect();
     candidates.sort();
     for (_, column) in candidates {
         let sql = format!("SELECT count(*) > 0 AND count(*) = count(DISTINCT {c}) FROM main.{t}", c = quoted(column), t = quoted(&table.name));

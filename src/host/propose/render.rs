@@ -12,7 +12,9 @@ pub fn render(p: &Proposal) -> String {
     comment(&mut out, "Cloud Folder Sync. Written by `cfs init` from what the database declares and holds; yours to change. Paths are relative to this file.");
     let top = format!(
         "database = {}\nfolder = {}\nsite = {}                # the name people know this place by\n\n",
-        text(&p.settings.database), text(&p.settings.folder), text(&p.settings.site)
+        text(&p.settings.database),
+        text(&p.settings.folder),
+        text(&p.settings.site)
     );
     out.push_str(&top);
     out.push_str(
@@ -116,7 +118,14 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
 }
 
 fn local(out: &mut String, l: &LocalColumn) {
-    comment(out, &format!("Local: {}.{}", l.why, if l.assign.as_deref().is_some_and(|a| a.contains(':')) { " (:column is the incoming row's; :next is one more than what `count` gives.)" } else { "" }));
+    comment(
+        out,
+        &format!(
+            "Local: {}.{}",
+            l.why,
+            if l.assign.as_deref().is_some_and(|a| a.contains(':')) { " (:column is the incoming row's; :next is one more than what `count` gives.)" } else { "" }
+        ),
+    );
     let value = match (&l.assign, l.keep_if_free) {
         (Some(sql), false) => match &l.count {
             Some(count) => format!("{{ assign = {}, count = {} }}", text(sql), text(count)),

@@ -139,7 +139,12 @@ pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -
             notes.push(format!("{}.{} looks secret, and travels with its row; {keep}.", table.name, c.name));
         }
         for e in edges.of(member.table).filter(|e| tree.all().iter().all(|m| m.table != e.parent)) {
-            notes.push(format!("{}.{} points to {}, which is left out: the number travels as it stands and may mean another row elsewhere.", table.name, e.columns.join("+"), schema.tables[e.parent].name));
+            notes.push(format!(
+                "{}.{} points to {}, which is left out: the number travels as it stands and may mean another row elsewhere.",
+                table.name,
+                e.columns.join("+"),
+                schema.tables[e.parent].name
+            ));
         }
     }
     notes

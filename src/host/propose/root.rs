@@ -10,8 +10,7 @@ use crate::host::schema::Schema;
 use std::collections::BTreeSet;
 
 /// Names that say whose record it is, the likeliest first.
-const NAMES: [(&str, u8); 9] =
-    [("patient", 0), ("person", 1), ("people", 1), ("client", 1), ("resident", 1), ("customer", 2), ("member", 2), ("subject", 2), ("animal", 2)];
+const NAMES: [(&str, u8); 9] = [("patient", 0), ("person", 1), ("people", 1), ("client", 1), ("resident", 1), ("customer", 2), ("member", 2), ("subject", 2), ("animal", 2)];
 
 /// The root table's index and why it is the root.
 pub(super) fn choose(schema: &Schema, edges: &Edges, said: Option<&str>) -> Result<(usize, String), ProposeError> {
@@ -103,17 +102,26 @@ mod tests {
     fn roots_of_many_kinds_of_schemas() {
         let cases = [
             // A clinic of which everything is a part is not the record.
-            ("CREATE TABLE clinic (id INTEGER PRIMARY KEY); CREATE TABLE patient (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic);
-              CREATE TABLE visit (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic, patient_id INTEGER NOT NULL REFERENCES patient)", "patient"),
+            (
+                "CREATE TABLE clinic (id INTEGER PRIMARY KEY); CREATE TABLE patient (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic);
+              CREATE TABLE visit (id INTEGER PRIMARY KEY, clinic_id INTEGER NOT NULL REFERENCES clinic, patient_id INTEGER NOT NULL REFERENCES patient)",
+                "patient",
+            ),
             // Nullable keys only, as many old programs have.
-            ("CREATE TABLE doctor (id INTEGER PRIMARY KEY); CREATE TABLE Klient (id INTEGER PRIMARY KEY, doctor INTEGER REFERENCES doctor);
+            (
+                "CREATE TABLE doctor (id INTEGER PRIMARY KEY); CREATE TABLE Klient (id INTEGER PRIMARY KEY, doctor INTEGER REFERENCES doctor);
               CREATE TABLE clients (id INTEGER PRIMARY KEY); CREATE TABLE visit (id INTEGER PRIMARY KEY, c INTEGER REFERENCES clients, d INTEGER REFERENCES doctor);
-              CREATE TABLE note (id INTEGER PRIMARY KEY, v INTEGER REFERENCES visit)", "clients"),
+              CREATE TABLE note (id INTEGER PRIMARY KEY, v INTEGER REFERENCES visit)",
+                "clients",
+            ),
             // No foreign key at all, but names.
             ("CREATE TABLE patient (patient_id INTEGER PRIMARY KEY); CREATE TABLE visit (visit_id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL)", "patient"),
             // No name, but a clear tree.
-            ("CREATE TABLE akte (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES akte);
-              CREATE TABLE c (id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b)", "akte"),
+            (
+                "CREATE TABLE akte (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES akte);
+              CREATE TABLE c (id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b)",
+                "akte",
+            ),
             ("CREATE TABLE patients (id INTEGER PRIMARY KEY, name TEXT)", "patients"),
         ];
         for (sql, want) in cases {

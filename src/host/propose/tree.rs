@@ -91,7 +91,23 @@ fn set_aside(schema: &Schema, edges: &Edges, index: usize, table: &HostTable) ->
     if !attached && (last(&["counter", "counters", "sequence", "sequences"]) || name.last().is_some_and(|w| w == "numbering")) {
         return Some("counters: every site counts for itself".to_owned());
     }
-    if !attached && last(&["setting", "settings", "config", "configuration", "preference", "preferences", "option", "options", "parameter", "parameters", "migration", "migrations", "version"]) {
+    if !attached
+        && last(&[
+            "setting",
+            "settings",
+            "config",
+            "configuration",
+            "preference",
+            "preferences",
+            "option",
+            "options",
+            "parameter",
+            "parameters",
+            "migration",
+            "migrations",
+            "version",
+        ])
+    {
         return Some("settings of this place's own application".to_owned());
     }
     if last(&["session", "sessions", "token", "tokens"]) && !attached {
@@ -212,7 +228,12 @@ fn shared(schema: &Schema, edges: &Edges, members: &[Member], aside: &BTreeMap<u
         }
     }
     for (table, why) in &mut found {
-        let mut from: Vec<String> = edges.all.iter().filter(|e| e.parent == *table && e.child != *table && (inside(e.child))).map(|e| format!("{}.{}", schema.tables[e.child].name, e.columns.join("+"))).collect();
+        let mut from: Vec<String> = edges
+            .all
+            .iter()
+            .filter(|e| e.parent == *table && e.child != *table && (inside(e.child)))
+            .map(|e| format!("{}.{}", schema.tables[e.child].name, e.columns.join("+")))
+            .collect();
         if from.is_empty() {
             from = edges.all.iter().filter(|e| e.parent == *table && e.child != *table).map(|e| format!("{}.{}", schema.tables[e.child].name, e.columns.join("+"))).collect();
         }

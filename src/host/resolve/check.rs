@@ -102,11 +102,7 @@ fn table<'a>(config: &Config, schema: &'a Schema, section: &str, name: &str) -> 
 }
 
 fn unknown_table(config: &Config, schema: &Schema, path: &[&str], name: &str) -> ConfigError {
-    ConfigError::UnknownTable {
-        at: config.source.place(path, Some(name)),
-        name: name.to_owned(),
-        near: nearest(name, schema.tables.iter().map(|t| t.name.as_str())),
-    }
+    ConfigError::UnknownTable { at: config.source.place(path, Some(name)), name: name.to_owned(), near: nearest(name, schema.tables.iter().map(|t| t.name.as_str())) }
 }
 
 fn has(config: &Config, host: &HostTable, path: &[&str], name: &str) -> Result<(), ConfigError> {

@@ -39,7 +39,11 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
         let key = if parent.primary_key.is_empty() { parent.key_columns() } else { parent.primary_key.clone() };
         if key.len() != columns.len() {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
-            let what = format!("`{told}` of `{}` cannot point to `{target}`: its key is {}", host.name, if key.is_empty() { "not declared".to_owned() } else { format!("`{}`", key.join("+")) });
+            let what = format!(
+                "`{told}` of `{}` cannot point to `{target}`: its key is {}",
+                host.name,
+                if key.is_empty() { "not declared".to_owned() } else { format!("`{}`", key.join("+")) }
+            );
             return Err(ConfigError::Value { at, what });
         }
         add(columns, Target::Table { table, columns: key });
@@ -117,7 +121,15 @@ pub(super) fn table(
             ColumnRule::Max => Rule::Max,
             ColumnRule::Min => Rule::Min,
         });
-        columns.push(Column { name: c.name.clone(), role, rule, review: among(&said.review.0, &c.name), not_null: c.not_null, has_default: c.default.is_some(), affinity: c.affinity });
+        columns.push(Column {
+            name: c.name.clone(),
+            role,
+            rule,
+            review: among(&said.review.0, &c.name),
+            not_null: c.not_null,
+            has_default: c.default.is_some(),
+            affinity: c.affinity,
+        });
     }
     let needed = |c: &&String| host.column(c).is_some_and(|c| c.not_null && c.default.is_none() && !c.generated);
     if let Some(column) = said.ignore.0.iter().find(needed) {

@@ -87,7 +87,10 @@ fn keys_references_and_roles() {
     let photo = table(&m, "photo");
     assert_eq!((&photo.key, photo.surrogate, photo.derived), (&Key::Rowid("patient_id".into()), false, true));
     let patient = table(&m, "patient");
-    assert_eq!(patient.column("file_no").unwrap().role, Role::Local { assign: Some("SELECT 1 + coalesce(max(\"file_no\"), 0) FROM \"patient\"".into()), count: None, keep_if_free: false });
+    assert_eq!(
+        patient.column("file_no").unwrap().role,
+        Role::Local { assign: Some("SELECT 1 + coalesce(max(\"file_no\"), 0) FROM \"patient\"".into()), count: None, keep_if_free: false }
+    );
     assert!(patient.column("g").is_none() && patient.column("updated").unwrap().rule == Rule::Max && patient.column("updated").unwrap().review);
     assert!(table(&m, "doctor").derived && table(&m, "doctor").surrogate && table(&m, "place").derived);
     assert!(m.tables.iter().all(|t| t.read_only.is_none()));

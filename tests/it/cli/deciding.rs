@@ -52,7 +52,10 @@ fn a_record_is_deleted_and_restored() {
     insta::assert_snapshot!("trash", c.plain(&all));
     c.rounds();
     assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), ("21".into(), "21".into()));
-    assert_eq!(c.see("north", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'"), c.see("south", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'"));
+    assert_eq!(
+        c.see("north", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'"),
+        c.see("south", "SELECT cast(count(*) AS TEXT) FROM visit v JOIN patient p ON p.id = v.patient_id WHERE p.last_name = 'Hollowell'")
+    );
     assert!(c.run("south", &["trash", "restore", &id]).refused(2).contains("nothing of that record is deleted"));
 }
 

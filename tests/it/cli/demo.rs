@@ -19,7 +19,16 @@ fn charts(db: &Path) -> Vec<String> {
 fn two_clinics_agree_at_the_end() {
     let tmp = tempfile::tempdir().expect("a temporary directory");
     let out = cfs(tmp.path(), &["demo"]).ended(0);
-    for words in ["three people are at both clinics", "Both live", "superseded", "conflict file, merged it and removed it", "DELETE in the application comes back", "trash restore", "0 differences", "What to look at next"] {
+    for words in [
+        "three people are at both clinics",
+        "Both live",
+        "superseded",
+        "conflict file, merged it and removed it",
+        "DELETE in the application comes back",
+        "trash restore",
+        "0 differences",
+        "What to look at next",
+    ] {
         assert!(out.contains(words) || out.replace("\n   ", " ").contains(words), "{words}: {out}");
     }
     assert!(out.lines().filter(|l| !l.contains(&tmp.path().display().to_string())).all(|l| l.chars().count() <= 80), "{out}");

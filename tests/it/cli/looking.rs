@@ -2,7 +2,8 @@
 
 use super::{Clinics, cfs};
 
-const COMMANDS: [&str; 16] = ["init", "sync", "status", "sites", "log", "show", "conflicts", "delete", "deletions", "trash", "erase", "verify", "doctor", "detach", "demo", "conflicts keep"];
+const COMMANDS: [&str; 16] =
+    ["init", "sync", "status", "sites", "log", "show", "conflicts", "delete", "deletions", "trash", "erase", "verify", "doctor", "detach", "demo", "conflicts keep"];
 
 #[test]
 fn help() {
@@ -83,7 +84,20 @@ fn patients_data_cannot_write_to_the_terminal() {
 #[test]
 fn every_report_is_one_json_document() {
     let c = Clinics::new();
-    for command in [&["status"][..], &["sites"], &["log"], &["show", "patient:1", "--history"], &["conflicts"], &["conflicts", "list"], &["deletions"], &["trash"], &["trash", "list"], &["verify"], &["doctor"], &["sync"]] {
+    for command in [
+        &["status"][..],
+        &["sites"],
+        &["log"],
+        &["show", "patient:1", "--history"],
+        &["conflicts"],
+        &["conflicts", "list"],
+        &["deletions"],
+        &["trash"],
+        &["trash", "list"],
+        &["verify"],
+        &["doctor"],
+        &["sync"],
+    ] {
         let mut args = command.to_vec();
         args.push("--json");
         assert!(c.run("north", &args).json(0).is_object(), "{command:?}");

@@ -40,7 +40,9 @@ pub(crate) fn content(s: &Site) -> Vec<String> {
         format!("SELECT 'visit', {P}, v.day, v.notes, d.npi FROM visit v JOIN patient p USING (patient_id) LEFT JOIN doctor d ON d.doctor_id = v.doctor_id"),
         format!("SELECT 'prescription', {P}, v.day, v.notes, r.drug, r.dose FROM prescription r JOIN visit v USING (visit_id) JOIN patient p USING (patient_id)"),
         format!("SELECT 'allergy', {P}, a.code, a.severity FROM allergy a JOIN patient p USING (patient_id)"),
-        format!("SELECT 'link', {P}, coalesce(q.national_id, '-') || '/' || q.last_name, l.relation FROM patient_link l JOIN patient p ON p.patient_id = l.patient_id JOIN patient q ON q.patient_id = l.relative_id"),
+        format!(
+            "SELECT 'link', {P}, coalesce(q.national_id, '-') || '/' || q.last_name, l.relation FROM patient_link l JOIN patient p ON p.patient_id = l.patient_id JOIN patient q ON q.patient_id = l.relative_id"
+        ),
         format!("SELECT 'memo', {P}, m.words FROM memo m JOIN patient p USING (patient_id)"),
         format!("SELECT 'invoice', {P}, i.title FROM invoice i JOIN patient p USING (patient_id)"),
         format!("SELECT 'line', {P}, i.title, l.what, l.cents FROM invoice_line l JOIN invoice i USING (invoice_id) JOIN patient p USING (patient_id)"),
@@ -191,4 +193,3 @@ pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
 pub(crate) fn both_see(a: &Site, b: &Site, nid: &str, column: &str, value: &str) {
     assert_eq!((a.see(nid, column).as_str(), b.see(nid, column).as_str()), (value, value), "{nid}.{column}");
 }
-

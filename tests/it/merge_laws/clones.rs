@@ -19,18 +19,20 @@ fn equal_stamps_with_different_values_keep_both() {
         base.rows.insert(root(), row);
         base.version.add(stamp(1));
         let mut values = Vec::new();
-        let copies: Vec<Record> = (0..3).map(|_| {
-            let mut copy = base.clone();
-            let value = match rng.bits() % 3 {
-                0 => Value::Integer((rng.bits() % 3) as i64),
-                1 => Value::text(["", "a", "b"][(rng.bits() % 3) as usize]),
-                _ => Value::Real((rng.bits() % 3) as f64),
-            };
-            let change = Change { row: root(), field: FieldKey::shared("a"), value: value.clone(), seen: Seen::Current };
-            merge::write_field(&mut copy, None, &change, stamp(2));
-            values.push(value);
-            copy
-        }).collect();
+        let copies: Vec<Record> = (0..3)
+            .map(|_| {
+                let mut copy = base.clone();
+                let value = match rng.bits() % 3 {
+                    0 => Value::Integer((rng.bits() % 3) as i64),
+                    1 => Value::text(["", "a", "b"][(rng.bits() % 3) as usize]),
+                    _ => Value::Real((rng.bits() % 3) as f64),
+                };
+                let change = Change { row: root(), field: FieldKey::shared("a"), value: value.clone(), seen: Seen::Current };
+                merge::write_field(&mut copy, None, &change, stamp(2));
+                values.push(value);
+                copy
+            })
+            .collect();
         let [a, b, c] = [&copies[0], &copies[1], &copies[2]];
         assert_eq!(join(a, b), join(b, a), "case {case}");
         let all = join(&join(a, b), c);

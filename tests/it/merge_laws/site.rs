@@ -52,7 +52,17 @@ pub(super) fn owner_of(key: &RowKey) -> Value {
 impl Site {
     pub(super) fn new(n: usize, skew_ms: u64) -> Site {
         let known = Record::new("p", ROOT);
-        Site { id: Uuid::from_u128(0xA0 + n as u128), clock: Clock::default(), skew_ms, applied: known.clone(), known, has: Ids::default(), shown: Ids::default(), waiting: Vec::new(), retired: false }
+        Site {
+            id: Uuid::from_u128(0xA0 + n as u128),
+            clock: Clock::default(),
+            skew_ms,
+            applied: known.clone(),
+            known,
+            has: Ids::default(),
+            shown: Ids::default(),
+            waiting: Vec::new(),
+            retired: false,
+        }
     }
 
     pub(super) fn tick(&mut self, now_ms: u64) -> Stamp {

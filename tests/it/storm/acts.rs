@@ -133,7 +133,9 @@ impl Storm {
             3 => format!("INSERT INTO memo VALUES ({p}, '{x}')"),
             4 => format!("INSERT INTO invoice (patient_id, title) VALUES ({p}, '{x}')"),
             5 => match self.any(i, "invoice", "invoice_id") {
-                Some(v) => format!("INSERT INTO invoice_line (invoice_id, line_no, what, cents) SELECT {v}, coalesce(max(line_no), 0) + 1, '{x}', '{y}' FROM invoice_line WHERE invoice_id = {v}"),
+                Some(v) => format!(
+                    "INSERT INTO invoice_line (invoice_id, line_no, what, cents) SELECT {v}, coalesce(max(line_no), 0) + 1, '{x}', '{y}' FROM invoice_line WHERE invoice_id = {v}"
+                ),
                 None => String::new(),
             },
             6 => match self.any(i, "patient", "patient_id") {
@@ -142,7 +144,10 @@ impl Storm {
                 Some(q) if q != p && self.seed % 2 == 0 => format!("INSERT INTO patient_link VALUES ({p}, {q}, '{x}')"),
                 _ => String::new(),
             },
-            _ => format!("INSERT OR IGNORE INTO term (kind, code) VALUES ('icd', 'c{0}'); INSERT INTO diagnosis (patient_id, term_id, words) SELECT {p}, term_id, '{x}' FROM term WHERE code = 'c{0}'", self.dice.below(4)),
+            _ => format!(
+                "INSERT OR IGNORE INTO term (kind, code) VALUES ('icd', 'c{0}'); INSERT INTO diagnosis (patient_id, term_id, words) SELECT {p}, term_id, '{x}' FROM term WHERE code = 'c{0}'",
+                self.dice.below(4)
+            ),
         };
         let done = !sql.is_empty() && self.host(i, &sql);
         // What the statement did not use, or the host refused, nobody typed.

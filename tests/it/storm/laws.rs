@@ -94,7 +94,11 @@ fn values(storm: &Storm) {
                 }
                 if let Some(Value::Text(_)) = field.current().map(|e| &e.value) {
                     let w = field.current().map(|e| show(&e.value)).unwrap_or_default();
-                    if lives.get(key) == Some(&Life::Deleted) { dead.insert((w, name.name.clone())) } else { live.insert((w, name.name.clone())) };
+                    if lives.get(key) == Some(&Life::Deleted) {
+                        dead.insert((w, name.name.clone()))
+                    } else {
+                        live.insert((w, name.name.clone()))
+                    };
                 }
             }
         }
@@ -108,7 +112,8 @@ fn values(storm: &Storm) {
         storm.broken("L2 invented", &format!("{made:?}"));
     }
     let live: BTreeSet<&String> = live.iter().map(|(w, _)| w).collect();
-    let silent: Vec<&(String, String)> = dead.iter().filter(|(w, _)| storm.oracle.typed.get(w) == Some(&false) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
+    let silent: Vec<&(String, String)> =
+        dead.iter().filter(|(w, _)| storm.oracle.typed.get(w) == Some(&false) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
     if !silent.is_empty() {
         storm.broken("L5 deleted silently", &format!("{silent:?}"));
     }

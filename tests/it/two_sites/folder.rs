@@ -100,7 +100,15 @@ fn a_torn_segment_is_retried_when_the_file_is_late() {
     a.edit("p1", "phone", "t");
     a.sync();
     cloud.send(0, &mut |_| true);
-    cloud.fetch(1, &mut |p| if p.starts_with("logs/") { Way::Torn(500) } else if p.starts_with("records/") { Way::Later } else { Way::Whole });
+    cloud.fetch(1, &mut |p| {
+        if p.starts_with("logs/") {
+            Way::Torn(500)
+        } else if p.starts_with("records/") {
+            Way::Later
+        } else {
+            Way::Whole
+        }
+    });
     let r = b.sync();
     assert!(r.pending > 0);
     cloud.fetch(1, &mut |p| if p.starts_with("logs/") { Way::Whole } else { Way::Later });

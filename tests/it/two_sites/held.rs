@@ -180,7 +180,11 @@ fn an_unknown_table_and_type_are_passed_on() {
     let (mut all, mut cloud) = sites(2);
     let mut c = all.pop().unwrap();
     let mut a = all.pop().unwrap();
-    let toml = schema::TOML.replace("[table.allergy]\nowner = \"patient_id\"\n", "").replace("[type.term]\nshared = true\nmatch_on = [\"kind\", \"code\"]\n", "").replace("[table.diagnosis]\nowner = \"patient_id\"\n", "") + "allergy = \"not here\"\nterm = \"not here\"\ndiagnosis = \"not here\"\n";
+    let toml = schema::TOML
+        .replace("[table.allergy]\nowner = \"patient_id\"\n", "")
+        .replace("[type.term]\nshared = true\nmatch_on = [\"kind\", \"code\"]\n", "")
+        .replace("[table.diagnosis]\nowner = \"patient_id\"\n", "")
+        + "allergy = \"not here\"\nterm = \"not here\"\ndiagnosis = \"not here\"\n";
     let mut b = Site::with("small", cloud.join(), schema::open(schema::SQL), &toml);
     b.set_up();
     a.sql(schema::P1);

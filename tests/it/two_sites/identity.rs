@@ -116,7 +116,12 @@ fn copied(with_keeper: bool) {
     c.sync();
     at_rest(&mut [&mut a, &mut b, &mut c], &mut cloud);
     for s in [&a, &b, &c] {
-        assert_eq!((s.see("p1", "phone").as_str(), s.see("p1", "first_name").as_str(), s.get("SELECT count(*) FROM visit").as_str()), ("from-a", "from-c", "3"), "{} {with_keeper}", s.name);
+        assert_eq!(
+            (s.see("p1", "phone").as_str(), s.see("p1", "first_name").as_str(), s.get("SELECT count(*) FROM visit").as_str()),
+            ("from-a", "from-c", "3"),
+            "{} {with_keeper}",
+            s.name
+        );
     }
     assert_ne!(site_id(&a), site_id(&c));
 }

@@ -111,7 +111,9 @@ fn a_patient_key_used_again_is_another_person() {
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
     let old = a.id("p2");
-    a.sql("DELETE FROM patient WHERE national_id = 'p2'; DELETE FROM sqlite_sequence; INSERT INTO patient (patient_id, file_no, national_id, last_name) VALUES (2, 2, 'p3', 'Third')");
+    a.sql(
+        "DELETE FROM patient WHERE national_id = 'p2'; DELETE FROM sqlite_sequence; INSERT INTO patient (patient_id, file_no, national_id, last_name) VALUES (2, 2, 'p3', 'Third')",
+    );
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     // The DELETE alone is no deletion: p2 is back beside p3.
     assert_eq!(count(&a, "patient|p2|Name p2"), 1);
@@ -216,10 +218,14 @@ fn a_vacuum_between_edit_and_sync_hides_no_edit() {
 #[test]
 fn a_table_rebuilt_without_our_triggers_is_scanned() {
     let (mut a, mut b, mut cloud) = two_with_p1();
-    a.conn.execute_batch("PRAGMA foreign_keys = OFF; BEGIN;
+    a.conn
+        .execute_batch(
+            "PRAGMA foreign_keys = OFF; BEGIN;
         CREATE TABLE new_memo (patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, words TEXT);
         INSERT INTO new_memo SELECT * FROM memo; DROP TABLE memo; ALTER TABLE new_memo RENAME TO memo;
-        UPDATE memo SET words = 'rebuilt'; COMMIT; PRAGMA foreign_keys = ON").unwrap();
+        UPDATE memo SET words = 'rebuilt'; COMMIT; PRAGMA foreign_keys = ON",
+        )
+        .unwrap();
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(count(&b, "memo|p1/Name p1|rebuilt"), 1, "{:#?}", content(&b));
 }

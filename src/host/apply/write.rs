@@ -1,0 +1,141 @@
+//! Writing single rows: numbers of this place, keys that come back, what was written.
+
+use super::Applier;
+use crate::host::Error;
+use crate::host::key::HostKey;
+use crate::host::local::LocalRow;
+use crate::host::mapping::{Key, Role, Table};
+use crate::host::rows::{Param, quote};
+use crate::record::{FieldKey, Row};
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+impl Applier<'_> {
+    /// A row that comes back gets the key and the numbers that it had here, where they are free.
+    pub(super) fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut BTreeMap<String, Value>) -> Result<(), Error> {
+        for c in &t.columns {
+            if matches!(c.role, Role::Local { keep_if_free: false, .. }) {
+                let own = row.fields.get(&FieldKey::local(c.name.clone(), self.job.site)).and_then(|f| f.current());
+                if let Some(own) = own.filter(|e| !e.value.is_null()) {
+                    set.insert(c.name.clone(), own.value.clone());
+                    if !self.is_free(t, &c.name, set)? {
+                        set.remove(&c.name);
+                    }
+                }
+            }
+        }
+        let (Key::Rowid(name), Some(key)) = (&t.key, was.map(|w| &w.key)) else { return Ok(()) };
+        if t.surrogate && key.len() == 1 {
+            let names = t.key_columns();
+            if crate::host::rows::look_up(self.conn, t, &names, &names, key)?.is_none() {
+                set.insert(name.clone(), key.first().cloned().unwrap_or(Value::Null));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers what a row was written as, to be compared with what it is afterwards.
+    pub(super) fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &BTreeMap<String, Value>, set: &BTreeMap<String, Value>) {
+        if !self.remember {
+            return;
+        }
+        let values = t.columns.iter().map(|c| set.get(&c.name).or_else(|| holds.get(&c.name)).cloned()).collect();
+        self.done.written.insert((table, crate::host::key::encode(at)), values);
+    }
+
+    pub(super) fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
+        let mut set = wish.clone();
+        for c in &t.columns {
+            let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
+            let given = set.contains_key(&c.name);
+            if given && (!*keep_if_free || self.is_free(t, &c.name, &set)?) {
+                continue;
+            }
+            let value = match assign {
+                Some(sql) => self.evaluate(sql, count.as_deref(), t, &set)?,
+                None => self.next_number(t, &c.name, &set)?,
+            };
+            set.insert(c.name.clone(), value);
+        }
+        let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
+        let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
+        let sql = if set.is_empty() {
+            format!("INSERT INTO {} DEFAULT VALUES", quote(&t.name))
+        } else {
+            format!("INSERT INTO {} ({}) VALUES ({})", quote(&t.name), names.join(", "), marks.join(", "))
+        };
+        let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().map(Param)))?;
+        if n == 0 {
+            return Err(Error::Refused(format!("the host ignores new rows in {}", t.name)));
+        }
+        let key = match &t.key {
+            Key::Rowid(_) => vec![Value::Integer(self.conn.last_insert_rowid())],
+            Key::Columns(c) => c.iter().map(|c| set.get(c).cloned().unwrap_or(Value::Null)).collect(),
+        };
+        Ok((key, set))
+    }
+
+    pub(super) fn update(&self, t: &Table, at: &HostKey, set: &BTreeMap<String, Value>) -> Result<HostKey, Error> {
+        let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
+        let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
+        let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
+        if n == 0 {
+            return Err(Error::Refused(format!("the host ignores changes in {}", t.name)));
+        }
+        Ok(t.key_columns().iter().zip(at).map(|(c, v)| set.get(c).unwrap_or(v).clone()).collect())
+    }
+
+    /// Whether no other row has the UNIQUE columns that a counted number is part of.
+    pub(super) fn is_free(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<bool, Error> {
+        for unique in t.unique.iter().filter(|u| u.iter().any(|c| c == column)) {
+            let values: Option<Vec<Value>> = unique.iter().map(|c| set.get(c).cloned()).collect();
+            let Some(values) = values else { continue };
+            if crate::host::rows::look_up(self.conn, t, &[column.to_owned()], unique, &values)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One more than the largest number below the same parent.
+    pub(super) fn next_number(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+        let owner: Vec<&String> = t.owner_columns().iter().filter(|c| set.contains_key(*c)).collect();
+        let on: Vec<String> = owner.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
+        let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", on.join(" AND ")) };
+        let sql = format!("SELECT coalesce(max({}), 0) + 1 FROM {}{condition}", quote(column), quote(&t.name));
+        let values: Vec<&Value> = owner.iter().filter_map(|c| set.get(*c)).collect();
+        let v = self.conn.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values.into_iter().map(Param)), |r| Ok(crate::host::rows::value_of(r.get_ref(0)?)))?;
+        Ok(v)
+    }
+
+    /// Evaluates a person's SQL for a local number; `:column` stands for the row's other values.
+    pub(super) fn evaluate(&mut self, sql: &str, count: Option<&str>, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+        let text = if sql.trim_start().get(..6).is_some_and(|s| s.eq_ignore_ascii_case("select")) { sql.to_owned() } else { format!("SELECT {sql}") };
+        let next = match count {
+            Some(count) => {
+                let next = self.targets.highest(count)?.saturating_add(1);
+                self.targets.used(count, Some(next));
+                Some(next)
+            }
+            None => None,
+        };
+        let mut q = self.conn.prepare_cached(&text)?;
+        for i in 1..=q.parameter_count() {
+            let name = q.parameter_name(i).map(|n| n.trim_start_matches([':', '@', '$']).to_owned()).unwrap_or_default();
+            if let ("next", Some(n)) = (name.as_str(), next) {
+                q.raw_bind_parameter(i, n)?;
+                continue;
+            }
+            if t.column(&name).is_none() && !t.key_columns().iter().any(|k| k.eq_ignore_ascii_case(&name)) {
+                return Err(Error::Refused(format!("`assign` of {} names :{name}, which is no column of it", t.name)));
+            }
+            let value = set.iter().find(|(c, _)| c.eq_ignore_ascii_case(&name)).map_or(&Value::Null, |(_, v)| v);
+            q.raw_bind_parameter(i, Param(value))?;
+        }
+        let mut rows = q.raw_query();
+        match rows.next()? {
+            Some(r) => Ok(crate::host::rows::value_of(r.get_ref(0)?)),
+            None => Ok(Value::Null),
+        }
+    }
+}

@@ -11,4 +11,5 @@ mod schemas;
 mod storm;
 mod two_sites;
 mod xml_properties;
+mod tidy;
 mod xml_vectors;

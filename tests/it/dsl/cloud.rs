@@ -14,6 +14,9 @@ pub(crate) enum Copies {
     LastWins,
 }
 
+/// Picks one of a file's older versions, or none.
+pub(crate) type Pick<'p> = &'p mut dyn FnMut(&[Vec<u8>]) -> Option<Vec<u8>>;
+
 /// What happens to one file on its way to a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -147,7 +150,7 @@ impl Cloud {
     }
 
     /// Somebody puts an older version of a file back, or deletes it, on the server.
-    pub(crate) fn roll_back(&mut self, pick: &mut dyn FnMut(&[Vec<u8>]) -> Option<Vec<u8>>, path: &str) {
+    pub(crate) fn roll_back(&mut self, pick: Pick<'_>, path: &str) {
         let older = self.old.get(path).cloned().unwrap_or_default();
         let bytes = pick(&older);
         self.set(path, bytes);

@@ -139,9 +139,7 @@ impl Storm {
                 None => String::new(),
             },
             6 => match self.any(i, "patient", "patient_id") {
-                // Known (B15): a link whose target is deleted unseen is buried. Until that is decided, a
-                // storm has links (even seeds) or ordered deletions of patients (odd seeds).
-                Some(q) if q != p && self.seed % 2 == 0 => format!("INSERT INTO patient_link VALUES ({p}, {q}, '{x}')"),
+                Some(q) if q != p => format!("INSERT INTO patient_link VALUES ({p}, {q}, '{x}')"),
                 _ => String::new(),
             },
             _ => format!(
@@ -244,7 +242,6 @@ impl Storm {
         let Some(p) = self.any(i, "patient", "patient_id") else { return };
         let name = self.sites[i].name.clone();
         match self.dice.below(5) {
-            0 if self.seed % 2 == 0 => {}
             0 => {
                 self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('patient', {p}, 'storm')"));
             }

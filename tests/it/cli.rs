@@ -1,5 +1,7 @@
 //! The command line: the binary itself, on the project's own small clinic.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod bad_input;
 mod deciding;
 mod demo;

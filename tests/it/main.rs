@@ -9,7 +9,7 @@ mod names;
 mod samples;
 mod schemas;
 mod storm;
+mod tidy;
 mod two_sites;
 mod xml_properties;
-mod tidy;
 mod xml_vectors;

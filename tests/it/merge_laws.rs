@@ -39,9 +39,6 @@ fn states_that_histories_reach_obey_the_law() {
     }
     let histories = env("MERGE_CASES").unwrap_or(12_000);
     let checks = run(histories);
-    #[expect(clippy::print_stderr, reason = "seen with --nocapture: how much was held")]
-    {
-        eprintln!("{histories} histories, {checks} checks");
-    }
+    eprintln!("{histories} histories, {checks} checks");
     assert!(checks > 10 * histories, "{checks} checks in {histories} histories");
 }

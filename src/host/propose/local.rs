@@ -109,7 +109,7 @@ fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base:
         None => highest,
     };
     // Finding the highest number in texts reads the whole table: once a sync, not once a row.
-    let counted = !plain && !(format.restarts() && at > 1);
+    let counted = !(plain || format.restarts() && at > 1);
     let number = if counted { ":next".to_owned() } else { format!("1 + {most}") };
     let year = if format.years.is_empty() { String::new() } else { year(db, table, column, format)? };
     let quote = |s: &str| format!("'{}'", s.replace('\'', "''"));

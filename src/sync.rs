@@ -173,7 +173,6 @@ pub(crate) struct Engine<'a> {
 }
 
 /// Synchronizes a database with a folder, once.
-#[expect(clippy::too_many_arguments, reason = "these are the doors and the settings; each has one use")]
 pub fn sync(
     conn: &Connection,
     folder: &dyn Folder,

@@ -63,7 +63,6 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
 }
 
 /// The table as the engine sees it.
-#[expect(clippy::too_many_arguments, reason = "one call, each argument a different thing")]
 pub(super) fn table(
     config: &Config,
     schema: &Schema,

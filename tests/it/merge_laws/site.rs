@@ -100,7 +100,6 @@ impl Site {
 
     /// Writes one field; `decide` is a person at the list of superseded values, who sees what is
     /// known, not what the host holds.
-    #[expect(clippy::too_many_arguments, reason = "each says a different thing")]
     fn write(&mut self, key: &RowKey, name: &str, value: Value, seen: Seen, decide: bool, o: &mut Oracle, now: u64) {
         let stamp = self.tick(now);
         let (base, ids) = if decide { (&self.known, self.has) } else { (&self.applied, self.shown) };

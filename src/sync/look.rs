@@ -36,8 +36,10 @@ impl Engine<'_> {
     /// Reads the notes and finds the records they are about; new root rows are noted as such.
     pub(super) fn look(&mut self) -> Result<(), Error> {
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
-        let notes = capture::notes(self.conn, self.mapping, seen)?;
-        self.notes.upto = notes.last().map_or(seen, |n| n.n);
+        // Read once in a sync: later looks go on from there.
+        let after = if self.notes.first.is_some() { self.notes.upto } else { seen };
+        let notes = capture::notes(self.conn, self.mapping, after)?;
+        self.notes.upto = notes.last().map_or(after, |n| n.n);
         self.notes.first.get_or_insert(self.notes.upto);
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();

@@ -6,6 +6,7 @@ mod init_legacy;
 mod merge_laws;
 mod merge_table;
 mod names;
+mod real_data;
 mod samples;
 mod schemas;
 mod storm;

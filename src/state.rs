@@ -236,6 +236,17 @@ impl<'c> State<'c> {
         Ok(row.and_then(|(s, m)| Some((s?.cast_unsigned(), m?))))
     }
 
+    /// All records, each with its file's size and modification time as last seen.
+    pub fn file_stats(&self) -> Result<std::collections::BTreeMap<RecordId, Option<(u64, i64)>>, Error> {
+        let mut q = self.conn.prepare("SELECT r.id, f.size, f.mtime FROM cfs_record r LEFT JOIN cfs_file f ON f.n = r.n")?;
+        let rows = q.query_map([], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?)))?;
+        rows.map(|row| {
+            let (id, size, mtime) = row?;
+            Ok((Uuid::from_slice(&id).map_err(|_| Error::Damaged("id"))?, size.map(i64::cast_unsigned).zip(mtime)))
+        })
+        .collect()
+    }
+
     /// Records whose files a sync that did not finish left to be written.
     pub fn files_due(&self) -> Result<Vec<RecordId>, Error> {
         self.ids("SELECT r.id FROM cfs_file f JOIN cfs_record r ON r.n = f.n WHERE f.due = 1 ORDER BY r.id")

@@ -168,6 +168,8 @@ pub(crate) struct Engine<'a> {
     requests_done: Vec<i64>,
     twin_site: Option<u64>,
     fresh: diff::Fresh,
+    /// Record files as last seen, once a walk needs them.
+    file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
 }
@@ -238,6 +240,7 @@ pub fn sync(
         requests_done: Vec::new(),
         twin_site: None,
         fresh: diff::Fresh::new(),
+        file_stats: None,
         erased: BTreeSet::new(),
         manifest,
         env,

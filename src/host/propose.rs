@@ -216,6 +216,9 @@ fn list(candidates: &[(String, usize)]) -> String {
 
 /// Looks at schema and data and proposes what to synchronize.
 pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Result<Proposal, ProposeError> {
+    let mut counted = schema.clone();
+    counted.count_rows(db)?;
+    let schema = &counted;
     let edges = edges::Edges::read(db, schema)?;
     let (root, root_why) = root::choose(schema, &edges, options.root.as_deref())?;
     let name = schema.tables[root].name.clone();

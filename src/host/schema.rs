@@ -54,7 +54,7 @@ pub struct HostTable {
     /// Unique indexes, whether declared as constraints or made later; a primary key that is the
     /// rowid has none.
     pub unique: Vec<Unique>,
-    /// How many rows it holds, counted up to [`COUNT_LIMIT`].
+    /// How many rows it holds, counted up to [`COUNT_LIMIT`] by [`Schema::count_rows`].
     pub rows: u64,
 }
 
@@ -173,6 +173,15 @@ impl Schema {
         Ok(schema)
     }
 
+    /// Counts the rows of every table: what a proposal needs, and a sync must not pay for.
+    pub fn count_rows(&mut self, db: &Connection) -> Result<(), rusqlite::Error> {
+        for t in &mut self.tables {
+            let count = format!("SELECT count(*) FROM (SELECT 1 FROM main.{} LIMIT {})", quoted(&t.name), COUNT_LIMIT + 1);
+            t.rows = u64::try_from(db.query_row(&count, [], |r| r.get::<_, i64>(0))?).unwrap_or(0);
+        }
+        Ok(())
+    }
+
     /// The table with a name.
     pub fn table(&self, name: &str) -> Option<&HostTable> {
         self.tables.iter().find(|t| same(&t.name, name))
@@ -273,9 +282,6 @@ fn read_table(db: &Connection, name: String, without_rowid: bool, strict: bool) 
         table.rowid_name = table.rowid_alias.clone().or_else(|| free.map(str::to_owned));
     }
     read_foreign_keys(db, &name, &mut table)?;
-    let count = format!("SELECT count(*) FROM (SELECT 1 FROM main.{} LIMIT {})", quoted(&name), COUNT_LIMIT + 1);
-    let rows: i64 = db.query_row(&count, [], |r| r.get(0))?;
-    table.rows = u64::try_from(rows).unwrap_or(0);
     table.name = name;
     Ok(table)
 }

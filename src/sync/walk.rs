@@ -73,12 +73,16 @@ impl Engine<'_> {
         match names::classify_file(shard, name) {
             FileName::Canonical(id) => {
                 present.insert(id);
-                let n = self.state.number(&id)?;
-                let seen = n.map(|n| self.state.file_stat(n)).transpose()?.flatten();
-                let news = match n {
-                    None => true,
-                    Some(_) => full && seen != Some((stat.size_bytes, stat.mtime_ns)),
+                let stats = match self.file_stats.take() {
+                    Some(s) => s,
+                    // All at once: one look-up for each of ten thousand files would read the whole table.
+                    None => self.state.file_stats()?,
                 };
+                let news = match stats.get(&id) {
+                    None => true,
+                    Some(seen) => full && *seen != Some((stat.size_bytes, stat.mtime_ns)),
+                };
+                self.file_stats = Some(stats);
                 if news {
                     want(works, id).files.push(path);
                 }
@@ -170,14 +174,15 @@ impl Engine<'_> {
     pub(super) fn missing_files(&mut self, works: &mut Works, present: &BTreeSet<RecordId>) -> Result<(), Error> {
         let mut gone = Vec::new();
         let mut total = 0u64;
-        for id in self.state.all(None)? {
-            let Some(n) = self.state.number(&id)? else { continue };
-            if self.state.file_stat(n)?.is_none() {
-                continue;
-            }
+        let stats = match self.file_stats.take() {
+            Some(s) => s,
+            None => self.state.file_stats()?,
+        };
+        for (id, _) in stats.iter().filter(|(_, seen)| seen.is_some()) {
             total += 1;
-            if !present.contains(&id) {
-                gone.push((id, n));
+            if !present.contains(id) {
+                let Some(n) = self.state.number(id)? else { continue };
+                gone.push((*id, n));
             }
         }
         let verdict = crate::safety::missing(gone.len() as u64, total);

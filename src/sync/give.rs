@@ -52,6 +52,7 @@ impl Engine<'_> {
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let batch: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
             let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = batch.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
+            self.make_durable()?;
             let random = &mut self.env.random;
             let results = self.folder.write(&files, &mut || random.hex());
             let mut done = Vec::new();
@@ -169,6 +170,7 @@ impl Engine<'_> {
 
     fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
         let size = bytes.len() as u64;
+        self.make_durable()?;
         let random = &mut self.env.random;
         let mut out = self.folder.write(&[(path, bytes)], &mut || random.hex());
         let stat = out.pop().unwrap_or(Err(folder::Error::NotAFile(String::new())))?;

@@ -1,6 +1,7 @@
 //! Two and three sites of realistic data, by the binary. The data lies outside the repository: where
 //! it is missing, or Python is, the test says so and is skipped.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use rusqlite::Connection;
 use std::collections::BTreeMap;

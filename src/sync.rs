@@ -166,7 +166,6 @@ pub(crate) struct Engine<'a> {
     new_dirs: BTreeMap<String, i64>,
     peers: BTreeMap<SiteId, Peer>,
     requests_done: Vec<i64>,
-    twin_site: Option<u64>,
     fresh: diff::Fresh,
     /// Record files as last seen, once a walk needs them.
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
@@ -241,7 +240,6 @@ pub fn sync(
         new_dirs: BTreeMap::new(),
         peers: BTreeMap::new(),
         requests_done: Vec::new(),
-        twin_site: None,
         fresh: diff::Fresh::new(),
         file_stats: None,
         erased: BTreeSet::new(),

@@ -179,7 +179,7 @@ impl Applier<'_> {
         entry.key = match (&there, image) {
             (Some(at), image) => {
                 if let Some(i) = image {
-                    holds = t.columns.iter().zip(&i.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+                    holds = t.holds(&i.host);
                 }
                 let mut set = wish.set.clone();
                 set.retain(|c, v| holds.get(c) != Some(v));
@@ -351,8 +351,7 @@ impl Applier<'_> {
 
     fn columns_of(&self, t: &Table, key: &HostKey, columns: &[String]) -> Result<Option<Vec<Value>>, Error> {
         let names = t.key_columns();
-        let same = names.len() == columns.len() && names.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b));
-        if same {
+        if t.is_key(columns) {
             return Ok(Some(key.clone()));
         }
         Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)

@@ -19,10 +19,7 @@ pub struct HostRow {
 /// A record's rows, by table (an index into [`Mapping::tables`]).
 pub type HostRecord = BTreeMap<usize, Vec<HostRow>>;
 
-/// Quotes a name for SQL.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+pub use crate::host::schema::quoted as quote;
 
 /// A host value as ours.
 pub fn value_of(v: ValueRef<'_>) -> Value {
@@ -65,10 +62,25 @@ impl Table {
         self.owner_ref().map_or(&[], |r| &r.columns)
     }
 
+    /// Whether these columns are the key, in its order.
+    pub fn is_key(&self, columns: &[String]) -> bool {
+        same_names(&self.key_columns(), columns)
+    }
+
+    /// What a row holds, by the columns' names.
+    pub fn holds(&self, row: &HostRow) -> BTreeMap<String, Value> {
+        self.columns.iter().zip(&row.values).map(|(c, v)| (c.name.clone(), v.clone())).collect()
+    }
+
     /// `a = ?1 AND b = ?2` over the key, starting at parameter `from`.
     pub fn key_is(&self, from: usize) -> String {
         conditions(&self.key_columns(), from)
     }
+}
+
+/// Whether two lists name the same columns, as SQLite compares names.
+fn same_names(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.eq_ignore_ascii_case(y))
 }
 
 /// `a = ?1 AND b = ?2` over columns, starting at parameter `from`. `IS` so that NULL keys are found.
@@ -101,8 +113,7 @@ pub fn select(m: &Mapping, table: usize, range: bool) -> Option<String> {
         };
         let Target::Table { table: parent, columns } = &owner.target else { return None };
         let p = m.tables.get(*parent)?;
-        let same = |a: &[String], b: &[String]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.eq_ignore_ascii_case(y));
-        if p.owner.is_none() && same(columns, &root_key) {
+        if p.owner.is_none() && same_names(columns, &root_key) {
             break owner.columns.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
         }
         let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("t{}.{} = t{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
@@ -192,8 +203,7 @@ pub fn climb(
         let Some(t) = m.tables.get(at) else { return Ok(None) };
         let Some(owner) = t.owner_ref() else {
             let key = t.key_columns();
-            let same = key.len() == by.len() && key.iter().zip(&by).all(|(a, b)| a.eq_ignore_ascii_case(b));
-            return if same { Ok(Some(values)) } else { look_up(conn, t, &key, &by, &values) };
+            return if same_names(&key, &by) { Ok(Some(values)) } else { look_up(conn, t, &key, &by, &values) };
         };
         let Target::Table { table: parent, columns } = &owner.target else { return Ok(None) };
         let up = match look_up(conn, t, &owner.columns, &by, &values)? {

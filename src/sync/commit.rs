@@ -123,7 +123,7 @@ impl Engine<'_> {
             }
             for (k, row) in &image.rows {
                 let (Some(t), Some(l), Some(known)) = (self.mapping.tables.get(row.table), done.local.rows.get_mut(k), p.known.rows.get(k)) else { continue };
-                let holds: BTreeMap<String, crate::value::Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+                let holds = t.holds(&row.host);
                 for (f, v) in row.fields.iter().filter(|(f, _)| f.place.is_none()) {
                     let rule = t.column(&f.name).map_or_else(Default::default, |c| c.rule);
                     if known.fields.get(f).and_then(|x| merge::shown(x, rule)) != Some(v) {
@@ -140,7 +140,7 @@ impl Engine<'_> {
     pub(super) fn own_rows(&self, image: &Image, p: &Prepared, done: &mut Done) {
         for (k, row) in image.rows.iter().filter(|(k, _)| !p.known.rows.contains_key(*k)) {
             let Some(t) = self.mapping.tables.get(row.table) else { continue };
-            let holds: BTreeMap<String, crate::value::Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+            let holds = t.holds(&row.host);
             let differs = row.fields.keys().map(|f| (f.name.clone(), print(&apply::raw(t, &f.name, &holds)))).collect();
             done.local.rows.insert(k.clone(), LocalRow { key: row.host.key.clone(), differs, ..LocalRow::default() });
         }

@@ -60,7 +60,7 @@ pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, 
 }
 
 fn print_of(t: &Table, row: &ImageRow, field: &str) -> crate::host::local::Print {
-    let holds: BTreeMap<String, Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+    let holds = t.holds(&row.host);
     print(&raw(t, field, &holds))
 }
 

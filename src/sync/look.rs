@@ -162,8 +162,7 @@ impl Engine<'_> {
     /// What a row that is gone hung from, by the notes of its deletion.
     fn gone(&self, table: usize, by: &[String], values: &[Value]) -> Option<Vec<Value>> {
         let t = self.mapping.tables.get(table)?;
-        let same = t.key_columns().len() == by.len() && t.key_columns().iter().zip(by).all(|(a, b)| a.eq_ignore_ascii_case(b));
-        if !same {
+        if !t.is_key(by) {
             return None;
         }
         let n = self.notes.deleted.get(&(table, encode(values)))?;

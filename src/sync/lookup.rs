@@ -90,10 +90,7 @@ impl<'a> Lookup<'a> {
     }
 
     fn is_key(&self, table: usize, columns: &[String]) -> bool {
-        self.mapping.tables.get(table).is_some_and(|t| {
-            let key = t.key_columns();
-            key.len() == columns.len() && key.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b))
-        })
+        self.mapping.tables.get(table).is_some_and(|t| t.is_key(columns))
     }
 }
 

@@ -108,7 +108,6 @@ impl Engine<'_> {
             return Ok(None);
         }
         // What is stored is applied as well: the host is looked at, or its rows would be inserted twice.
-        let look = true;
         let image = match work.kind {
             Some(kind) => self.image(kind, &mut work, &stored, &came.known)?,
             _ => Image::default(),
@@ -135,7 +134,7 @@ impl Engine<'_> {
             stored,
             work,
         };
-        self.stamp(&mut p, &came.sources, look)?;
+        self.stamp(&mut p, &came.sources)?;
         Ok(Some(p))
     }
 
@@ -162,14 +161,14 @@ impl Engine<'_> {
     }
 
     /// Stamps what the host and people did, on top of what came.
-    fn stamp(&mut self, p: &mut Prepared, sources: &[Record], look: bool) -> Result<(), Error> {
+    fn stamp(&mut self, p: &mut Prepared, sources: &[Record]) -> Result<(), Error> {
         if let Some(newest) = p.known.version.newest() {
             self.observe(newest);
         }
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
         let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
-        let host = if look && had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
+        let host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
         let before = p.known.clone();
         if p.known.erased.is_some() {
             // What was typed here and not seen by who erased stays in the host until a person decides.

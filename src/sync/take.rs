@@ -93,8 +93,8 @@ impl Engine<'_> {
                 Ok(site) => {
                     self.state.set_seen_file(&key, stat.size_bytes, stat.mtime_ns, "site", self.now())?;
                     if site.id == self.site {
-                        // A conflict copy of our own: somebody else writes under our name.
-                        self.twin_site = self.twin_site.or(Some(site.newest)).max(Some(site.newest));
+                        // A copy of our own says nothing about others; that somebody writes under our
+                        // name shows in the log and in the records.
                         continue;
                     }
                     let mut peer = self.state.peer(&site.id)?;

@@ -12,7 +12,7 @@ use crate::record::{Record, Row, RowKey};
 use crate::state::Stored;
 use crate::sync::lookup::Lookup;
 use crate::value::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A place where host and known state are not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn changed(out: &mut Vec<Apart>, t: &Table, key: &RowKey, row: &ImageRow, stored
             continue;
         }
         let left_so = at.and_then(|l| l.differs.get(&field.name)).is_some_and(|p| {
-            let holds: BTreeMap<String, Value> = t.columns.iter().zip(&row.host.values).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+            let holds = t.holds(&row.host);
             print(&raw(t, &field.name, &holds)) == *p
         });
         if !left_so {

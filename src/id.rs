@@ -16,25 +16,57 @@ pub type SiteId = Uuid;
 /// Where random identities come from: the operating system, or a seed in tests and simulations.
 #[derive(Debug, Clone)]
 pub enum Random {
-    /// The operating system's generator.
-    System,
+    /// The operating system's generator, asked for many bits at a time.
+    System(Pool),
     /// A reproducible sequence.
     Seeded(u64),
 }
 
+/// Random bits not yet used. A row needs two of them, and a call of the system for each would be
+/// a tenth of a first export.
+#[derive(Default)]
+pub struct Pool(Vec<u64>);
+
+/// A copy starts empty: two must never give the same bits.
+impl Clone for Pool {
+    fn clone(&self) -> Self {
+        Pool::default()
+    }
+}
+
+/// Never prints what is to come.
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool[{}]", self.0.len())
+    }
+}
+
+impl Pool {
+    fn next(&mut self) -> u64 {
+        if self.0.is_empty() {
+            let mut b = [0u8; 2048];
+            if getrandom::fill(&mut b).is_err() {
+                // Without a generator the time and an address are still unlike any other
+                // process's; a collision would need 122 equal bits besides.
+                return Uuid::from_u64_pair(fallback(), fallback()).as_u64_pair().0;
+            }
+            let (words, _) = b.as_chunks::<8>();
+            self.0.extend(words.iter().map(|w| u64::from_le_bytes(*w)));
+        }
+        self.0.pop().unwrap_or_default()
+    }
+}
+
 impl Random {
+    /// The operating system's generator.
+    pub fn system() -> Self {
+        Random::System(Pool::default())
+    }
+
     /// Sixty-four random bits.
     pub fn bits(&mut self) -> u64 {
         match self {
-            Random::System => {
-                let mut b = [0u8; 8];
-                if getrandom::fill(&mut b).is_err() {
-                    // Without a generator the time and an address are still unlike any other
-                    // process's; a collision would need 122 equal bits besides.
-                    return Uuid::from_u64_pair(fallback(), fallback()).as_u64_pair().0;
-                }
-                u64::from_le_bytes(b)
-            }
+            Random::System(pool) => pool.next(),
             // splitmix64 (Steele, Lea, Flood 2014)
             Random::Seeded(s) => {
                 *s = s.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -95,7 +127,7 @@ mod tests {
 
     #[test]
     fn random_uuids_are_version_4() {
-        assert_eq!(Random::System.uuid().get_version_num(), 4);
+        assert_eq!(Random::system().uuid().get_version_num(), 4);
         assert_eq!(Random::Seeded(1).uuid().get_version_num(), 4);
         assert_ne!(Random::Seeded(1).uuid(), Random::Seeded(2).uuid());
     }

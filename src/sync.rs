@@ -171,6 +171,10 @@ pub(crate) struct Engine<'a> {
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
+    /// What was found out about files, to be written under the next lock.
+    marks: Vec<walk::Mark>,
+    /// Inside a transaction that only reads.
+    reading: bool,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -191,7 +195,9 @@ pub fn sync(
     // A commit of ours must not wait for the disk while the host waits for the lock: what is
     // committed is made durable in one go, before anything that tells of it leaves this database
     // (decision 0008). In rollback-journal mode this setting still syncs what matters.
-    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL")?;
+    //
+    // A record's savepoint keeps every page it touches: in memory, not in a file of its own.
+    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192")?;
     let wanted = State::new(conn, Uuid::nil()).meta_uuid("folder")?.ok_or(Error::NotSetUp)?;
     let manifest = read_manifest(folder)?;
     if manifest.folder != wanted {
@@ -243,6 +249,8 @@ pub fn sync(
         fresh: diff::Fresh::new(),
         file_stats: None,
         erased: BTreeSet::new(),
+        marks: Vec::new(),
+        reading: false,
         manifest,
         env,
         keeper,
@@ -311,7 +319,8 @@ impl Engine<'_> {
     }
 
     fn lock(&mut self) -> Result<(), Error> {
-        self.conn.execute_batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON")?;
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.conn.prepare_cached("PRAGMA defer_foreign_keys = ON")?.execute([])?;
         Ok(())
     }
 
@@ -320,7 +329,7 @@ impl Engine<'_> {
             self.state.set_meta("clock_ms", self.clock.last.ms.cast_signed())?;
             self.state.set_meta("clock_counter", i64::from(self.clock.last.counter))?;
         }
-        if let Err(e) = self.conn.execute_batch("COMMIT") {
+        if let Err(e) = self.conn.prepare_cached("COMMIT").and_then(|mut q| q.execute([])) {
             self.rollback();
             return Err(e.into());
         }

@@ -33,7 +33,7 @@ impl Engine<'_> {
             local = held_local(&p, before_local);
             applied = Some(p.applied.clone());
         } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
-            self.conn.execute_batch("SAVEPOINT cfs_record")?;
+            self.conn.prepare_cached("SAVEPOINT cfs_record")?.execute([])?;
             let mut tried = self.apply(kind, &p);
             if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
                 // The host may have counted on meanwhile: once more, with the numbers asked for anew.
@@ -42,7 +42,7 @@ impl Engine<'_> {
             }
             match tried {
                 Ok(done) => {
-                    self.conn.execute_batch("RELEASE cfs_record")?;
+                    self.conn.prepare_cached("RELEASE cfs_record")?.execute([])?;
                     self.log_applied(&mut p, &done);
                     waits = done.waits;
                     local = done.local;

@@ -36,6 +36,6 @@ pub struct Env {
 impl Env {
     /// The machine's own.
     pub fn system() -> Self {
-        Env { now: Now::System, random: Random::System }
+        Env { now: Now::System, random: Random::system() }
     }
 }

@@ -136,7 +136,7 @@ impl Engine<'_> {
                 if canonical {
                     came.file_hash = Some(super::settle::seal_hash(&bytes));
                     came.file_stat = Some((stat.size_bytes, stat.mtime_ns));
-                    self.state.drop_seen_file(path)?;
+                    self.mark(path, None)?;
                     if came.known.version.includes(&r.version)
                         && r.version != came.known.version
                         && !r.version.0.is_empty()
@@ -168,7 +168,7 @@ impl Engine<'_> {
                     came.file_hash = None;
                     came.refile = true;
                 }
-                self.state.set_seen_file(path, stat.size_bytes, stat.mtime_ns, &format!("incomplete: {why}"), self.now())?;
+                self.mark(path, Some((stat, format!("incomplete: {why}"))))?;
             }
             Err(e) => {
                 if canonical && matches!(e, xml::Error::TooNew(_) | xml::Error::OtherFolder(_)) {

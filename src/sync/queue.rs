@@ -15,6 +15,8 @@ const LOCK_MS: u128 = 25;
 const HOLD_BUSY: Duration = Duration::from_millis(4);
 /// How long it is left alone then. SQLite's own waiting asks again after 1, 2, 5, 10, 15 … ms.
 const YIELD_BUSY: Duration = Duration::from_millis(8);
+/// A transaction that only reads stops at this.
+const READ_TIME: Duration = Duration::from_millis(25);
 /// How many records are prepared before the lock is taken.
 const CHUNK: usize = 64;
 
@@ -131,12 +133,9 @@ impl Engine<'_> {
 
     /// Prepares records without a lock, then applies them in transactions as short as the host needs.
     pub(super) fn settle_chunk(&mut self, chunk: Vec<Work>) -> Result<(), Error> {
-        let mut prepared: Vec<Prepared> = Vec::new();
-        for work in chunk {
-            if let Some(p) = self.prepare(work)? {
-                prepared.push(p);
-            }
-        }
+        let prepared = self.prepare_all(chunk);
+        self.stop_reading()?;
+        let prepared = prepared?;
         self.renew_token()?;
         let mut queue = prepared.into_iter();
         let mut next = queue.next();
@@ -159,10 +158,38 @@ impl Engine<'_> {
                     break;
                 }
             }
+            self.put_marks()?;
             self.drop_own_notes()?;
             self.unlock()?;
         }
+        self.put_marks()?;
         self.give_files(false)
+    }
+
+    /// Prepares records in transactions that only read: each query on its own would lock and unlock
+    /// the file. They end in time for a host that keeps a rollback journal and waits for readers.
+    fn prepare_all(&mut self, chunk: Vec<Work>) -> Result<Vec<Prepared>, Error> {
+        let mut prepared: Vec<Prepared> = Vec::new();
+        let mut start = Instant::now();
+        for work in chunk {
+            if start.elapsed() > READ_TIME {
+                self.stop_reading()?;
+            }
+            if !self.reading {
+                self.conn.prepare_cached("BEGIN")?.execute([])?;
+                self.reading = true;
+                start = Instant::now();
+            }
+            prepared.extend(self.prepare(work)?);
+        }
+        Ok(prepared)
+    }
+
+    fn stop_reading(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.reading) {
+            self.conn.prepare_cached("COMMIT")?.execute([])?;
+        }
+        Ok(())
     }
 
     /// The same under the lock for each record, while the host is writing all the time.

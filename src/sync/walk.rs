@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 /// A directory that was modified this recently may be modified again within its clock's grain.
 const SETTLED_NS: i64 = 2_000_000_000;
 
+/// A file, and what it was found to be; `None` forgets.
+pub(super) type Mark = (String, Option<(Stat, String)>);
+
 impl Engine<'_> {
     /// Looks for conflict files where directories changed, and at every file if `full`.
     pub(super) fn walk(&mut self, works: &mut Works, full: bool) -> Result<(), Error> {
@@ -154,7 +157,25 @@ impl Engine<'_> {
 
     pub(super) fn bad(&mut self, path: &str, reason: &str, stat: Stat) -> Result<(), Error> {
         self.report.bad_files.push(BadFile { path: path.to_owned(), reason: reason.to_owned() });
-        Ok(self.state.set_seen_file(path, stat.size_bytes, stat.mtime_ns, &format!("bad: {reason}"), self.now())?)
+        self.mark(path, Some((stat, format!("bad: {reason}"))))
+    }
+
+    /// Remembers what a file was found to be, or forgets it: at once, or while nothing may be written
+    /// under the next lock. What a crash forgets is found again.
+    pub(super) fn mark(&mut self, path: &str, outcome: Option<(Stat, String)>) -> Result<(), Error> {
+        self.marks.push((path.to_owned(), outcome));
+        if self.reading { Ok(()) } else { self.put_marks() }
+    }
+
+    /// Writes what was found out about files.
+    pub(super) fn put_marks(&mut self) -> Result<(), Error> {
+        for (path, outcome) in std::mem::take(&mut self.marks) {
+            match outcome {
+                Some((stat, outcome)) => self.state.set_seen_file(&path, stat.size_bytes, stat.mtime_ns, &outcome, self.now())?,
+                None => self.state.drop_seen_file(&path)?,
+            }
+        }
+        Ok(())
     }
 
     /// Remembers a directory's time, unless it is so fresh that a later change may not move it.

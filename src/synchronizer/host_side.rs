@@ -45,7 +45,7 @@ impl Synchronizer {
             lives: &lives,
             recycled: &none,
         };
-        Ok(image::build(&context, host, &mut lookup.of(stored.known.id), &mut Random::System).map_err(crate::sync::Error::from)?)
+        Ok(image::build(&context, host, &mut lookup.of(stored.known.id), &mut Random::system()).map_err(crate::sync::Error::from)?)
     }
 
     /// Where the host's rows are not what was last applied to it.

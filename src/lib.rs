@@ -16,6 +16,7 @@ pub mod record;
 pub mod report;
 pub mod safety;
 pub mod setup;
+pub mod shared;
 pub mod site;
 pub mod stamp;
 pub mod state;

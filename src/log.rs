@@ -2,6 +2,7 @@
 
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::record::Delta;
+use crate::shared::Name;
 use crate::stamp::Stamp;
 use crate::xml::{self, Error, Out, Pull, Sites};
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ pub enum Item {
     /// Large and bulk changes: only which record file has them.
     Named {
         /// The record's type.
-        kind: String,
+        kind: Name,
         /// The record.
         id: RecordId,
         /// The hash inside the record file as the writer wrote it.

@@ -47,7 +47,7 @@ impl Manifest {
         let mut types = BTreeSet::new();
         while let Some(mut tag) = p.child()? {
             if tag.name == "type" {
-                types.insert(p.name(&mut tag, "name")?);
+                types.insert(p.name(&mut tag, "name")?.to_string());
                 p.empty()?;
             } else {
                 p.skip(&tag)?;

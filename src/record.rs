@@ -1,10 +1,13 @@
 //! Records: one root row and its child rows, each field with everything that is known of it.
 
 mod entries;
+mod sorted;
 
 pub use entries::Entries;
+pub use sorted::SortedMap;
 
 use crate::id::{RecordId, RowId, SiteId};
+use crate::shared::Name;
 use crate::stamp::Stamp;
 use crate::value::Value;
 use crate::version::Version;
@@ -17,14 +20,14 @@ pub type Unknown = BTreeMap<String, String>;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RowKey {
     /// The table's name at the site that made the row.
-    pub table: String,
+    pub table: Name,
     /// The row.
     pub id: RowId,
 }
 
 impl RowKey {
     /// Names a row.
-    pub fn new(table: impl Into<String>, id: RowId) -> Self {
+    pub fn new(table: impl Into<Name>, id: RowId) -> Self {
         RowKey { table: table.into(), id }
     }
 }
@@ -33,19 +36,19 @@ impl RowKey {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FieldKey {
     /// The column's name; several names joined by `+` for a composite foreign key.
-    pub name: String,
+    pub name: Name,
     /// The site that this value is local to.
     pub place: Option<SiteId>,
 }
 
 impl FieldKey {
     /// A field that all sites share.
-    pub fn shared(name: impl Into<String>) -> Self {
+    pub fn shared(name: impl Into<Name>) -> Self {
         FieldKey { name: name.into(), place: None }
     }
 
     /// A local column's value at one site.
-    pub fn local(name: impl Into<String>, site: SiteId) -> Self {
+    pub fn local(name: impl Into<Name>, site: SiteId) -> Self {
         FieldKey { name: name.into(), place: Some(site) }
     }
 }
@@ -138,7 +141,7 @@ pub struct Row {
     /// When and where the row was (last) inserted.
     pub stamp: Stamp,
     /// Its fields by name.
-    pub fields: BTreeMap<FieldKey, Field>,
+    pub fields: SortedMap<FieldKey, Field>,
     /// Its tombstone, whether or not it holds.
     pub tombstone: Option<Tombstone>,
     /// Elements of a later format.
@@ -189,7 +192,7 @@ pub struct Erasure {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// Its record type: the root table's name.
-    pub kind: String,
+    pub kind: Name,
     /// Its UUID, which is also its root row's.
     pub id: RecordId,
     /// What has been seen of it.
@@ -217,7 +220,7 @@ pub struct Delta {
 
 impl Record {
     /// An empty record.
-    pub fn new(kind: impl Into<String>, id: RecordId) -> Self {
+    pub fn new(kind: impl Into<Name>, id: RecordId) -> Self {
         Record { kind: kind.into(), id, ..Record::default() }
     }
 

@@ -61,7 +61,7 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, retenti
 fn make_folder(folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env: &mut Env) -> Result<Manifest, Error> {
     let key: Vec<u8> = (0..4).flat_map(|_| env.random.bits().to_be_bytes()).collect();
     let created = Time { ms: env.now.ms().min(crate::stamp::MAX_MS), counter: 0 };
-    let m = Manifest { folder: env.random.uuid(), key, created, retention_days, types: mapping.types.iter().map(|t| t.name.clone()).collect() };
+    let m = Manifest { folder: env.random.uuid(), key, created, retention_days, types: mapping.types.iter().map(|t| t.name.to_string()).collect() };
     make_dirs(folder, mapping)?;
     let random = &mut env.random;
     folder.write(&[(manifest::FILE_NAME.to_owned(), m.write())], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;

@@ -32,6 +32,7 @@ use crate::host::mapping::Mapping;
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
 use crate::report::Report;
+use crate::shared::Name;
 use crate::stamp::{Clock, Stamp, Time};
 use crate::state::{self, ChangeRow, Peer, State};
 use lookup::Lookup;
@@ -448,7 +449,7 @@ impl Engine<'_> {
         self.clock.observe(s.time);
     }
 
-    fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<String>, what: &str, site: Option<SiteId>) -> ChangeRow {
-        ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.clone(), r.id)), field, old: None, new: None, site, what: what.to_owned() }
+    fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<&Name>, what: &str, site: Option<SiteId>) -> ChangeRow {
+        ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.to_string(), r.id)), field: field.map(Name::to_string), old: None, new: None, site, what: what.to_owned() }
     }
 }

@@ -1,6 +1,7 @@
 //! A field's value, exactly as SQLite holds it.
 
 use crate::id::{RecordId, RowId};
+use crate::shared::{Name, Octets};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -8,7 +9,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Reference {
     /// The target's table.
-    pub table: String,
+    pub table: Name,
     /// The target row.
     pub row: RowId,
     /// The record the target row is in; `None` for the record that holds the reference.
@@ -28,9 +29,9 @@ pub enum Value {
     /// A double, compared and kept by its bits.
     Real(f64),
     /// Text, as the bytes SQLite has for it in UTF-8.
-    Text(Vec<u8>),
+    Text(Octets),
     /// A blob.
-    Blob(Vec<u8>),
+    Blob(Octets),
     /// A large blob kept as `blobs/<xx>/<sha256>`.
     Stored {
         /// SHA-256 of the content.
@@ -69,7 +70,7 @@ impl Value {
 
     /// Text from a string.
     pub fn text(s: impl Into<String>) -> Value {
-        Value::Text(s.into().into_bytes())
+        Value::Text(s.into().into())
     }
 
     /// Whether this is `NULL`.
@@ -92,7 +93,7 @@ impl Value {
             Value::Null => {}
             Value::Integer(i) => b.extend(i.to_be_bytes()),
             Value::Real(r) => b.extend(r.to_bits().to_be_bytes()),
-            Value::Text(t) | Value::Blob(t) => b.extend(t),
+            Value::Text(t) | Value::Blob(t) => b.extend(t.iter()),
             Value::Stored { sha256, size_bytes } => {
                 b.extend(sha256);
                 b.extend(size_bytes.to_be_bytes());

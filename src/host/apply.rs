@@ -10,7 +10,8 @@ use crate::host::mapping::{Mapping, Role, Table, Target};
 use crate::host::rows::{Param, quote};
 use crate::id::RecordId;
 use crate::merge::Life;
-use crate::record::{FieldKey, Record, Row, RowKey};
+use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
+use crate::shared::Name;
 use crate::value::{Reference, Value};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,9 +28,11 @@ pub enum Found {
 /// Finds rows of other records by their identity.
 pub trait Targets {
     /// The values of columns of the row that a reference leads to.
-    fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, Error>;
+    fn values_of(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Found, Error>;
     /// The highest number in use in a local column, as this sync knows it.
     fn highest(&mut self, sql: &str) -> Result<i64, Error>;
+    /// The INSERT of a table for a set of columns, made once.
+    fn insert_sql(&mut self, table: usize, columns: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> std::rc::Rc<str>;
     /// Remembers a number as used; `None` forgets what is known.
     fn used(&mut self, sql: &str, number: Option<i64>);
 }
@@ -59,7 +62,7 @@ pub struct FieldChange {
     /// The row.
     pub row: RowKey,
     /// The field; `None` for a row that was inserted or deleted.
-    pub field: Option<String>,
+    pub field: Option<Name>,
     /// The host's value before.
     pub old: Option<Value>,
     /// The value after.
@@ -112,15 +115,15 @@ struct Applier<'a> {
 /// What a row's columns shall hold.
 #[derive(Default)]
 struct Wish {
-    set: BTreeMap<String, Value>,
+    set: SortedMap<Name, Value>,
     /// Fields whose host value is not what is known.
-    differs: BTreeSet<String>,
+    differs: BTreeSet<Name>,
     /// A reference to a row of this record that is still to be inserted.
     later: bool,
     /// A NOT NULL reference cannot be met: the row waits.
     away: bool,
     /// Fields that changed: old and new, in our terms.
-    changed: Vec<(String, Value)>,
+    changed: Vec<(Name, Value)>,
 }
 
 impl Applier<'_> {
@@ -175,7 +178,7 @@ impl Applier<'_> {
             return Ok(true);
         }
         let mut entry = self.done.local.rows.remove(key).or_else(|| was.filter(|w| w.away.is_none()).cloned()).unwrap_or_default();
-        let mut holds: BTreeMap<String, Value> = BTreeMap::new();
+        let mut holds: SortedMap<Name, Value> = SortedMap::default();
         entry.key = match (&there, image) {
             (Some(at), image) => {
                 if let Some(i) = image {
@@ -197,16 +200,16 @@ impl Applier<'_> {
                     self.wrote(table, t, &at, &holds, &set);
                     at
                 };
-                holds.extend(wish.set.clone());
+                holds.extend(wish.set);
                 at
             }
             (None, _) => {
-                let mut set = wish.set.clone();
+                let mut set = wish.set;
                 self.as_before(t, row, was, &mut set)?;
-                let (at, all) = self.insert(t, &set)?;
+                let (at, all) = self.insert(table, t, set)?;
                 // With the numbers it got here, which are not always those it asked for.
                 holds = all;
-                self.wrote(table, t, &at, &holds, &BTreeMap::new());
+                self.wrote(table, t, &at, &holds, &SortedMap::default());
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
@@ -220,7 +223,9 @@ impl Applier<'_> {
             // What the host filled in by itself, or numbered anew, is its own until somebody edits it.
             if matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) {
                 let field = row.fields.get(&FieldKey::shared(c.name.clone()));
-                if field.and_then(|f| crate::merge::shown(f, c.rule)) != holds.get(&c.name) {
+                // An empty column of which nothing is known says nothing.
+                let held = holds.get(&c.name).filter(|v| field.is_some() || !v.is_null());
+                if field.and_then(|f| crate::merge::shown(f, c.rule)) != held {
                     entry.differs.insert(c.name.clone(), print(&raw(t, &c.name, &holds)));
                 }
             }
@@ -306,7 +311,7 @@ impl Applier<'_> {
     fn target(&mut self, t: &Table, r: &crate::host::mapping::ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
         let job = self.job;
         let (table, columns) = match &r.target {
-            Target::Table { table, columns } => (*table, columns.clone()),
+            Target::Table { table, columns } => (*table, columns.as_slice()),
             Target::ByColumn(by) => {
                 let named = row.get(by).and_then(|v| if let Value::Text(b) = v { std::str::from_utf8(b).ok().map(str::to_owned) } else { None });
                 let Some(table) = named.and_then(|n| job.mapping.table(&n)) else { return Ok(None) };
@@ -325,21 +330,21 @@ impl Applier<'_> {
                         w.later = self.done.local.rows.get(&at).is_none_or(|l| l.away.is_none());
                         return Ok(None);
                     };
-                    return self.columns_of(target, &key, &columns);
+                    return self.columns_of(target, &key, columns);
                 }
                 _ => {
                     if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
                         let moved = Reference { row, record: Some(record), ..to.clone() };
-                        return self.elsewhere(table, &moved, &columns);
+                        return self.elsewhere(table, &moved, columns);
                     }
                     return Ok(None);
                 }
             }
         }
-        self.elsewhere(table, to, &columns)
+        self.elsewhere(table, to, columns)
     }
 
-    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Option<Vec<Value>>, Error> {
+    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
         match self.targets.values_of(table, to, columns)? {
             Found::Values(v) => Ok(Some(v)),
             Found::NotHere(record) => {
@@ -349,7 +354,7 @@ impl Applier<'_> {
         }
     }
 
-    fn columns_of(&self, t: &Table, key: &HostKey, columns: &[String]) -> Result<Option<Vec<Value>>, Error> {
+    fn columns_of(&self, t: &Table, key: &HostKey, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
         let names = t.key_columns();
         if t.is_key(columns) {
             return Ok(Some(key.clone()));
@@ -381,7 +386,7 @@ impl Applier<'_> {
 }
 
 /// The host values of a field's columns.
-pub(crate) fn raw(t: &Table, field: &str, holds: &BTreeMap<String, Value>) -> Vec<Value> {
-    let columns = t.references.iter().find(|r| r.field == field).map_or_else(|| vec![field.to_owned()], |r| r.columns.clone());
+pub(crate) fn raw(t: &Table, field: &str, holds: &SortedMap<Name, Value>) -> Vec<Value> {
+    let columns = t.references.iter().find(|r| r.field == field).map_or_else(|| vec![Name::of(field)], |r| r.columns.clone());
     columns.iter().map(|c| holds.get(c).cloned().unwrap_or(Value::Null)).collect()
 }

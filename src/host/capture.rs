@@ -3,6 +3,7 @@
 //! A note only says where to look. What changed is decided later, field by field, against what was
 //! last applied; so a note too many costs a look, and never a wrong stamp.
 
+use crate::shared::Name;
 use crate::host::key::HostKey;
 use crate::host::mapping::{Mapping, Table};
 use crate::host::rows::{quote, value_of};
@@ -39,11 +40,11 @@ pub fn wanted(m: &Mapping) -> BTreeMap<String, String> {
 }
 
 fn triggers(t: &Table) -> Vec<(String, String)> {
-    let keys: Vec<String> = t.key_columns().into_iter().take(KEY_WIDTH).collect();
-    let owners: Vec<String> = t.owner_columns().iter().take(OWNER_WIDTH).cloned().collect();
+    let keys: Vec<Name> = t.key_columns().iter().cloned().take(KEY_WIDTH).collect();
+    let owners: Vec<Name> = t.owner_columns().iter().take(OWNER_WIDTH).cloned().collect();
     let (table, text) = (quote(&t.name), t.name.replace('\'', "''"));
     let names = |prefix: &str, n: usize| (1..=n).map(|i| format!(", {prefix}{i}")).collect::<String>();
-    let from = |row: &str, columns: &[String]| columns.iter().map(|c| format!(", {row}.{}", quote(c))).collect::<String>();
+    let from = |row: &str, columns: &[Name]| columns.iter().map(|c| format!(", {row}.{}", quote(c))).collect::<String>();
     let (ok, nk) = (names("ok", keys.len()), names("nk", keys.len()));
     let (oo, no) = (names("oo", owners.len()), names("no", owners.len()));
     let old = from("OLD", &keys);

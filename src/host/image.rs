@@ -7,14 +7,15 @@ use crate::host::mapping::{Mapping, Role, Rule, Table, Target};
 use crate::host::rows::{HostRecord, HostRow};
 use crate::id::{Random, RecordId, RowId, SiteId, derive};
 use crate::merge::Life;
-use crate::record::{FieldKey, Record, Row, RowKey};
+use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
+use crate::shared::Name;
 use crate::value::{Reference, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Finds rows of other records, by what the host calls them.
 pub trait Others {
     /// The row of a table whose columns hold these values; `None` if it is not synchronized.
-    fn row_of(&mut self, table: usize, columns: &[String], values: &[Value]) -> Result<Option<(RowId, RecordId)>, crate::host::Error>;
+    fn row_of(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<(RowId, RecordId)>, crate::host::Error>;
     /// The identity of a row that came here from another record of this database.
     fn moved_here(&mut self, table: usize, key: &HostKey) -> Result<Option<RowId>, crate::host::Error>;
 }
@@ -27,9 +28,9 @@ pub struct ImageRow {
     /// The row as the host has it.
     pub host: HostRow,
     /// Its fields; a reference that leads nowhere is NULL here and named in `dangling`.
-    pub fields: BTreeMap<FieldKey, Value>,
+    pub fields: SortedMap<FieldKey, Value>,
     /// Reference fields whose host value leads to no synchronized row.
-    pub dangling: BTreeSet<String>,
+    pub dangling: BTreeSet<Name>,
 }
 
 /// A record in our terms.
@@ -91,11 +92,19 @@ impl Table {
     }
 }
 
-type Index = HashMap<(usize, Vec<String>), HashMap<Vec<u8>, (usize, usize)>>;
+/// Rows of one table of this record by the columns that references name.
+struct Index<'a> {
+    table: usize,
+    columns: &'a [Name],
+    rows: HashMap<Vec<u8>, usize>,
+}
+
+/// A row's fields, and those of them that lead nowhere.
+type Fields = (SortedMap<FieldKey, Value>, BTreeSet<Name>);
 
 /// Builds the image of a record from its host rows.
 pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random: &mut Random) -> Result<Image, crate::host::Error> {
-    let mut b = Builder { c, ids: BTreeMap::new(), index: Index::new(), host: &host };
+    let mut b = Builder { c, ids: HashMap::new(), done: HashMap::new(), index: Vec::new(), host: &host };
     b.index();
     let tables = c.mapping.types.get(c.kind).map_or(&[][..], |k| &k.tables);
     // Rows that the host held before keep their identity.
@@ -103,6 +112,9 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
     let mut taken: BTreeSet<RowKey> = BTreeSet::new();
     for table in tables {
         let Some(t) = c.mapping.tables.get(*table) else { continue };
+        if held.is_empty() && t.owner.is_some() {
+            continue;
+        }
         for (i, row) in host.get(table).into_iter().flatten().enumerate() {
             let id = match held.get(&(t.name.as_str(), encode(&row.key))) {
                 _ if t.owner.is_none() => c.id,
@@ -117,13 +129,21 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
     for table in tables {
         b.identify(*table, &mut taken, others, random)?;
     }
-    let mut image = Image::default();
     for (table, rows) in &host {
-        let Some(t) = c.mapping.tables.get(*table) else { continue };
         for (i, row) in rows.iter().enumerate() {
-            let Some(id) = b.ids.get(&(*table, i)) else { continue };
-            let (fields, dangling) = b.fields(*table, row, others)?;
-            image.rows.insert(RowKey::new(t.name.clone(), *id), ImageRow { table: *table, host: row.clone(), fields, dangling });
+            if b.ids.contains_key(&(*table, i)) && !b.done.contains_key(&(*table, i)) {
+                let fields = b.fields(*table, row, others)?.0;
+                b.done.insert((*table, i), fields);
+            }
+        }
+    }
+    let Builder { ids, mut done, .. } = b;
+    let mut image = Image::default();
+    for (table, rows) in host {
+        let Some(t) = c.mapping.tables.get(table) else { continue };
+        for (i, host) in rows.into_iter().enumerate() {
+            let (Some(id), Some((fields, dangling))) = (ids.get(&(table, i)), done.remove(&(table, i))) else { continue };
+            image.rows.insert(RowKey::new(t.name.clone(), *id), ImageRow { table, host, fields, dangling });
         }
     }
     Ok(image)
@@ -132,43 +152,45 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
 struct Builder<'a> {
     c: &'a Context<'a>,
     /// The identity of each host row, by table and position.
-    ids: BTreeMap<(usize, usize), RowId>,
-    /// Rows of this record by the columns that references name.
-    index: Index,
+    ids: HashMap<(usize, usize), RowId>,
+    /// The fields of those whose references were all found.
+    done: HashMap<(usize, usize), Fields>,
+    index: Vec<Index<'a>>,
     host: &'a HostRecord,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn index(&mut self) {
         let m = self.c.mapping;
         let tables = m.types.get(self.c.kind).map_or(&[][..], |k| &k.tables);
-        let targets = tables.iter().filter_map(|t| m.tables.get(*t)).flat_map(|t| &t.references);
-        for r in targets {
-            let (table, columns) = match &r.target {
-                Target::Table { table, columns } => (*table, columns.clone()),
-                Target::ByColumn(_) => continue,
-            };
-            self.index_on(table, columns);
+        let mut by_name = false;
+        for r in tables.iter().filter_map(|t| m.tables.get(*t)).flat_map(|t| &t.references) {
+            match &r.target {
+                Target::Table { table, columns } => self.index_on(*table, columns),
+                Target::ByColumn(_) => by_name = true,
+            }
         }
-        for t in tables {
+        for t in tables.iter().filter(|_| by_name) {
             if let Some(table) = m.tables.get(*t) {
                 self.index_on(*t, table.key_columns());
             }
         }
     }
 
-    fn index_on(&mut self, table: usize, columns: Vec<String>) {
+    fn find_index(&self, table: usize, columns: &[Name]) -> Option<&Index<'a>> {
+        self.index.iter().find(|i| i.table == table && crate::host::rows::same_names(i.columns, columns))
+    }
+
+    fn index_on(&mut self, table: usize, columns: &'a [Name]) {
         let (Some(t), Some(rows)) = (self.c.mapping.tables.get(table), self.host.get(&table)) else { return };
-        let key = (table, columns.iter().map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>());
-        if self.index.contains_key(&key) {
+        if self.find_index(table, columns).is_some() {
             return;
         }
         let by = rows.iter().enumerate().filter_map(|(i, row)| {
             let values: Option<Vec<Value>> = columns.iter().map(|c| t.get(row, c).cloned()).collect();
-            Some((encode(&values?), (table, i)))
+            Some((encode(&values?), i))
         });
-        let by = by.collect();
-        self.index.insert(key, by);
+        self.index.push(Index { table, columns, rows: by.collect() });
     }
 
     /// Gives identities to the rows of a table that have none yet: those of known rows that they
@@ -192,8 +214,13 @@ impl Builder<'_> {
                 self.ids.insert((table, i), id);
                 continue;
             }
-            let (fields, _) = self.fields(table, row, others)?;
-            signatures.push(self.signatures(t, |k| fields.get(k).cloned()));
+            let (fields, whole) = self.fields(table, row, others)?;
+            if !free.is_empty() {
+                signatures.push(self.signatures(t, |k| fields.0.get(k).cloned()));
+            }
+            if whole {
+                self.done.insert((table, i), fields);
+            }
             left.push(i);
         }
         if !free.is_empty() {
@@ -235,7 +262,7 @@ impl Builder<'_> {
                 continue;
             }
             let Some(row) = rows.get(i) else { continue };
-            let derived = self.derived(table, t, row, others)?;
+            let derived = self.derived(table, i, t, row, others)?;
             // A known row that is there and that this one was not recognised as is another row.
             let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
             let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
@@ -283,24 +310,31 @@ impl Builder<'_> {
 
     /// The identity that a row's key gives it, or else a set of UNIQUE columns, if that is made of
     /// references, UUIDs and words only: then two sites that make the row make the same row.
-    fn derived(&self, table: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
-        let (fields, dangling) = self.fields(table, row, others)?;
+    fn derived(&self, table: usize, at: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
+        let key = t.key_columns();
+        // UNIQUE within the chart: two such rows can never both be in a host.
+        let within = |set: &&[Name]| **set != *key && t.owner_columns().iter().all(|c| set.contains(c)) && !t.owner_columns().is_empty();
+        let sets: Vec<&[Name]> = t.derived.then_some(key).into_iter().chain(t.unique.iter().map(Vec::as_slice).filter(within)).collect();
+        if sets.is_empty() {
+            return Ok(None);
+        }
+        let ready = self.done.get(&(table, at)).cloned();
+        let (fields, dangling) = match ready {
+            Some(f) => f,
+            None => self.fields(table, row, others)?.0,
+        };
         let text = |v: &Value| matches!(v, Value::Text(t) if !t.is_empty());
-        let part = |column: &String, of_key: bool| match fields.get(&t.field_of(column, self.c.site)?) {
+        let part = |column: &Name, of_key: bool| match fields.get(&t.field_of(column, self.c.site)?) {
             Some(Value::Ref(r)) if !dangling.contains(column) => Some(r.row.as_bytes().to_vec()),
             Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => Some(b.to_ascii_lowercase()),
             // Words, unlike numbers that are counted, mean the same everywhere.
-            Some(v @ Value::Text(b)) if !of_key && text(v) => Some(b.clone()),
+            Some(v @ Value::Text(b)) if !of_key && text(v) => Some(b.to_vec()),
             _ => None,
         };
-        let key = t.key_columns();
-        // UNIQUE within the chart: two such rows can never both be in a host.
-        let within = |set: &&Vec<String>| **set != key && t.owner_columns().iter().all(|c| set.contains(c)) && !t.owner_columns().is_empty();
-        let sets = t.derived.then_some(&key).into_iter().chain(t.unique.iter().filter(within));
         for set in sets {
-            let Some(values) = set.iter().map(|c| part(c, *set == key)).collect::<Option<Vec<_>>>() else { continue };
+            let Some(values) = set.iter().map(|c| part(c, *set == *key)).collect::<Option<Vec<_>>>() else { continue };
             let mut parts: Vec<&[u8]> = vec![t.name.as_bytes()];
-            if *set != key {
+            if *set != *key {
                 parts.extend(set.iter().map(|c| c.as_bytes()));
             }
             parts.extend(values.iter().map(Vec::as_slice));
@@ -309,11 +343,13 @@ impl Builder<'_> {
         Ok(None)
     }
 
-    /// A host row's fields, with its references as far as their targets are identified.
-    fn fields(&self, table: usize, row: &HostRow, others: &mut dyn Others) -> Result<(BTreeMap<FieldKey, Value>, BTreeSet<String>), crate::host::Error> {
-        let mut out = BTreeMap::new();
+    /// A host row's fields, with its references as far as their targets are identified. `true` if
+    /// none points to a row of this record that is still to be identified.
+    fn fields(&self, table: usize, row: &HostRow, others: &mut dyn Others) -> Result<(Fields, bool), crate::host::Error> {
         let mut dangling = BTreeSet::new();
-        let Some(t) = self.c.mapping.tables.get(table) else { return Ok((out, dangling)) };
+        let mut whole = true;
+        let Some(t) = self.c.mapping.tables.get(table) else { return Ok(((SortedMap::default(), dangling), whole)) };
+        let mut out = SortedMap::with_capacity(t.columns.len());
         for (column, value) in t.columns.iter().zip(&row.values) {
             match column.role {
                 Role::Data | Role::Local { keep_if_free: true, .. } => out.insert(FieldKey::shared(column.name.clone()), value.clone()),
@@ -332,36 +368,46 @@ impl Builder<'_> {
                 continue;
             }
             match self.reference(t, row, &r.target, &values, t.owner == Some(n), others)? {
-                Some(target) => out.insert(field, Value::Ref(target)),
-                None => {
+                At::Row(target) => out.insert(field, Value::Ref(target)),
+                at => {
+                    whole &= matches!(at, At::Nowhere);
                     dangling.insert(r.field.clone());
                     out.insert(field, Value::Null)
                 }
             };
         }
-        Ok((out, dangling))
+        Ok(((out, dangling), whole))
     }
 
-    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<Option<Reference>, crate::host::Error> {
+    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<At, crate::host::Error> {
         let m = self.c.mapping;
         let (table, columns) = match target {
-            Target::Table { table, columns } => (*table, columns.clone()),
+            Target::Table { table, columns } => (*table, columns.as_slice()),
             Target::ByColumn(by) => {
-                let Some(Value::Text(name)) = t.get(row, by) else { return Ok(None) };
-                let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(None) };
+                let Some(Value::Text(name)) = t.get(row, by) else { return Ok(At::Nowhere) };
+                let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(At::Nowhere) };
                 (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default())
             }
         };
-        let Some(to) = m.tables.get(table) else { return Ok(None) };
-        let lower: Vec<String> = columns.iter().map(|c| c.to_ascii_lowercase()).collect();
-        if let Some(at) = self.index.get(&(table, lower)).and_then(|i| i.get(&encode(values))) {
+        let Some(to) = m.tables.get(table) else { return Ok(At::Nowhere) };
+        if let Some(at) = self.find_index(table, columns).and_then(|i| i.rows.get(&encode(values))) {
             // Not identified yet: it will be, before the image is finished.
-            return Ok(self.ids.get(at).map(|id| Reference { table: to.name.clone(), row: *id, record: None, owner }));
+            let found = self.ids.get(&(table, *at)).map(|id| Reference { table: to.name.clone(), row: *id, record: None, owner });
+            return Ok(found.map_or(At::Later, At::Row));
         }
-        let Some((row, record)) = others.row_of(table, &columns, values)? else { return Ok(None) };
+        let Some((row, record)) = others.row_of(table, columns, values)? else { return Ok(At::Nowhere) };
         let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
-        Ok(Some(Reference { table: to.name.clone(), row, record, owner }))
+        Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
     }
+}
+
+/// Where a reference of the host leads.
+enum At {
+    Row(Reference),
+    /// To a row of this record that has no identity yet.
+    Later,
+    /// To nothing that is synchronized.
+    Nowhere,
 }
 
 /// Whether a value is a UUID in one of its usual spellings.

@@ -23,7 +23,7 @@ pub fn encode(key: &[Value]) -> Vec<u8> {
             Value::Text(b) | Value::Blob(b) => {
                 out.push(if matches!(v, Value::Text(_)) { 3 } else { 4 });
                 varint(&mut out, b.len() as u64);
-                out.extend(b);
+                out.extend(b.iter());
             }
         }
     }
@@ -48,7 +48,7 @@ pub fn decode(mut bytes: &[u8]) -> Option<HostKey> {
             }
             3 | 4 => {
                 let b = take_bytes(&mut bytes)?;
-                if *tag == 3 { Value::Text(b.to_vec()) } else { Value::Blob(b.to_vec()) }
+                if *tag == 3 { Value::Text(b.into()) } else { Value::Blob(b.into()) }
             }
             _ => return None,
         });
@@ -96,7 +96,7 @@ mod tests {
         for key in [
             vec![],
             vec![Value::Integer(0), Value::Integer(-1), Value::Integer(i64::MIN), Value::Integer(i64::MAX)],
-            vec![Value::Null, Value::Real(-0.0), Value::Text(vec![0xff, 0]), Value::Blob(vec![])],
+            vec![Value::Null, Value::Real(-0.0), Value::Text(vec![0xff, 0].into()), Value::Blob(vec![].into())],
         ] {
             assert_eq!(decode(&encode(&key)), Some(key));
         }

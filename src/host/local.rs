@@ -4,6 +4,7 @@
 use crate::host::key::{HostKey, decode, encode, take_bytes, unvarint, varint};
 use crate::id::{RowId, Uuid};
 use crate::record::RowKey;
+use crate::shared::Name;
 use crate::value::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -43,10 +44,10 @@ pub struct LocalRow {
     pub away: Option<Away>,
     /// Fields where the host holds something else than what is known, by our own doing or a
     /// trigger's: a local number, a reference whose target is not here, a rewritten column.
-    pub differs: BTreeMap<String, Print>,
+    pub differs: BTreeMap<Name, Print>,
     /// What fields held before our last apply changed them: a host that puts exactly that back has
     /// saved a stale form.
-    pub prior: BTreeMap<String, Print>,
+    pub prior: BTreeMap<Name, Print>,
 }
 
 /// All rows of a record.
@@ -117,9 +118,9 @@ impl Local {
             return None;
         }
         let text = |b: &mut &[u8]| Some(std::str::from_utf8(take_bytes(b)?).ok()?.to_owned());
-        let mut names = Vec::new();
+        let mut names: Vec<Name> = Vec::new();
         for _ in 0..unvarint(b)? {
-            names.push(text(b)?);
+            names.push(text(b)?.into());
         }
         let mut rows = BTreeMap::new();
         for _ in 0..unvarint(b)? {
@@ -140,7 +141,7 @@ impl Local {
                         let name = text(b)?;
                         let (p, rest) = b.split_first_chunk::<8>()?;
                         *b = rest;
-                        map.insert(name, *p);
+                        map.insert(Name::of(&name), *p);
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! What of the host's schema is synchronized, and how: the engine's view of `cfs.toml` and the
 //! live schema together. `resolve` makes it; nothing changes it afterwards.
 
+use crate::shared::Name;
+
 /// Everything that is synchronized.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mapping {
@@ -14,7 +16,7 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordType {
     /// The root table's name as the schema spells it; paths use [`type_name`] of it.
-    pub name: String,
+    pub name: Name,
     /// The root table, as an index into [`Mapping::tables`].
     pub root: usize,
     /// All its tables, the root first, every table after its parent.
@@ -22,9 +24,9 @@ pub struct RecordType {
     /// Whether these are shared rows (doctors, code lists) that other records point to.
     pub shared: bool,
     /// Sets of columns that say which rows of two sites are one. NULL matches nothing.
-    pub match_on: Vec<Vec<String>>,
+    pub match_on: Vec<Vec<Name>>,
     /// Columns that must agree as well before a match is made by itself.
-    pub match_check: Vec<String>,
+    pub match_check: Vec<Name>,
     /// An SQL condition on the root table that narrows what is synchronized.
     pub filter: Option<String>,
 }
@@ -34,16 +36,16 @@ pub struct RecordType {
 pub enum Key {
     /// By its 64-bit rowid, under this name: an `INTEGER PRIMARY KEY` column, or `rowid`, `_rowid_`
     /// or `oid`, whichever the table's columns leave free.
-    Rowid(String),
+    Rowid(Name),
     /// By these columns: the primary key of a `WITHOUT ROWID` table or any other declared key.
-    Columns(Vec<String>),
+    Columns(Vec<Name>),
 }
 
 /// A table of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its name, as the schema spells it.
-    pub name: String,
+    pub name: Name,
     /// The record type it belongs to, as an index into [`Mapping::types`].
     pub kind: usize,
     /// How the host names its rows.
@@ -62,7 +64,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Sets of columns that the schema declares UNIQUE (the primary key included unless it is a
     /// surrogate).
-    pub unique: Vec<Vec<String>>,
+    pub unique: Vec<Vec<Name>>,
     /// Whether rows deleted and inserted anew by the host's way of saving are recognised.
     pub rewrites: bool,
     /// What happens to a row that the host deletes.
@@ -77,9 +79,9 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceMap {
     /// The field's name in record files: its columns joined by `+`.
-    pub field: String,
+    pub field: Name,
     /// The columns that hold it.
-    pub columns: Vec<String>,
+    pub columns: Vec<Name>,
     /// Where it points.
     pub target: Target,
 }
@@ -92,17 +94,17 @@ pub enum Target {
         /// Index into [`Mapping::tables`].
         table: usize,
         /// The target's columns, one for each of the reference's.
-        columns: Vec<String>,
+        columns: Vec<Name>,
     },
     /// To the table that another column of the row names, by its single-column key.
-    ByColumn(String),
+    ByColumn(Name),
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// What it is for us.
     pub role: Role,
     /// What is shown of a field that several sites wrote.

@@ -9,6 +9,7 @@ mod tables;
 use super::mapping::{Mapping, RecordType, ReferenceMap, Table, Target, type_name};
 use super::schema::{HostTable, Schema, same};
 use crate::config::{Config, ConfigError};
+use crate::shared::Name;
 use rusqlite::Connection;
 
 /// Makes the mapping. Nothing is written: writing is only prepared, to see whether it could be.
@@ -132,10 +133,10 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
         let name = &chosen[*root].table.name;
         let found = config.types.iter().find(|(n, _)| same(n, name));
         let (_, said) = found.ok_or_else(|| ConfigError::Value { at: config.source.place(&["type"], None), what: format!("`{name}` is no root table") })?;
-        let exact = |columns: &Vec<String>| columns.iter().map(|c| chosen[*root].table.column(c).map_or_else(|| c.clone(), |c| c.name.clone())).collect();
+        let exact = |columns: &Vec<String>| columns.iter().map(|c| chosen[*root].table.column(c).map_or_else(|| Name::of(c), |c| Name::of(&c.name))).collect();
         let first = mapping.tables.len();
         let record_type = RecordType {
-            name: name.clone(),
+            name: Name::of(name),
             root: first,
             tables: (first..first + members.len()).collect(),
             shared: said.shared,

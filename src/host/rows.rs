@@ -2,6 +2,8 @@
 
 use crate::host::key::{HostKey, encode};
 use crate::host::mapping::{Key, Mapping, Table, Target};
+use crate::record::SortedMap;
+use crate::shared::Name;
 use crate::value::Value;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -27,8 +29,8 @@ pub fn value_of(v: ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(i) => Value::Integer(i),
         ValueRef::Real(r) => Value::Real(r),
-        ValueRef::Text(t) => Value::Text(t.to_vec()),
-        ValueRef::Blob(b) => Value::Blob(b.to_vec()),
+        ValueRef::Text(t) => Value::Text(t.into()),
+        ValueRef::Blob(b) => Value::Blob(b.into()),
     }
 }
 
@@ -50,41 +52,41 @@ impl ToSql for Param<'_> {
 
 impl Table {
     /// The names of the columns that make the key.
-    pub fn key_columns(&self) -> Vec<String> {
+    pub fn key_columns(&self) -> &[Name] {
         match &self.key {
-            Key::Rowid(name) => vec![name.clone()],
-            Key::Columns(c) => c.clone(),
+            Key::Rowid(name) => std::slice::from_ref(name),
+            Key::Columns(c) => c,
         }
     }
 
     /// The columns that the owner reference holds.
-    pub fn owner_columns(&self) -> &[String] {
+    pub fn owner_columns(&self) -> &[Name] {
         self.owner_ref().map_or(&[], |r| &r.columns)
     }
 
     /// Whether these columns are the key, in its order.
-    pub fn is_key(&self, columns: &[String]) -> bool {
-        same_names(&self.key_columns(), columns)
+    pub fn is_key(&self, columns: &[Name]) -> bool {
+        same_names(self.key_columns(), columns)
     }
 
     /// What a row holds, by the columns' names.
-    pub fn holds(&self, row: &HostRow) -> BTreeMap<String, Value> {
+    pub fn holds(&self, row: &HostRow) -> SortedMap<Name, Value> {
         self.columns.iter().zip(&row.values).map(|(c, v)| (c.name.clone(), v.clone())).collect()
     }
 
     /// `a = ?1 AND b = ?2` over the key, starting at parameter `from`.
     pub fn key_is(&self, from: usize) -> String {
-        conditions(&self.key_columns(), from)
+        conditions(self.key_columns(), from)
     }
 }
 
 /// Whether two lists name the same columns, as SQLite compares names.
-fn same_names(a: &[String], b: &[String]) -> bool {
+pub(crate) fn same_names(a: &[Name], b: &[Name]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.eq_ignore_ascii_case(y))
 }
 
 /// `a = ?1 AND b = ?2` over columns, starting at parameter `from`. `IS` so that NULL keys are found.
-pub(crate) fn conditions(columns: &[String], from: usize) -> String {
+pub(crate) fn conditions(columns: &[Name], from: usize) -> String {
     columns.iter().enumerate().map(|(i, c)| format!("{} IS ?{}", quote(c), i + from)).collect::<Vec<_>>().join(" AND ")
 }
 
@@ -149,11 +151,24 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
             Span::Range(a, b) => q.query([Param(a), Param(b)])?,
         };
         let key_width = t.key_columns().len();
+        // Rows of one record mostly come one after the other: its bytes are made once.
+        let mut last: Option<(Vec<Value>, Vec<u8>, Vec<HostRow>)> = None;
         while let Some(r) = rows.next()? {
             let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
             let row = HostRow { key: take(root_width, key_width)?, values: take(root_width + key_width, t.columns.len())? };
-            let root = encode(&take(0, root_width)?);
-            out.entry(root).or_default().entry(*table).or_default().push(row);
+            let root = take(0, root_width)?;
+            match &mut last {
+                Some((at, _, list)) if *at == root => list.push(row),
+                _ => {
+                    let bytes = encode(&root);
+                    if let Some((_, bytes, list)) = last.replace((root, bytes, vec![row])) {
+                        out.entry(bytes).or_default().entry(*table).or_default().extend(list);
+                    }
+                }
+            }
+        }
+        if let Some((_, bytes, list)) = last {
+            out.entry(bytes).or_default().entry(*table).or_default().extend(list);
         }
     }
     Ok(out)
@@ -175,7 +190,7 @@ pub fn root_keys(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Resul
 }
 
 /// Values of some columns of the row that other columns name; `None` if there is no such row.
-pub fn look_up(conn: &Connection, table: &Table, want: &[String], by: &[String], values: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
+pub fn look_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], values: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
     let list = want.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
     let on = by.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect::<Vec<_>>().join(" AND ");
     let mut q = conn.prepare_cached(&format!("SELECT {list} FROM {} WHERE {on}", quote(&table.name)))?;
@@ -193,9 +208,9 @@ pub fn climb(
     conn: &Connection,
     m: &Mapping,
     table: usize,
-    by: &[String],
+    by: &[Name],
     values: &[Value],
-    gone: &dyn Fn(usize, &[String], &[Value]) -> Option<Vec<Value>>,
+    gone: &dyn Fn(usize, &[Name], &[Value]) -> Option<Vec<Value>>,
 ) -> rusqlite::Result<Option<HostKey>> {
     let (mut at, mut by, mut values) = (table, by.to_vec(), values.to_vec());
     // As deep as the mapping is, and no circle.

@@ -1,9 +1,8 @@
 //! How stripped content comes back when an edit that nobody had seen undoes its deletion.
 
 use crate::merge::{Life, join_into, life, reinsert};
-use crate::record::{Record, Row, RowKey};
+use crate::record::{Record, Row, RowKey, SortedMap};
 use crate::stamp::Stamp;
-use std::collections::BTreeMap;
 
 /// Whether the state has the row with its content.
 fn whole(s: &Record, key: &RowKey) -> bool {
@@ -40,16 +39,16 @@ pub fn rescue(merged: &mut Record, states: &[&Record], host: Option<&Record>, ne
         // The host's version may cover what it does not hold (its site stamped it meanwhile): it
         // adds what the states have not seen, and takes nothing away.
         if let Some(s) = host.filter(equal).and_then(|s| s.rows.get(key)) {
-            let to = content.rows.entry(key.clone()).or_insert_with(|| Row { fields: BTreeMap::new(), ..s.clone() });
+            let to = content.rows.entry(key.clone()).or_insert_with(|| Row { fields: SortedMap::default(), ..s.clone() });
             for (name, field) in &s.fields {
                 let unseen = field.0.iter().filter(|e| !content.version.covers(&e.stamp)).cloned();
-                to.fields.entry(name.clone()).or_default().0.extend(unseen);
+                to.fields.get_or_default(name.clone()).0.extend(unseen);
             }
         }
         let Some(mut row) = content.rows.remove(key) else { continue };
         if let Some(left) = merged.rows.get(key) {
             for (name, field) in &left.fields {
-                row.fields.entry(name.clone()).or_default().0.extend(field.0.iter().cloned());
+                row.fields.get_or_default(name.clone()).0.extend(field.0.iter().cloned());
             }
         }
         reinsert(merged, key, &row, next);

@@ -1,11 +1,11 @@
 //! What a write does to a record's state, and the delta between two states.
 
 use crate::id::SiteId;
-use crate::record::{Delta, Entry, Erasure, Field, FieldKey, Record, Row, RowKey, Tombstone, Unknown};
+use crate::record::{Delta, Entry, Erasure, Field, FieldKey, Record, Row, RowKey, SortedMap, Tombstone, Unknown};
 use crate::stamp::Stamp;
 use crate::value::Value;
 use crate::version::Version;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What of a field's set a writer had seen, and so replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ pub fn write_field(known: &mut Record, applied: Option<&Record>, change: &Change
     let shown = applied.unwrap_or(known).rows.get(&change.row).and_then(|r| r.fields.get(&change.field)).cloned().unwrap_or_default();
     let current = shown.current().map(|e| e.value.clone());
     let row = known.rows.entry(change.row.clone()).or_insert_with(|| Row::new(stamp));
-    let field = row.fields.entry(change.field.clone()).or_default();
+    let field = row.fields.get_or_default(change.field.clone());
     // Attributes of a later format may have joined since: stamp and value say which entry it is.
     let shows = |e: &Entry| shown.0.iter().any(|s| s.stamp == e.stamp && s.value == e.value);
     field.0.retain(|e| match change.seen {
@@ -67,7 +67,7 @@ pub fn reinsert(known: &mut Record, key: &RowKey, content: &Row, next: &mut dyn 
     let row = known.rows.entry(key.clone()).or_default();
     let mut here = std::mem::take(&mut row.fields);
     for name in content.fields.keys() {
-        here.entry(name.clone()).or_default();
+        here.get_or_default(name.clone());
     }
     // Each field's values, newest first.
     let mut lists: Vec<(FieldKey, Vec<Entry>)> = Vec::with_capacity(here.len());
@@ -159,7 +159,7 @@ pub fn delta_between(before: &Record, after: &Record) -> Option<Delta> {
         // A row inserted again is always sent whole, so that who stripped it has it back.
         let whole = old.stamp != row.stamp;
         let fields = row.fields.iter().filter(|(k, f)| whole || old.fields.get(*k) != Some(*f)).map(|(k, f)| (k.clone(), f.clone()));
-        let fields: BTreeMap<FieldKey, Field> = fields.collect();
+        let fields: SortedMap<FieldKey, Field> = fields.collect();
         part.rows.insert(key.clone(), Row { fields, ..row.clone() });
     }
     part.same_as = after.same_as.iter().filter(|(k, v)| before.same_as.get(*k) != Some(*v)).map(|(k, v)| (*k, *v)).collect();

@@ -1,11 +1,12 @@
-//! A small sorted set of entries. Nearly every field holds exactly one value, so this is a vector:
-//! a tree's node would be ten times the size of what it holds.
+//! A small sorted set of entries. Nearly every field holds exactly one value, so that one stands
+//! in place: no memory of its own.
 
 use super::Entry;
+use smallvec::SmallVec;
 
 /// Entries in order of stamp, then value, each once.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Entries(Vec<Entry>);
+pub struct Entries(SmallVec<[Entry; 1]>);
 
 impl Entries {
     /// In order, the oldest first.
@@ -43,9 +44,6 @@ impl Entries {
         match self.0.binary_search(&e) {
             Ok(_) => false,
             Err(at) => {
-                if self.0.is_empty() {
-                    self.0.reserve_exact(1);
-                }
                 self.0.insert(at, e);
                 true
             }
@@ -69,8 +67,8 @@ impl Entries {
     }
 
     /// Keeps those for which `keep` holds.
-    pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
-        self.0.retain(keep);
+    pub fn retain(&mut self, mut keep: impl FnMut(&Entry) -> bool) {
+        self.0.retain(|e| keep(e));
     }
 }
 
@@ -98,7 +96,7 @@ impl<const N: usize> From<[Entry; N]> for Entries {
 
 impl IntoIterator for Entries {
     type Item = Entry;
-    type IntoIter = std::vec::IntoIter<Entry>;
+    type IntoIter = smallvec::IntoIter<[Entry; 1]>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()

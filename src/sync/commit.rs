@@ -16,6 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Engine<'_> {
     /// Applies and stores a prepared record. The caller holds the write lock.
     pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
+        if p.own {
+            let local = |(k, r): (&RowKey, &image::ImageRow)| (k.clone(), LocalRow { key: r.host.key.clone(), ..LocalRow::default() });
+            let local = Local { rows: p.image.rows.iter().map(local).collect() };
+            self.lookup.forget(&p.work.id);
+            self.settled.insert(p.work.id);
+            return self.store(p, 0, None, BTreeSet::new(), None, local);
+        }
         let before_local = p.stored.local.clone();
         for key in &p.asked {
             if let Some(l) = p.stored.local.rows.get_mut(key) {
@@ -215,7 +222,7 @@ impl Engine<'_> {
         }
         if stored.flags & state::HELD != 0 {
             let reason = stored.reason.clone().unwrap_or_default();
-            self.report.held.push(crate::report::Held { record: id.to_string(), kind: stored.known.kind.clone(), reason });
+            self.report.held.push(crate::report::Held { record: id.to_string(), kind: stored.known.kind.to_string(), reason });
         }
         if !p.new {
             self.state.drop_pending(&id)?;

@@ -6,6 +6,7 @@ use crate::host::local::{Local, print};
 use crate::host::mapping::{Mapping, Rule, Table};
 use crate::merge::{Change, Life, Seen, shown};
 use crate::record::{Field, FieldKey, Record, Row, RowKey};
+use crate::shared::Name;
 use crate::stamp::Stamp;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ impl HostChanges {
 }
 
 /// Columns that were not there when we last looked, each with what an upgrade fills in.
-pub(super) type Fresh = BTreeMap<(String, String), Value>;
+pub(super) type Fresh = BTreeMap<(Name, Name), Value>;
 
 /// Compares the host with what was applied. `known` is all that is known, for rows that the host
 /// turns out to have had before we met them.

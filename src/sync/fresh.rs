@@ -26,8 +26,8 @@ impl Engine<'_> {
         let had: BTreeMap<String, Vec<String>> = before.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
         let mut kinds = BTreeSet::new();
         for t in &self.mapping.tables {
-            let Some(old) = had.get(&t.name) else { continue };
-            for c in t.columns.iter().filter(|c| !old.contains(&c.name)) {
+            let Some(old) = had.get(&*t.name) else { continue };
+            for c in t.columns.iter().filter(|c| !old.iter().any(|o| *o == c.name)) {
                 let default: Option<String> = self.conn.query_row("SELECT dflt_value FROM pragma_table_info(?1) WHERE name = ?2", [&t.name, &c.name], |r| r.get(0))?;
                 let value = match default {
                     Some(sql) => self.conn.query_row(&format!("SELECT {sql}"), [], |r| Ok(rows::value_of(r.get_ref(0)?))).unwrap_or(crate::value::Value::Null),

@@ -7,6 +7,7 @@ use crate::host::key::{HostKey, encode};
 use crate::host::rows::look_up;
 use crate::id::{RecordId, RowId, derive};
 use crate::record::{Record, RowKey};
+use crate::shared::Name;
 use crate::state;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -68,7 +69,7 @@ impl Engine<'_> {
     /// The matching hashes of a known record.
     pub(super) fn match_hashes(&self, kind: usize, known: &Record) -> Vec<[u8; 16]> {
         let (Some(k), Some(root)) = (self.mapping.types.get(kind), known.root()) else { return Vec::new() };
-        let values = |set: &Vec<String>| set.iter().map(|c| root.get(c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
+        let values = |set: &Vec<Name>| set.iter().map(|c| root.get(c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
         k.match_on.iter().enumerate().filter_map(|(n, set)| Some(hash16(&k.name, n, &values(set)?))).collect()
     }
 
@@ -91,7 +92,7 @@ impl Engine<'_> {
                 return self.agrees(kind, key, known);
             }
         }
-        let columns: Vec<String> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
+        let columns: Vec<Name> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
         let here = look_up(self.conn, root, &columns, &root.key_columns(), key)?.unwrap_or_default();
         Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
@@ -148,7 +149,7 @@ impl Engine<'_> {
         if !root.derived || root.surrogate || key.is_empty() || !key.iter().all(looks_like_uuid) {
             return None;
         }
-        let mut parts: Vec<Vec<u8>> = vec![root.name.clone().into_bytes()];
+        let mut parts: Vec<Vec<u8>> = vec![root.name.as_bytes().to_vec()];
         parts.extend(key.iter().map(|v| if let Value::Text(b) | Value::Blob(b) = v { b.to_ascii_lowercase() } else { Vec::new() }));
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Some(derive(&self.manifest.key, &parts))
@@ -158,7 +159,7 @@ impl Engine<'_> {
     /// that this host does not hold yet, a derived one, or a random one.
     pub(super) fn identify(&mut self, kind: usize, key: &HostKey) -> Result<RecordId, Error> {
         let bytes = encode(key);
-        let name = self.mapping.types.get(kind).map_or(String::new(), |k| k.name.clone());
+        let name = self.mapping.types.get(kind).map_or_else(Name::default, |k| k.name.clone());
         if let Some(id) = self.derived_by_key(kind, key)
             && self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0)
         {

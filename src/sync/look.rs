@@ -8,6 +8,7 @@ use crate::host::mapping::Target;
 use crate::host::rows::{self, climb};
 use crate::id::RecordId;
 use crate::sync::orders::Order;
+use crate::shared::Name;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -160,7 +161,7 @@ impl Engine<'_> {
     }
 
     /// What a row that is gone hung from, by the notes of its deletion.
-    fn gone(&self, table: usize, by: &[String], values: &[Value]) -> Option<Vec<Value>> {
+    fn gone(&self, table: usize, by: &[Name], values: &[Value]) -> Option<Vec<Value>> {
         let t = self.mapping.tables.get(table)?;
         if !t.is_key(by) {
             return None;
@@ -181,7 +182,7 @@ impl Engine<'_> {
             };
             let Some((id, row)) = self.find_row(table, &key)? else {
                 let there = self.mapping.tables.get(table).map(|t| (t.key_columns(), t)).filter(|(k, _)| k.len() == 1);
-                if there.map(|(k, t)| rows::look_up(self.conn, t, &k, &k, std::slice::from_ref(&key))).transpose()?.flatten().is_some() {
+                if there.map(|(k, t)| rows::look_up(self.conn, t, k, k, std::slice::from_ref(&key))).transpose()?.flatten().is_some() {
                     // Not sent yet: it has no identity that a tombstone could name. Next time it has.
                     continue;
                 }

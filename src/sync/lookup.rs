@@ -6,11 +6,13 @@ use crate::host::key::{HostKey, encode};
 use crate::host::mapping::Mapping;
 use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
-use crate::record::RowKey;
+use crate::record::{RowKey, SortedMap};
+use crate::shared::Name;
 use crate::state::{self, State};
 use crate::value::{Reference, Value};
 use rusqlite::Connection;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Looks rows up in the host and in our state. Remembers what cannot change during a sync.
@@ -29,6 +31,8 @@ pub struct Lookup<'a> {
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
     keys: RefCell<HashMap<(usize, RowId), HostKey>>,
     numbers: RefCell<HashMap<String, i64>>,
+    /// INSERTs by table and columns.
+    inserts: RefCell<HashMap<(usize, Vec<Name>), Rc<str>>>,
     severed: RefCell<BTreeSet<(usize, Vec<u8>)>>,
 }
 
@@ -48,6 +52,7 @@ impl<'a> Lookup<'a> {
             found: RefCell::default(),
             keys: RefCell::default(),
             numbers: RefCell::default(),
+            inserts: RefCell::default(),
             severed: RefCell::default(),
         }
     }
@@ -89,7 +94,7 @@ impl<'a> Lookup<'a> {
         Of { lookup: self, id }
     }
 
-    fn is_key(&self, table: usize, columns: &[String]) -> bool {
+    fn is_key(&self, table: usize, columns: &[Name]) -> bool {
         self.mapping.tables.get(table).is_some_and(|t| t.is_key(columns))
     }
 }
@@ -102,7 +107,7 @@ pub struct Of<'l, 'a> {
 }
 
 impl Others for Of<'_, '_> {
-    fn row_of(&mut self, table: usize, columns: &[String], values: &[Value]) -> Result<Option<(RowId, RecordId)>, host::Error> {
+    fn row_of(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<(RowId, RecordId)>, host::Error> {
         let l = self.lookup;
         let mut sign = encode(values);
         columns.iter().for_each(|c| sign.extend(c.to_ascii_lowercase().bytes()));
@@ -146,7 +151,7 @@ pub fn moved_id(old: &RowId, to: &RecordId) -> RowId {
 }
 
 impl Targets for Of<'_, '_> {
-    fn values_of(&mut self, table: usize, to: &Reference, columns: &[String]) -> Result<Found, host::Error> {
+    fn values_of(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Found, host::Error> {
         let l = self.lookup;
         let record = to.record.unwrap_or(to.row);
         let Some(t) = l.mapping.tables.get(table) else { return Ok(Found::NotHere(record)) };
@@ -171,6 +176,11 @@ impl Targets for Of<'_, '_> {
             return Ok(*n);
         }
         Ok(self.lookup.conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, Option<i64>>(0))?.unwrap_or(0))
+    }
+
+    fn insert_sql(&mut self, table: usize, columns: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> Rc<str> {
+        let key = (table, columns.keys().cloned().collect());
+        self.lookup.inserts.borrow_mut().entry(key).or_insert_with(|| make().into()).clone()
     }
 
     fn used(&mut self, sql: &str, number: Option<i64>) {

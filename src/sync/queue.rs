@@ -6,6 +6,7 @@ use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, Span};
 use crate::id::RecordId;
+use crate::shared::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ impl Engine<'_> {
                 let dir = w.files.first().and_then(|f| f.split('/').nth(1))?.to_owned();
                 self.mapping.types.iter().position(|k| crate::names::type_name(&k.name) == dir)
             };
-            w.kind = w.kind.or_else(|| stored.or(from_items).and_then(|k| self.mapping.kind(&k))).or_else(from_path);
+            w.kind = w.kind.or_else(|| stored.map(Into::into).or(from_items).and_then(|k: Name| self.mapping.kind(&k))).or_else(from_path);
             by_kind.entry(w.kind.unwrap_or(usize::MAX)).or_default().push(w);
         }
         let mut kinds: BTreeSet<usize> = by_kind.keys().copied().collect();

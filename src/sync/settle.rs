@@ -59,6 +59,8 @@ pub(super) struct Prepared {
     pub(super) unseen: bool,
     pub(super) refile: bool,
     pub(super) keep_off: bool,
+    /// A record made here that nobody else knows: the host holds exactly what is known.
+    pub(super) own: bool,
     pub(super) log: Vec<state::ChangeRow>,
     pub(super) read: Vec<String>,
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
@@ -125,6 +127,7 @@ impl Engine<'_> {
             unseen: false,
             refile: came.refile,
             keep_off: came.keep_off,
+            own: false,
             log: Vec::new(),
             read,
             items,
@@ -164,6 +167,9 @@ impl Engine<'_> {
     fn stamp(&mut self, p: &mut Prepared, sources: &[Record]) -> Result<(), Error> {
         if let Some(newest) = p.known.version.newest() {
             self.observe(newest);
+        }
+        if self.stamp_own(p) {
+            return Ok(());
         }
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
@@ -234,6 +240,29 @@ impl Engine<'_> {
             self.log_revived(p, &was, &now);
         }
         Ok(())
+    }
+
+    /// Stamps a record that is new here and unknown elsewhere: the host's rows are all there is to
+    /// say. Gives `false` where there is more to it.
+    fn stamp_own(&mut self, p: &mut Prepared) -> bool {
+        let unknown = p.new && !p.came && p.known.version.0.is_empty() && p.known.rows.is_empty() && p.known.erased.is_none() && p.waiting.is_empty();
+        if !unknown || p.image.rows.is_empty() || !p.work.orders.is_empty() || p.image.rows.values().any(|r| !r.dangling.is_empty()) {
+            return false;
+        }
+        let stamp = self.tick();
+        self.log_host(p, &super::diff::HostChanges::default());
+        for (key, row) in &p.image.rows {
+            if let Some(t) = self.mapping.tables.get(row.table) {
+                p.known.rows.insert(key.clone(), new_row(t, row, stamp, false));
+            }
+        }
+        p.known.version.add(stamp);
+        p.lives = p.known.rows.keys().map(|k| (k.clone(), Life::Live)).collect();
+        // Of many records only the names are sent.
+        let part = if self.bulk { Record { version: p.known.version.clone(), ..Record::new(p.known.kind.clone(), p.known.id) } } else { p.known.clone() };
+        p.delta = Some(Delta { before: Default::default(), part });
+        p.own = true;
+        true
     }
 
     /// Decides about rows that are gone from the host without a tombstone.

@@ -6,6 +6,7 @@ use super::{Engine, Error};
 use crate::host::mapping::{Affinity, Role};
 use crate::host::rows::{Param, quote};
 use crate::id::RecordId;
+use crate::shared::Name;
 use crate::value::Value;
 use std::collections::BTreeSet;
 
@@ -87,7 +88,7 @@ impl Engine<'_> {
     fn park(&self, p: &Prepared, n: usize) -> Result<(), Error> {
         for (key, row) in p.image_rows() {
             let Some(t) = self.mapping.tables.get(row.table) else { continue };
-            let unique: BTreeSet<&String> = t.unique.iter().flatten().collect();
+            let unique: BTreeSet<&Name> = t.unique.iter().flatten().collect();
             for (i, c) in t.columns.iter().enumerate().filter(|(_, c)| unique.contains(&c.name) && c.role == Role::Data) {
                 let wanted = p.shown(key, &c.name);
                 if wanted.is_none() || wanted == row.host.values.get(i) {

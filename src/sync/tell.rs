@@ -50,7 +50,7 @@ impl Engine<'_> {
             }
             for c in &host.changes {
                 let old = known.rows.get(&c.row).and_then(|r| r.fields.get(&c.field)).and_then(|f| f.current()).map(|e| display(&e.value));
-                let mut line = self.change(id, &kind, Some(&c.row), Some(c.field.name.clone()), "changed", site);
+                let mut line = self.change(id, &kind, Some(&c.row), Some(&c.field.name), "changed", site);
                 (line.old, line.new) = (old, Some(display(&c.value)));
                 lines.push(line);
             }
@@ -88,7 +88,7 @@ impl Engine<'_> {
                 (None, Some(_)) => "removed",
             };
             let row_key = if whole { None } else { Some(&c.row) };
-            let mut line = self.change(id, &kind, row_key, c.field.clone(), what, site);
+            let mut line = self.change(id, &kind, row_key, c.field.as_ref(), what, site);
             line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
             line.new = c.new.as_ref().map(display);
             lines.push(line);

@@ -77,10 +77,10 @@ impl Synchronizer {
                     superseded: superseded.iter().map(|e| e.value.clone()).collect(),
                     view: Conflict {
                         name: named(stored),
-                        table: key.table.clone(),
+                        table: key.table.to_string(),
                         row: key.id.to_string(),
                         row_key: stored.local.rows.get(key).and_then(|l| key_text(&l.key)),
-                        field: field.name.clone(),
+                        field: field.name.to_string(),
                         review: column.is_some_and(|c| c.review),
                         current: view(current),
                         superseded: superseded.into_iter().map(view).collect(),

@@ -60,7 +60,7 @@ impl Synchronizer {
             let stored = self.stored(&id)?;
             for row in waiting(&stored) {
                 let key = stored.local.rows.get(&row).and_then(|l| key_text(&l.key));
-                out.push(Deletion { name: named(&stored), table: row.table.clone(), row: row.id.to_string(), row_key: key, rows: merge::tree(&stored.known, &row).len() });
+                out.push(Deletion { name: named(&stored), table: row.table.to_string(), row: row.id.to_string(), row_key: key, rows: merge::tree(&stored.known, &row).len() });
             }
         }
         Ok(out)
@@ -84,13 +84,13 @@ impl Synchronizer {
                 }
                 out.push(Trashed {
                     name: named(&stored),
-                    table: key.table.clone(),
+                    table: key.table.to_string(),
                     row: key.id.to_string(),
                     whole: key == stored.known.root_key(),
                     rows,
                     tombstone: row.tombstone.as_ref().map(|t| tombstone_view(t, &names)),
                     restorable: !bare,
-                    fields: row.fields.iter().filter_map(|(k, f)| Some((k.name.clone(), display(&f.current()?.value)))).collect(),
+                    fields: row.fields.iter().filter_map(|(k, f)| Some((k.name.to_string(), display(&f.current()?.value)))).collect(),
                 });
             }
         }
@@ -158,7 +158,7 @@ impl Synchronizer {
     pub fn row_counts(&self, id: RecordId) -> Result<BTreeMap<String, usize>, Error> {
         let mut out = BTreeMap::new();
         for key in self.stored(&id)?.known.rows.keys() {
-            *out.entry(key.table.clone()).or_insert(0) += 1;
+            *out.entry(key.table.to_string()).or_insert(0) += 1;
         }
         Ok(out)
     }

@@ -191,7 +191,7 @@ impl Synchronizer {
 
 /// A stored record with its label.
 pub(crate) fn named(s: &Stored) -> RecordName {
-    RecordName { record: s.known.id.to_string(), r#type: s.known.kind.clone(), key: s.root_key.as_ref().and_then(key_text), label: label(&s.known) }
+    RecordName { record: s.known.id.to_string(), r#type: s.known.kind.to_string(), key: s.root_key.as_ref().and_then(key_text), label: label(&s.known) }
 }
 
 /// Values for people: where one points to, by local key and label.

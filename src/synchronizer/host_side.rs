@@ -86,7 +86,7 @@ fn changed(out: &mut Vec<Apart>, t: &Table, key: &RowKey, row: &ImageRow, stored
             print(&raw(t, &field.name, &holds)) == *p
         });
         if !left_so {
-            out.push(Apart::Changed(key.clone(), field.name.clone()));
+            out.push(Apart::Changed(key.clone(), field.name.to_string()));
         }
     }
 }

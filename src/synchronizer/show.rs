@@ -208,7 +208,7 @@ impl Look<'_> {
         let place = |f: &FieldView| f.place.as_ref().map(|p| p.name.clone());
         fields.sort_by(|a, b| a.field.cmp(&b.field).then_with(|| place(a).cmp(&place(b))));
         RowView {
-            table: key.table.clone(),
+            table: key.table.to_string(),
             row: key.id.to_string(),
             key: local.filter(|l| l.away.is_none()).and_then(|l| key_text(&l.key)),
             state,
@@ -226,7 +226,7 @@ impl Look<'_> {
         let shown = merge::shown(v, rule)?;
         let here = self.image.rows.get(key).and_then(|r| r.fields.get(f));
         Some(FieldView {
-            field: f.name.clone(),
+            field: f.name.to_string(),
             place: f.place.map(|p| names.of(&p)),
             r#type: shown.type_name(),
             value: text(shown),

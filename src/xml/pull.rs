@@ -49,7 +49,12 @@ pub struct Tag<'a> {
 impl<'a> Tag<'a> {
     /// Takes an attribute out.
     pub fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
-        let i = self.attributes.iter().position(|(n, _)| *n == name)?;
+        self.take_if(|n| n == name)
+    }
+
+    /// Takes the first attribute out whose name will do.
+    pub(super) fn take_if(&mut self, name: impl Fn(&str) -> bool) -> Option<Cow<'a, str>> {
+        let i = self.attributes.iter().position(|(n, _)| name(n))?;
         Some(self.attributes.remove(i).1)
     }
 
@@ -232,12 +237,15 @@ impl<'a> Pull<'a> {
     }
 
     /// The content of a text element, by its `enc` attribute.
-    pub fn bytes(&mut self, tag: &mut Tag<'a>) -> Result<Vec<u8>, Bad> {
+    pub fn bytes(&mut self, tag: &mut Tag<'a>) -> Result<Cow<'a, [u8]>, Bad> {
         let enc = tag.take("enc");
         let text = self.text()?;
         match enc.as_deref() {
-            None => Ok(text.into_owned().into_bytes()),
-            Some("base64") => unbase64(&text).ok_or_else(|| self.bad("not base64")),
+            None => Ok(match text {
+                Cow::Borrowed(s) => Cow::Borrowed(s.as_bytes()),
+                Cow::Owned(s) => Cow::Owned(s.into_bytes()),
+            }),
+            Some("base64") => unbase64(&text).map(Cow::Owned).ok_or_else(|| self.bad("not base64")),
             Some(_) => Err(self.bad("an unknown encoding")),
         }
     }

@@ -145,7 +145,7 @@ fn read_seen<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites, version: &mu
 fn string<'a>(p: &mut Pull<'a>, tag: &mut Tag<'a>) -> Result<String, Bad> {
     let bytes = p.bytes(tag)?;
     p.no_more(tag)?;
-    String::from_utf8(bytes).map_err(|_| p.bad("not UTF-8"))
+    String::from_utf8(bytes.into_owned()).map_err(|_| p.bad("not UTF-8"))
 }
 
 fn read_row<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<(RowKey, Row), Bad> {
@@ -170,7 +170,7 @@ fn read_row<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Result<(Ro
                 };
                 let stamp = p.stamp(&mut tag, sites)?.unwrap_or(row.stamp);
                 let (value, unknown) = read_value(p, tag)?;
-                let field = row.fields.entry(FieldKey { name, place }).or_default();
+                let field = row.fields.get_or_default(FieldKey { name, place });
                 let entry = Entry { stamp, value, unknown };
                 // The current value stands first; the superseded ones follow it.
                 if field.0.is_empty() != current || !field.0.insert(entry) {
@@ -216,7 +216,7 @@ fn read_tombstone<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Resu
 fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap<String, String>), Bad> {
     let kind = tag.take("type");
     let value = match kind.as_deref() {
-        None => Value::Text(p.bytes(&mut tag)?),
+        None => Value::Text((&*p.bytes(&mut tag)?).into()),
         Some("null") => {
             p.empty()?;
             Value::Null
@@ -235,7 +235,7 @@ fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap
             }
             None => {
                 let text = p.text()?;
-                Value::Blob(crate::xml::text::unbase64(&text).ok_or_else(|| p.bad("not base64"))?)
+                Value::Blob(crate::xml::text::unbase64(&text).ok_or_else(|| p.bad("not base64"))?.into())
             }
         },
         Some("ref") => {

@@ -1,6 +1,7 @@
 //! What attributes mean: names, numbers, UUIDs, stamps, each in the one spelling that is written.
 
 use crate::id::Uuid;
+use crate::shared::Name;
 use crate::stamp::{Stamp, Time};
 use crate::xml::Sites;
 use crate::xml::pull::{Bad, Pull, Tag};
@@ -18,10 +19,11 @@ impl<'a> Pull<'a> {
     }
 
     /// A required name of a table or column; see [`crate::xml::Out::name`].
-    pub fn name(&self, tag: &mut Tag<'a>, name: &str) -> Result<String, Bad> {
-        let Some(encoded) = tag.take(&format!("{name}-base64")) else { return self.need(tag, name) };
+    pub fn name(&self, tag: &mut Tag<'a>, name: &str) -> Result<Name, Bad> {
+        let encoded = tag.take_if(|n| n.strip_suffix("-base64") == Some(name));
+        let Some(encoded) = encoded else { return Ok(Name::of(&self.required(tag, name)?)) };
         let plain = unbase64(&encoded).and_then(|b| String::from_utf8(b).ok());
-        plain.filter(|s| !s.chars().all(is_xml_char) && tag.take(name).is_none()).ok_or_else(|| self.bad(format!("`{name}-base64` is not a name that needs it")))
+        plain.filter(|s| !s.chars().all(is_xml_char) && tag.take(name).is_none()).map(Name::from).ok_or_else(|| self.bad(format!("`{name}-base64` is not a name that needs it")))
     }
 
     /// A required UUID, lower case with hyphens.

@@ -97,7 +97,7 @@ fn column<'a>(m: &'a Mapping, t: &str, c: &str) -> &'a Column {
 /// Each table with its owner, as `table < column`.
 fn owners(m: &Mapping, kind: &str) -> Vec<String> {
     let of = m.types[m.kind(kind).unwrap()].tables.iter().map(|t| &m.tables[*t]);
-    let mut owners: Vec<String> = of.map(|t| t.owner_ref().map_or_else(|| t.name.clone(), |o| format!("{} < {}", t.name, o.field))).collect();
+    let mut owners: Vec<String> = of.map(|t| t.owner_ref().map_or_else(|| t.name.to_string(), |o| format!("{} < {}", t.name, o.field))).collect();
     owners.sort();
     owners
 }
@@ -122,13 +122,13 @@ fn every_table_of_the_legacy_schema_finds_its_owner() {
     ];
     assert_eq!(owners(&m, "patient"), want);
     let shared: Vec<_> = m.types.iter().filter(|t| t.shared).map(|t| (t.name.as_str(), t.match_on.clone())).collect();
-    let set = |s: &[&str]| vec![s.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()];
+    let set = |s: &[&str]| vec![s.iter().map(|s| (*s).into()).collect::<Vec<_>>()];
     assert_eq!(shared.len(), 4);
     for (name, on) in [("app_user", set(&["login"])), ("place", set(&["code"])), ("doctor", set(&["npi"])), ("term", set(&["kind", "code"]))] {
         assert!(shared.contains(&(name, on)), "{name}");
     }
     let root = &m.types[m.kind("patient").unwrap()];
-    assert_eq!((root.match_on.clone(), root.match_check.clone()), (set(&["national_id"]), vec!["last_name".to_owned(), "birth_date".to_owned()]));
+    assert_eq!((root.match_on.clone(), root.match_check.clone()), (set(&["national_id"]), vec!["last_name".into(), "birth_date".into()]));
     assert!(m.kind("place").unwrap() < m.kind("doctor").unwrap() && m.kind("patient").unwrap() == m.types.len() - 1);
     for t in &m.tables {
         let parent = t.owner_ref().map(|o| match o.target {

@@ -68,14 +68,14 @@ pub(crate) fn values() -> Record {
         b"&amp;#13;",
     ];
     for (i, t) in texts.into_iter().enumerate() {
-        put(&mut r, &format!("text {i:02}"), Value::Text(t.to_vec()));
+        put(&mut r, &format!("text {i:02}"), Value::Text(t[..].into()));
     }
-    put(&mut r, "blob 0", Value::Blob(Vec::new()));
-    put(&mut r, "blob 1", Value::Blob(vec![0, 1, 2, 255]));
+    put(&mut r, "blob 0", Value::Blob(Vec::new().into()));
+    put(&mut r, "blob 1", Value::Blob(vec![0, 1, 2, 255].into()));
     put(&mut r, "blob 2", Value::Stored { sha256: [0xab; 32], size_bytes: 104_857_600 });
-    put(&mut r, "ref 0", Value::Ref(Reference { table: "visit".to_owned(), row: id(70), record: None, owner: false }));
-    put(&mut r, "ref 1", Value::Ref(Reference { table: "doctor".to_owned(), row: id(71), record: Some(id(71)), owner: false }));
-    put(&mut r, "ref 2", Value::Ref(Reference { table: "patient".to_owned(), row: id(1), record: None, owner: true }));
+    put(&mut r, "ref 0", Value::Ref(Reference { table: "visit".into(), row: id(70), record: None, owner: false }));
+    put(&mut r, "ref 1", Value::Ref(Reference { table: "doctor".into(), row: id(71), record: Some(id(71)), owner: false }));
+    put(&mut r, "ref 2", Value::Ref(Reference { table: "patient".into(), row: id(1), record: None, owner: true }));
     r
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn odd_names() -> Record {
         .entry(FieldKey::shared("r"))
         .or_default()
         .0
-        .insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".to_owned(), row: id(3), record: None, owner: false })));
+        .insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".into(), row: id(3), record: None, owner: false })));
     r.rows.insert(r.root_key(), row);
     r
 }

@@ -60,7 +60,7 @@ fn records_validate() {
 #[test]
 fn segments_validate() {
     let deltas = known().into_iter().map(|(_, part)| Item::Delta(cloud_folder_sync::record::Delta { before: [samples::stamp(1, 5)].into_iter().collect(), part }));
-    let named = ["patient", "bell\u{7}"].map(|kind| Item::Named { kind: kind.to_owned(), id: samples::id(7), sha256: "ab".repeat(32), stamp: samples::stamp(9, 2) });
+    let named = ["patient", "bell\u{7}"].map(|kind| Item::Named { kind: kind.into(), id: samples::id(7), sha256: "ab".repeat(32), stamp: samples::stamp(9, 2) });
     let items: Vec<Item> = deltas.chain(named).collect();
     let first = Segment { site: samples::site(1), seq: 1, previous: String::new(), items: Vec::new() };
     let second = Segment { site: samples::site(1), seq: 2, previous: "cd".repeat(32), items };

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down. A room uses only rooms printed beneath it.
-const ROOMS: [&str; 26] = [
+const ROOMS: [&str; 27] = [
     "main",
     "lib",
     "cli",
@@ -32,6 +32,7 @@ const ROOMS: [&str; 26] = [
     "record",
     "version",
     "value",
+    "shared",
     "stamp",
     "id",
 ];

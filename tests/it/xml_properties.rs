@@ -46,10 +46,10 @@ fn value() -> impl Strategy<Value = Value> {
         any::<f64>().prop_filter("SQLite stores NaN as NULL", |r| !r.is_nan()).prop_map(Value::Real),
         string().prop_map(Value::text),
         "[ \r\n\t<>&\"']{0,6}".prop_map(Value::text),
-        vec(any::<u8>(), 0..20).prop_map(Value::Text),
-        vec(any::<u8>(), 0..20).prop_map(Value::Blob),
+        vec(any::<u8>(), 0..20).prop_map(|b| Value::Text(b.into())),
+        vec(any::<u8>(), 0..20).prop_map(|b| Value::Blob(b.into())),
         (any::<[u8; 32]>(), any::<u64>()).prop_map(|(sha256, size_bytes)| Value::Stored { sha256, size_bytes }),
-        (string(), id.clone(), option::of(id), any::<bool>()).prop_map(|(table, row, record, owner)| Value::Ref(Reference { table, row, record, owner })),
+        (string(), id.clone(), option::of(id), any::<bool>()).prop_map(|(table, row, record, owner)| Value::Ref(Reference { table: table.into(), row, record, owner })),
     ]
 }
 
@@ -86,7 +86,7 @@ fn row() -> impl Strategy<Value = Row> {
         // A field is often as old as its row: then its stamp is not written.
         let stamps = prop_oneof![Just(stamp_of_row), stamp()];
         let entry = (stamps, value(), unknown()).prop_map(|(stamp, value, unknown)| Entry { stamp, value, unknown });
-        let key = (prop_oneof!["[a-c]".boxed(), string().boxed()], option::of(site())).prop_map(|(name, place)| FieldKey { name, place });
+        let key = (prop_oneof!["[a-c]".boxed(), string().boxed()], option::of(site())).prop_map(|(name, place)| FieldKey { name: name.into(), place });
         let fields = btree_map(key, btree_set(entry, 1..3).prop_map(|s| Field(s.into_iter().collect())), 0..4);
         (fields, option::of(tombstone()), extras()).prop_map(move |(fields, tombstone, extras)| Row {
             stamp: stamp_of_row,
@@ -104,7 +104,7 @@ fn record() -> impl Strategy<Value = Record> {
     let fact = prop_oneof![Just(SameAs::Not), Just(SameAs::Same), Just(SameAs::Undone)];
     let erased = prop_oneof![9 => Just(None), 1 => (stamp(), string()).prop_map(|(stamp, by)| Some(Erasure { stamp, by }))];
     (string(), id(), version(), rows, btree_map(id(), (stamp(), fact), 0..3), erased, extras(), unknown())
-        .prop_map(|(kind, id, version, rows, same_as, erased, extras, unknown)| Record { kind, id, version, rows, same_as, erased, extras, unknown })
+        .prop_map(|(kind, id, version, rows, same_as, erased, extras, unknown)| Record { kind: kind.into(), id, version, rows, same_as, erased, extras, unknown })
 }
 
 /// What a mutation puts in.
@@ -148,7 +148,7 @@ proptest! {
     #[test]
     fn a_segment_reads_back(parts in vec((version(), record()), 0..3), named in vec((string(), any::<[u8; 16]>(), stamp()), 0..3), seq in 1..u64::MAX) {
         let deltas = parts.into_iter().map(|(before, part)| Item::Delta(Delta { before, part }));
-        let named = named.into_iter().map(|(kind, id, stamp)| Item::Named { kind, id: Uuid::from_bytes(id), sha256: "ab".repeat(32), stamp });
+        let named = named.into_iter().map(|(kind, id, stamp)| Item::Named { kind: kind.into(), id: Uuid::from_bytes(id), sha256: "ab".repeat(32), stamp });
         let segment = Segment { site: samples::site(1), seq, previous: String::new(), items: deltas.chain(named).collect() };
         let bytes = segment.write(&samples::folder());
         let (read, _) = Segment::read(&bytes, &samples::folder()).map_err(|e| TestCaseError::fail(format!("{e}\n{}", String::from_utf8_lossy(&bytes))))?;

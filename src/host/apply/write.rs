@@ -6,13 +6,13 @@ use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Key, Role, Table};
 use crate::host::rows::{Param, quote};
-use crate::record::{FieldKey, Row};
+use crate::record::{FieldKey, Row, SortedMap};
+use crate::shared::Name;
 use crate::value::Value;
-use std::collections::BTreeMap;
 
 impl Applier<'_> {
     /// A row that comes back gets the key and the numbers that it had here, where they are free.
-    pub(super) fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut BTreeMap<String, Value>) -> Result<(), Error> {
+    pub(super) fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut SortedMap<Name, Value>) -> Result<(), Error> {
         for c in &t.columns {
             if matches!(c.role, Role::Local { keep_if_free: false, .. }) {
                 let own = row.fields.get(&FieldKey::local(c.name.clone(), self.job.site)).and_then(|f| f.current());
@@ -35,7 +35,7 @@ impl Applier<'_> {
     }
 
     /// Remembers what a row was written as, to be compared with what it is afterwards.
-    pub(super) fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &BTreeMap<String, Value>, set: &BTreeMap<String, Value>) {
+    pub(super) fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &SortedMap<Name, Value>, set: &SortedMap<Name, Value>) {
         if !self.remember {
             return;
         }
@@ -43,8 +43,7 @@ impl Applier<'_> {
         self.done.written.insert((table, crate::host::key::encode(at)), values);
     }
 
-    pub(super) fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
-        let mut set = wish.clone();
+    pub(super) fn insert(&mut self, table: usize, t: &Table, mut set: SortedMap<Name, Value>) -> Result<(HostKey, SortedMap<Name, Value>), Error> {
         for c in &t.columns {
             let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
             let given = set.contains_key(&c.name);
@@ -57,13 +56,14 @@ impl Applier<'_> {
             };
             set.insert(c.name.clone(), value);
         }
-        let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
-        let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
-        let sql = if set.is_empty() {
-            format!("INSERT INTO {} DEFAULT VALUES", quote(&t.name))
-        } else {
+        let sql = self.targets.insert_sql(table, &set, &|| {
+            if set.is_empty() {
+                return format!("INSERT INTO {} DEFAULT VALUES", quote(&t.name));
+            }
+            let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
+            let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
             format!("INSERT INTO {} ({}) VALUES ({})", quote(&t.name), names.join(", "), marks.join(", "))
-        };
+        });
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().map(Param)))?;
         if n == 0 {
             return Err(Error::Refused(format!("the host ignores new rows in {}", t.name)));
@@ -75,7 +75,7 @@ impl Applier<'_> {
         Ok((key, set))
     }
 
-    pub(super) fn update(&self, t: &Table, at: &HostKey, set: &BTreeMap<String, Value>) -> Result<HostKey, Error> {
+    pub(super) fn update(&self, t: &Table, at: &HostKey, set: &SortedMap<Name, Value>) -> Result<HostKey, Error> {
         let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
         let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
@@ -86,11 +86,11 @@ impl Applier<'_> {
     }
 
     /// Whether no other row has the UNIQUE columns that a counted number is part of.
-    pub(super) fn is_free(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<bool, Error> {
+    pub(super) fn is_free(&self, t: &Table, column: &str, set: &SortedMap<Name, Value>) -> Result<bool, Error> {
         for unique in t.unique.iter().filter(|u| u.iter().any(|c| c == column)) {
             let values: Option<Vec<Value>> = unique.iter().map(|c| set.get(c).cloned()).collect();
             let Some(values) = values else { continue };
-            if crate::host::rows::look_up(self.conn, t, &[column.to_owned()], unique, &values)?.is_some() {
+            if crate::host::rows::look_up(self.conn, t, &[Name::of(column)], unique, &values)?.is_some() {
                 return Ok(false);
             }
         }
@@ -98,8 +98,8 @@ impl Applier<'_> {
     }
 
     /// One more than the largest number below the same parent.
-    pub(super) fn next_number(&self, t: &Table, column: &str, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
-        let owner: Vec<&String> = t.owner_columns().iter().filter(|c| set.contains_key(*c)).collect();
+    pub(super) fn next_number(&self, t: &Table, column: &str, set: &SortedMap<Name, Value>) -> Result<Value, Error> {
+        let owner: Vec<&Name> = t.owner_columns().iter().filter(|c| set.contains_key(*c)).collect();
         let on: Vec<String> = owner.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
         let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", on.join(" AND ")) };
         let sql = format!("SELECT coalesce(max({}), 0) + 1 FROM {}{condition}", quote(column), quote(&t.name));
@@ -109,7 +109,7 @@ impl Applier<'_> {
     }
 
     /// Evaluates a person's SQL for a local number; `:column` stands for the row's other values.
-    pub(super) fn evaluate(&mut self, sql: &str, count: Option<&str>, t: &Table, set: &BTreeMap<String, Value>) -> Result<Value, Error> {
+    pub(super) fn evaluate(&mut self, sql: &str, count: Option<&str>, t: &Table, set: &SortedMap<Name, Value>) -> Result<Value, Error> {
         let text = if sql.trim_start().get(..6).is_some_and(|s| s.eq_ignore_ascii_case("select")) { sql.to_owned() } else { format!("SELECT {sql}") };
         let next = match count {
             Some(count) => {

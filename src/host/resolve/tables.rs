@@ -5,13 +5,14 @@ use crate::config::{ColumnRule, Config, ConfigError, Deletes, Keys, TableConfig}
 use crate::host::looks::is_uuid;
 use crate::host::mapping::{Affinity, Column, Key, LocalDeletes, ReferenceMap, Role, Rule, Table, Target};
 use crate::host::schema::{HostTable, Schema, quoted, quoted_list, same};
+use crate::shared::{Name, names};
 use rusqlite::Connection;
 
 /// How many rows are looked at to see whether a key holds UUIDs.
 const SAMPLE: u32 = 200;
 
-fn among(list: &[String], name: &str) -> bool {
-    list.iter().any(|l| same(l, name))
+fn among<S: AsRef<str>>(list: &[S], name: &str) -> bool {
+    list.iter().any(|l| same(l.as_ref(), name))
 }
 
 /// A table's references: those told in the configuration, then the declared ones. A target is an
@@ -25,12 +26,12 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
         let known = found.iter().any(|r| r.columns.len() == columns.len() && columns.iter().all(|c| among(&r.columns, c)));
         let unused = columns.iter().any(|c| among(&said.ignore.0, c) || host.column(c).is_none_or(|c| c.generated));
         if !known && !unused {
-            found.push(ReferenceMap { field: columns.join("+"), columns, target });
+            found.push(ReferenceMap { field: columns.join("+").into(), columns: names(&columns), target });
         }
     };
     for (told, target) in &said.references {
-        let names = check::split(host, told);
-        let columns: Vec<String> = names.iter().map(|n| host.column(n).map_or_else(|| n.clone(), |c| c.name.clone())).collect();
+        let parts = check::split(host, told);
+        let columns: Vec<String> = parts.iter().map(|n| host.column(n).map_or_else(|| n.clone(), |c| c.name.clone())).collect();
         let Some((table, parent)) = index(target).and_then(|t| Some((t, included.get(t)?))) else {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
             let what = format!("`{told}` of `{}` points to `{target}`, which is not synchronized; give `{target}` a section, or take the reference out", host.name);
@@ -46,15 +47,15 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
             );
             return Err(ConfigError::Value { at, what });
         }
-        add(columns, Target::Table { table, columns: key });
+        add(columns, Target::Table { table, columns: names(&key) });
     }
     for (column, by) in &said.references_by {
         let exact = |n: &str| host.column(n).map_or_else(|| n.to_owned(), |c| c.name.clone());
-        add(vec![exact(column)], Target::ByColumn(exact(by)));
+        add(vec![exact(column)], Target::ByColumn(exact(by).into()));
     }
     for key in &host.foreign_keys {
         if let Some(table) = index(&key.parent).filter(|_| !key.parent_columns.is_empty()) {
-            add(key.columns.clone(), Target::Table { table, columns: key.parent_columns.clone() });
+            add(key.columns.clone(), Target::Table { table, columns: names(&key.parent_columns) });
         }
     }
     let place = |r: &ReferenceMap| host.columns.iter().position(|c| r.columns.first().is_some_and(|n| same(n, &c.name)));
@@ -121,7 +122,7 @@ pub(super) fn table(
             ColumnRule::Min => Rule::Min,
         });
         columns.push(Column {
-            name: c.name.clone(),
+            name: Name::of(&c.name),
             role,
             rule,
             review: among(&said.review.0, &c.name),
@@ -152,7 +153,7 @@ pub(super) fn table(
         }
     }
     Ok(Table {
-        name: host.name.clone(),
+        name: Name::of(&host.name),
         kind,
         key,
         surrogate,
@@ -161,7 +162,7 @@ pub(super) fn table(
         references,
         read_only: read_only(db, host, &columns),
         columns,
-        unique,
+        unique: unique.iter().map(|u| names(u)).collect(),
         rewrites: said.rewrites.unwrap_or(true),
         local_deletes: match said.local_deletes.unwrap_or(config.local_deletes) {
             Deletes::Restore => LocalDeletes::Restore,
@@ -174,12 +175,12 @@ pub(super) fn table(
 /// How the host names a row. A primary key that may be NULL, and is, names nothing.
 fn key(config: &Config, db: &Connection, host: &HostTable, columns: &[String]) -> Result<Key, ConfigError> {
     if let Some(alias) = &host.rowid_alias {
-        return Ok(Key::Rowid(alias.clone()));
+        return Ok(Key::Rowid(Name::of(alias)));
     }
     let named = !columns.is_empty() && (host.not_null(columns) || !any_null(db, host, columns)?);
     match (&host.rowid_name, named) {
-        (_, true) => Ok(Key::Columns(columns.to_vec())),
-        (Some(rowid), false) => Ok(Key::Rowid(rowid.clone())),
+        (_, true) => Ok(Key::Columns(names(columns))),
+        (Some(rowid), false) => Ok(Key::Rowid(Name::of(rowid))),
         (None, false) => Err(ConfigError::Value {
             at: config.source.place(&["table", &host.name], None),
             what: format!("`{}` has no key, and its columns hide the rowid: its rows cannot be named; move it to [leave_out]", host.name),

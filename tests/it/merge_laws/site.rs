@@ -139,7 +139,7 @@ impl Site {
                     let twins = from.iter().filter_map(|s| s.rows.get(key)?.fields.get(name)).flat_map(|f| &f.0).filter(|x| x.value == e.value);
                     let mut replaces = gone;
                     twins.for_each(|x| replaces.add(o.find(key, &name.name, x.stamp)));
-                    self.has.add(o.add(key, Slot::Field(name.name.clone()), e.stamp, e.value.clone(), replaces));
+                    self.has.add(o.add(key, Slot::Field(name.name.to_string()), e.stamp, e.value.clone(), replaces));
                 }
                 for e in old.fields.get(name).into_iter().flat_map(|f| &f.0) {
                     assert!(field.0.iter().any(|n| n.value == e.value), "L1: a row written again lost a value");

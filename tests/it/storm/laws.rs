@@ -95,9 +95,9 @@ fn values(storm: &Storm) {
                 if let Some(Value::Text(_)) = field.current().map(|e| &e.value) {
                     let w = field.current().map(|e| show(&e.value)).unwrap_or_default();
                     if lives.get(key) == Some(&Life::Deleted) {
-                        dead.insert((w, name.name.clone()))
+                        dead.insert((w, name.name.to_string()))
                     } else {
-                        live.insert((w, name.name.clone()))
+                        live.insert((w, name.name.to_string()))
                     };
                 }
             }

@@ -176,6 +176,8 @@ pub(crate) struct Engine<'a> {
     marks: Vec<walk::Mark>,
     /// Inside a transaction that only reads.
     reading: bool,
+    /// How many rows were inserted into the host since the notes were last looked at.
+    inserted: usize,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -252,6 +254,7 @@ pub fn sync(
         erased: BTreeSet::new(),
         marks: Vec::new(),
         reading: false,
+        inserted: 0,
         manifest,
         env,
         keeper,

@@ -78,6 +78,10 @@ pub struct Done {
     pub waits: BTreeSet<RecordId>,
     /// What changed.
     pub changes: Vec<FieldChange>,
+    /// Whether triggers of the host may have run.
+    pub fired: bool,
+    /// How many rows were inserted.
+    pub inserted: usize,
     /// What was written, by table and key: a value for each column, `None` where the host filled in.
     pub written: std::collections::HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
 }
@@ -85,7 +89,7 @@ pub struct Done {
 /// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.
 pub fn apply(conn: &Connection, job: &Job<'_>, local: &Local, targets: &mut dyn Targets) -> Result<Done, Error> {
     let keys = job.image.rows.iter().map(|(k, r)| (k.clone(), r.host.key.clone())).collect();
-    let remember = job.mapping.types.get(job.kind).is_some_and(|k| k.tables.iter().any(|t| job.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
+    let remember = job.mapping.types.get(job.kind).is_some_and(|k| k.tables.iter().any(|t| job.mapping.tables.get(*t).is_some_and(|t| t.triggers.any())));
     let mut a = Applier { conn, job, local, targets, keys, remember, done: Done::default() };
     let tables = job.mapping.types.get(job.kind).map(|k| k.tables.clone()).unwrap_or_default();
     let mut again: Vec<(usize, RowKey)> = Vec::new();
@@ -197,6 +201,8 @@ impl Applier<'_> {
                     at.clone()
                 } else {
                     let at = self.update(t, at, &set)?;
+                    // Keys that cascade may fire those of other tables.
+                    self.done.fired |= self.remember;
                     self.wrote(table, t, &at, &holds, &set);
                     at
                 };
@@ -207,6 +213,8 @@ impl Applier<'_> {
                 let mut set = wish.set;
                 self.as_before(t, row, was, &mut set)?;
                 let (at, all) = self.insert(table, t, set)?;
+                self.done.fired |= t.triggers.insert;
+                self.done.inserted += 1;
                 // With the numbers it got here, which are not always those it asked for.
                 holds = all;
                 self.wrote(table, t, &at, &holds, &SortedMap::default());
@@ -379,6 +387,7 @@ impl Applier<'_> {
             let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
             self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
             deleted?;
+            self.done.fired |= self.remember;
             self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
         }
         Ok(())

@@ -102,9 +102,25 @@ pub fn newest(conn: &Connection) -> rusqlite::Result<i64> {
     Ok(conn.prepare_cached("SELECT max(rowid) FROM cfs_note")?.query_row([], |r| r.get::<_, Option<i64>>(0)).optional()?.flatten().unwrap_or(0))
 }
 
+/// How many inserts were noted after a number.
+pub fn inserts(conn: &Connection, after: i64) -> rusqlite::Result<usize> {
+    let n: i64 = conn.prepare_cached("SELECT count(*) FROM cfs_note WHERE rowid > ?1 AND op = 'I'")?.query_row([after], |r| r.get(0))?;
+    Ok(usize::try_from(n).unwrap_or(0))
+}
+
 /// The notes after a number.
 pub fn notes(conn: &Connection, m: &Mapping, after: i64) -> rusqlite::Result<Vec<Note>> {
-    let mut q = conn.prepare_cached("SELECT rowid, op, tbl, ok1, ok2, ok3, ok4, nk1, nk2, nk3, nk4, oo1, oo2, oo3, no1, no2, no3 FROM cfs_note WHERE rowid > ?1 ORDER BY rowid")?;
+    read(conn, m, after, "")
+}
+
+/// The notes after a number that are about rows that were there before.
+pub fn changes(conn: &Connection, m: &Mapping, after: i64) -> rusqlite::Result<Vec<Note>> {
+    read(conn, m, after, " AND op IN ('U', 'D')")
+}
+
+fn read(conn: &Connection, m: &Mapping, after: i64, only: &str) -> rusqlite::Result<Vec<Note>> {
+    let columns = "rowid, op, tbl, ok1, ok2, ok3, ok4, nk1, nk2, nk3, nk4, oo1, oo2, oo3, no1, no2, no3";
+    let mut q = conn.prepare_cached(&format!("SELECT {columns} FROM cfs_note WHERE rowid > ?1{only} ORDER BY rowid"))?;
     let mut rows = q.query([after])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {

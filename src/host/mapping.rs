@@ -1,6 +1,7 @@
 //! What of the host's schema is synchronized, and how: the engine's view of `cfs.toml` and the
 //! live schema together. `resolve` makes it; nothing changes it afterwards.
 
+use crate::host::events::Events;
 use crate::shared::Name;
 
 /// Everything that is synchronized.
@@ -71,8 +72,8 @@ pub struct Table {
     pub local_deletes: LocalDeletes,
     /// Set where the host's rows can be read but not written, with the reason in the host's words.
     pub read_only: Option<String>,
-    /// Whether the host has triggers on the table that may change what is written.
-    pub has_triggers: bool,
+    /// The statements on the table that fire triggers of the host, which may change what is written.
+    pub triggers: Events,
 }
 
 /// A foreign key, declared or told.

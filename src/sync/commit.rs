@@ -50,6 +50,7 @@ impl Engine<'_> {
             match tried {
                 Ok(done) => {
                     self.conn.prepare_cached("RELEASE cfs_record")?.execute([])?;
+                    self.inserted += done.inserted;
                     self.log_applied(&mut p, &done);
                     waits = done.waits;
                     local = done.local;
@@ -79,8 +80,7 @@ impl Engine<'_> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
         let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
-        let rewrites = self.mapping.types.get(kind).is_some_and(|k| k.tables.iter().any(|t| self.mapping.tables.get(*t).is_some_and(|t| t.has_triggers)));
-        if rewrites && !done.changes.is_empty() {
+        if done.fired {
             self.read_back(kind, p, &mut done)?;
         }
         Ok(done)

@@ -226,11 +226,15 @@ impl Engine<'_> {
     pub(super) fn drop_own_notes(&mut self) -> Result<(), Error> {
         let newest = capture::newest(self.conn)?;
         if newest > self.notes.upto {
-            for n in capture::notes(self.conn, self.mapping, self.notes.upto)? {
+            // As many as we made: then none is a host trigger's, and each need not be followed.
+            let ours = capture::inserts(self.conn, self.notes.upto)? == self.inserted;
+            let notes = if ours { capture::changes(self.conn, self.mapping, self.notes.upto)? } else { capture::notes(self.conn, self.mapping, self.notes.upto)? };
+            for n in notes {
                 self.keep_foreign(&n)?;
             }
             self.notes.upto = newest;
         }
+        self.inserted = 0;
         Ok(())
     }
 }

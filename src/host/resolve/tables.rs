@@ -2,6 +2,7 @@
 
 use super::check;
 use crate::config::{ColumnRule, Config, ConfigError, Deletes, Keys, TableConfig};
+use crate::host::events::Events;
 use crate::host::looks::is_uuid;
 use crate::host::mapping::{Affinity, Column, Key, LocalDeletes, ReferenceMap, Role, Rule, Table, Target};
 use crate::host::schema::{HostTable, Schema, quoted, quoted_list, same};
@@ -168,7 +169,7 @@ pub(super) fn table(
             Deletes::Restore => LocalDeletes::Restore,
             Deletes::Ask => LocalDeletes::Ask,
         },
-        has_triggers: schema.triggers_on(&host.name).next().is_some(),
+        triggers: schema.triggers_on(&host.name).fold(Events::default(), |all, t| all.or(Events::of(&t.sql))),
     })
 }
 

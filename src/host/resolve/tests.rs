@@ -74,7 +74,7 @@ fn keys_references_and_roles() {
     let visit = table(&m, "visit");
     assert_eq!(visit.owner_ref().unwrap().field, "patient_uuid");
     assert_eq!(visit.owner_ref().unwrap().target, Target::Table { table: 2, columns: vec!["uuid".into()] });
-    assert!(visit.surrogate && !visit.derived && visit.has_triggers && visit.local_deletes == LocalDeletes::Ask);
+    assert!(visit.surrogate && !visit.derived && visit.triggers.any() && visit.local_deletes == LocalDeletes::Ask);
     assert_eq!(visit.column("log_id").unwrap().role, Role::Data, "what points to a table left out is data");
     assert_eq!(visit.unique, [["no"]]);
     let part = table(&m, "part");

@@ -24,6 +24,10 @@ pub trait Folder {
     fn make_dirs(&self, dirs: &[String]) -> Result<(), Error>;
     /// Where the folder is, for messages.
     fn place(&self) -> String;
+    /// The same for other threads, where it can be used by several at once.
+    fn shared(&self) -> Option<&(dyn Folder + Sync)> {
+        None
+    }
 }
 
 /// What a directory entry is.

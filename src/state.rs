@@ -203,12 +203,11 @@ impl<'c> State<'c> {
         xml::read_record(&bytes, &self.folder).map_err(|_| Error::Damaged("record"))
     }
 
-    /// Stores a record. `known_bytes` are the canonical bytes of `known`. Gives its number.
-    pub fn save(&self, id: &RecordId, s: &Stored, known_bytes: &[u8], now_ms: i64) -> Result<i64, Error> {
-        let pack = pack_bytes;
-        let applied = s.applied.as_ref().map(|a| pack(&xml::write_record(a, &self.folder))).transpose()?;
+    /// Stores a record. `known` is its canonical bytes, packed. Gives its number.
+    pub fn save(&self, id: &RecordId, s: &Stored, known: Vec<u8>, now_ms: i64) -> Result<i64, Error> {
+        let applied = s.applied.as_ref().map(|a| pack_bytes(&xml::write_record(a, &self.folder))).transpose()?;
         let key = s.root_key.as_ref().map(|k| encode(k));
-        let (known, local) = (pack(known_bytes)?, s.local.write());
+        let local = s.local.write();
         let since = (s.flags & (HELD | WAITING) != 0).then_some(now_ms);
         if s.n == 0 {
             self.conn

@@ -4,6 +4,7 @@ mod commit;
 mod diff;
 mod dry;
 pub mod env;
+mod error;
 mod fresh;
 mod gather;
 mod give;
@@ -12,6 +13,7 @@ mod keep;
 mod look;
 pub mod lookup;
 pub mod orders;
+mod pipeline;
 mod queue;
 mod settle;
 mod swap;
@@ -23,6 +25,7 @@ mod withdraw;
 
 pub use dry::dry_run;
 pub use env::{Env, Now};
+pub use error::Error;
 pub use orders::Order;
 pub use token::{Keeper, NoKeeper};
 
@@ -39,61 +42,6 @@ use lookup::Lookup;
 use rusqlite::Connection;
 use settle::Work;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Why a synchronization did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The host database refused.
-    #[error("the host database: {0}")]
-    Host(#[from] crate::host::Error),
-    /// Our tables in it.
-    #[error(transparent)]
-    State(#[from] state::Error),
-    /// The sync folder.
-    #[error(transparent)]
-    Folder(#[from] folder::Error),
-    /// SQLite.
-    #[error("the host database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// There is no manifest where the folder should be.
-    #[error(
-        "{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written",
-        manifest::FILE_NAME
-    )]
-    NoFolder {
-        /// Where it was looked for.
-        place: String,
-    },
-    /// Another folder stands there.
-    #[error("{place} is another sync folder ({found}, not {wanted}). Nothing was written. Point `folder` in cfs.toml to the right one")]
-    OtherFolder {
-        /// Where it was looked for.
-        place: String,
-        /// The folder the database belongs to.
-        wanted: Uuid,
-        /// The folder found.
-        found: Uuid,
-    },
-    /// The manifest does not read.
-    #[error("the file {} in {place} cannot be read ({source}); it is left alone", manifest::FILE_NAME)]
-    Manifest {
-        /// Where.
-        place: String,
-        /// Why.
-        source: crate::xml::Error,
-    },
-    /// The database was not set up.
-    #[error("this database was not set up for synchronization; run `cfs init`")]
-    NotSetUp,
-    /// The small file outside the database.
-    #[error("the state file {path}: {source}")]
-    Keeper {
-        /// Which file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
 
 /// What a person set for the synchronization.
 #[derive(Debug, Clone)]
@@ -174,6 +122,12 @@ pub(crate) struct Engine<'a> {
     erased: BTreeSet<RecordId>,
     /// What was found out about files, to be written under the next lock.
     marks: Vec<walk::Mark>,
+    /// Record files read ahead.
+    ahead: Option<pipeline::Ahead>,
+    /// Writes record files meanwhile.
+    writer: Option<pipeline::Writer>,
+    /// Grows whenever the host, or a trigger or cascade of it, was seen to touch what may be prepared.
+    looks: u64,
     /// Inside a transaction that only reads.
     reading: bool,
     /// How many rows were inserted into the host since the notes were last looked at.
@@ -253,6 +207,9 @@ pub fn sync(
         file_stats: None,
         erased: BTreeSet::new(),
         marks: Vec::new(),
+        ahead: None,
+        writer: None,
+        looks: 0,
         reading: false,
         inserted: 0,
         manifest,

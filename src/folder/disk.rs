@@ -218,6 +218,10 @@ impl Folder for Disk {
         Ok(())
     }
 
+    fn shared(&self) -> Option<&(dyn Folder + Sync)> {
+        Some(self)
+    }
+
     fn place(&self) -> String {
         self.root.display().to_string()
     }

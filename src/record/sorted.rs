@@ -127,6 +127,16 @@ impl<K, V> SortedMap<K, V> {
     }
 }
 
+impl<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V> std::ops::Index<&Q> for SortedMap<K, V> {
+    type Output = V;
+
+    /// The value of a key that is known to be there.
+    fn index(&self, key: &Q) -> &V {
+        let at = self.find(key).unwrap_or(usize::MAX);
+        &self.0[at].1
+    }
+}
+
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
         let iter = iter.into_iter();

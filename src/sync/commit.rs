@@ -1,6 +1,7 @@
 //! Commit: applies a prepared record to the host and stores it, under one lock.
 
-use super::settle::{Prepared, seal_hash, type_path};
+use super::pipeline::Drawn;
+use super::settle::{Prepared, type_path};
 use super::{Engine, Error};
 use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
@@ -10,7 +11,6 @@ use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::record::{Record, RowKey};
 use crate::state::{self, Stored};
-use crate::xml;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine<'_> {
@@ -165,8 +165,9 @@ impl Engine<'_> {
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
-        let bytes = xml::write_record(&p.known, &self.manifest.folder);
-        let hash = seal_hash(&bytes);
+        p.draw(&self.manifest.folder)?;
+        let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
+        debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
         let stale = p.file_hash.as_deref() != Some(hash.as_str());
         // What only others' logs brought, their own files will bring as well: wait one round.
         let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile;
@@ -187,7 +188,7 @@ impl Engine<'_> {
         }
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
-        let n = self.state.save(&id, &stored, &bytes, now)?;
+        let n = self.state.save(&id, &stored, packed, now)?;
         let due = stale && !behind && !p.keep_off;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {

@@ -24,18 +24,28 @@ impl Now {
     }
 }
 
-/// Clock and dice.
+/// Clock, dice, and how the machine is used.
 #[derive(Debug, Clone)]
 pub struct Env {
     /// The clock.
     pub now: Now,
     /// The dice.
     pub random: Random,
+    /// From how many records on other threads help.
+    pub many: usize,
 }
 
+/// Below this, starting threads costs more than they bring.
+const MANY: usize = 128;
+
 impl Env {
+    /// A told clock and seeded dice.
+    pub fn told(now: Now, random: Random) -> Self {
+        Env { now, random, many: MANY }
+    }
+
     /// The machine's own.
     pub fn system() -> Self {
-        Env { now: Now::System, random: Random::system() }
+        Env { now: Now::System, random: Random::system(), many: MANY }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::settle::{Work, type_path};
 use super::take::canonical_path;
+use super::pipeline::Drawn;
 use super::{Engine, Error};
 use crate::id::SiteId;
 use crate::log::{Item, Segment};
@@ -21,6 +22,8 @@ pub(super) struct Came {
     pub(super) refile: bool,
     /// The canonical file is not ours to write: another folder's, or a later format's.
     pub(super) keep_off: bool,
+    /// What is known, as bytes, if it is exactly what one file says.
+    pub(super) drawn: Option<Drawn>,
     /// This site's newest stamp on the record before anything came.
     own: Option<crate::stamp::Time>,
 }
@@ -36,6 +39,7 @@ impl Engine<'_> {
             file_stat: None,
             refile: false,
             keep_off: false,
+            drawn: None,
             own: stored.known.version.0.get(&self.site).copied(),
         };
         if self.refile.contains(&work.id) {
@@ -53,6 +57,7 @@ impl Engine<'_> {
             came.sources.push(r);
         }
         let mut items = std::mem::take(&mut work.items);
+        let filed = came.known.version.clone();
         // One delta may make way for the next.
         loop {
             let mut left = Vec::new();
@@ -80,6 +85,9 @@ impl Engine<'_> {
                 break;
             }
             items = left;
+        }
+        if came.sources.len() != 1 || came.known.version != filed {
+            came.drawn = None;
         }
         self.report.pending += came.waiting.len() as u64;
         Ok(came)
@@ -120,21 +128,24 @@ impl Engine<'_> {
     }
 
     pub(super) fn gather_file(&mut self, path: &str, work: &Work, came: &mut Came) -> Result<(), Error> {
-        let Some(stat) = self.folder.stat(path)? else { return Ok(()) };
+        let found = self.find(path)?;
+        let Some(stat) = found.stat else { return Ok(()) };
         let canonical = canonical_path(path) == Some(work.id);
-        let bytes = match self.fetch(path) {
-            Ok(Some(b)) => b,
+        let content = match found.content {
+            Ok(Some(c)) => c,
             Ok(None) => return Ok(()),
             Err(e) => return self.bad(path, &e.to_string(), stat),
         };
-        match xml::read_record(&bytes, &self.manifest.folder) {
+        self.report.files_read += 1;
+        self.report.bytes_read += content.size_bytes as u64;
+        match content.record {
             Ok(r) if r.id == work.id && self.is_forged(&r.version, &came.own) => {
                 self.fork = true;
                 self.again.insert(r.id);
             }
             Ok(r) if r.id == work.id => {
                 if canonical {
-                    came.file_hash = Some(super::settle::seal_hash(&bytes));
+                    came.file_hash = Some(content.hash);
                     came.file_stat = Some((stat.size_bytes, stat.mtime_ns));
                     self.mark(path, None)?;
                     if came.known.version.includes(&r.version)
@@ -145,6 +156,9 @@ impl Engine<'_> {
                         self.report.rolled_back += 1;
                     }
                 }
+                // Nothing else was known, and nothing else came: the file says it all.
+                let all = came.known.version.0.is_empty() && came.known.rows.is_empty() && came.sources.is_empty();
+                came.drawn = content.drawn.filter(|_| all);
                 merge::join_into(&mut came.known, &r);
                 came.sources.push(r);
             }

@@ -1,5 +1,6 @@
 //! Give: writes the record files, then the segment that tells of them, then the site file.
 
+use super::pipeline::{Batch, Written};
 use super::settle::seal_hash;
 use super::{Engine, Error};
 use crate::folder;
@@ -12,6 +13,7 @@ use crate::site::Site;
 use crate::stamp::{Stamp, Time};
 use crate::state::{self, Stored};
 use crate::xml::MAX_FILE_BYTES;
+use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
 const BATCH_FILES: usize = 512;
@@ -50,41 +52,47 @@ impl Engine<'_> {
             return Ok(());
         }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
-            let batch: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
-            let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = batch.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
+            let due: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
+            let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = due.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
+            let names = ids.iter().map(|_| self.env.random.hex()).collect();
             self.make_durable()?;
-            let random = &mut self.env.random;
-            let results = self.folder.write(&files, &mut || random.hex());
-            let mut done = Vec::new();
-            for ((id, (path, bytes)), result) in ids.iter().zip(&files).zip(results) {
-                match result {
-                    Ok(stat) => {
-                        self.report.files_written += 1;
-                        self.report.bytes_written += bytes.len() as u64;
-                        done.push((*id, seal_hash(bytes), stat));
-                    }
-                    Err(e) => {
-                        self.undelivered = true;
-                        if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
-                            let need: usize = files.iter().map(|f| f.1.len()).sum();
-                            self.report.notices.push(format!(
-                                "the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync",
-                                self.folder.place()
-                            ));
-                        }
-                        self.report.bad_files.push(BadFile { path: path.clone(), reason: e.to_string() });
-                    }
-                }
-            }
-            self.lock()?;
-            for (id, hash, stat) in done {
-                if let Some(n) = self.state.number(&id)? {
-                    self.state.set_file(n, Some(&hash), Some((stat.size_bytes, stat.mtime_ns)), false)?;
-                }
-            }
-            self.unlock()?;
+            self.write_batch(Batch { ids, files, names })?;
         }
         Ok(())
+    }
+
+    /// Remembers what became of a batch of files.
+    pub(super) fn batch_written(&mut self, batch: Batch, results: Written) -> Result<(), Error> {
+        let mut done = Vec::new();
+        for ((id, (path, bytes)), result) in batch.ids.iter().zip(&batch.files).zip(results) {
+            match result {
+                Ok(stat) => {
+                    self.report.files_written += 1;
+                    self.report.bytes_written += bytes.len() as u64;
+                    done.push((*id, seal_hash(bytes), stat));
+                }
+                Err(e) => {
+                    self.undelivered = true;
+                    if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
+                        let need: usize = batch.files.iter().map(|f| f.1.len()).sum();
+                        self.report.notices.push(format!(
+                            "the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync",
+                            self.folder.place()
+                        ));
+                    }
+                    self.report.bad_files.push(BadFile { path: path.clone(), reason: e.to_string() });
+                }
+            }
+        }
+        // What was settled once more meanwhile is still to be written.
+        let again: BTreeSet<RecordId> = self.due.iter().map(|(id, _, _)| *id).collect();
+        self.lock()?;
+        for (id, hash, stat) in done {
+            if let Some(n) = self.state.number(&id)? {
+                self.state.set_file(n, Some(&hash), Some((stat.size_bytes, stat.mtime_ns)), again.contains(&id))?;
+            }
+        }
+        self.unlock()
     }
 
     /// Writes records' files that an earlier sync left due.

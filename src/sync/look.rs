@@ -42,6 +42,7 @@ impl Engine<'_> {
         let notes = capture::notes(self.conn, self.mapping, after)?;
         self.notes.upto = notes.last().map_or(after, |n| n.n);
         self.notes.first.get_or_insert(self.notes.upto);
+        self.looks += u64::from(!notes.is_empty());
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();
         let mut moves: Vec<(HostKey, HostKey, usize)> = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::orders::Order;
 use super::settle::{Prepared, Work};
+use super::pipeline::Chunk;
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, Span};
@@ -19,7 +20,7 @@ const YIELD_BUSY: Duration = Duration::from_millis(8);
 /// A transaction that only reads stops at this.
 const READ_TIME: Duration = Duration::from_millis(25);
 /// How many records are prepared before the lock is taken.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 impl Engine<'_> {
     /// Settles everything: shared types before those that point to them, what came before what is
@@ -53,19 +54,26 @@ impl Engine<'_> {
                 let id = self.identify(kind, &key)?;
                 new.push((key, id));
             }
-            for chunk in chunks(list) {
-                done += chunk.len() as u64;
-                self.settle_chunk(chunk)?;
+            let files: Vec<String> = list.iter().flat_map(|w| w.files.clone()).collect();
+            let n = list.len();
+            let mut list = chunks(list).into_iter();
+            self.settle_many(n, files, &mut |_| {
+                let chunk = list.next();
+                done += chunk.as_ref().map_or(0, Vec::len) as u64;
                 progress("settling records", done, total);
-            }
-            for chunk in new.chunks(CHUNK * 4) {
-                done += chunk.len() as u64;
-                let works = self.read_ahead(kind, chunk)?;
-                for chunk in chunks(works) {
-                    self.settle_chunk(chunk)?;
+                Ok(chunk)
+            })?;
+            let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
+            let mut blocks = new.chunks(CHUNK * 8);
+            self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
+                if let Some(chunk) = read.next() {
+                    done += chunk.len() as u64;
+                    progress("sending records", done, total);
+                    return Ok(Some(chunk));
                 }
-                progress("sending records", done, total);
-            }
+                let Some(block) = blocks.next() else { return Ok(None) };
+                read = chunks(engine.read_ahead(kind, block)?).into_iter();
+            })?;
         }
         self.take_strays()?;
         // What waited for a record that is here now, and what pointed to one that had no name yet.
@@ -134,16 +142,28 @@ impl Engine<'_> {
 
     /// Prepares records without a lock, then applies them in transactions as short as the host needs.
     pub(super) fn settle_chunk(&mut self, chunk: Vec<Work>) -> Result<(), Error> {
+        let chunk = self.prepare_chunk(chunk)?;
+        self.commit_chunk(chunk)
+    }
+
+    /// Prepares records without a lock.
+    pub(super) fn prepare_chunk(&mut self, chunk: Vec<Work>) -> Result<Chunk, Error> {
+        let looks = self.looks;
         let prepared = self.prepare_all(chunk);
         self.stop_reading()?;
-        let prepared = prepared?;
+        Ok(Chunk { prepared: prepared?, looks })
+    }
+
+    /// Applies prepared records in transactions as short as the host needs.
+    pub(super) fn commit_chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
         self.renew_token()?;
-        let mut queue = prepared.into_iter();
+        let looks = chunk.looks;
+        let mut queue = chunk.prepared.into_iter();
         let mut next = queue.next();
         while next.is_some() {
             self.lock()?;
             let start = Instant::now();
-            if capture::newest(self.conn)? != self.notes.upto {
+            if capture::newest(self.conn)? != self.notes.upto || looks != self.looks {
                 // The host wrote meanwhile: what it touched is looked at again, on its own.
                 self.unlock()?;
                 self.notes.foreign = true;
@@ -229,9 +249,11 @@ impl Engine<'_> {
             // As many as we made: then none is a host trigger's, and each need not be followed.
             let ours = capture::inserts(self.conn, self.notes.upto)? == self.inserted;
             let notes = if ours { capture::changes(self.conn, self.mapping, self.notes.upto)? } else { capture::notes(self.conn, self.mapping, self.notes.upto)? };
+            let waiting = self.again.len();
             for n in notes {
                 self.keep_foreign(&n)?;
             }
+            self.looks += u64::from(self.again.len() > waiting);
             self.notes.upto = newest;
         }
         self.inserted = 0;

@@ -3,6 +3,7 @@
 
 use super::diff::{diff, new_row};
 use super::orders::{self, Order};
+use super::pipeline::{self, Drawn};
 use super::{Engine, Error};
 use crate::host::image::{self, Image};
 use crate::host::key::HostKey;
@@ -37,6 +38,7 @@ pub(super) struct Work {
 }
 
 /// A record ready to be applied.
+#[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) work: Work,
     pub(super) stored: Stored,
@@ -59,6 +61,8 @@ pub(super) struct Prepared {
     pub(super) unseen: bool,
     pub(super) refile: bool,
     pub(super) keep_off: bool,
+    /// What is known, as bytes, once that is done.
+    pub(super) drawn: Option<Drawn>,
     /// A record made here that nobody else knows: the host holds exactly what is known.
     pub(super) own: bool,
     pub(super) log: Vec<state::ChangeRow>,
@@ -127,6 +131,7 @@ impl Engine<'_> {
             unseen: false,
             refile: came.refile,
             keep_off: came.keep_off,
+            drawn: came.drawn,
             own: false,
             log: Vec::new(),
             read,
@@ -138,6 +143,9 @@ impl Engine<'_> {
             work,
         };
         self.stamp(&mut p, &came.sources)?;
+        if p.delta.is_some() {
+            p.drawn = None;
+        }
         Ok(Some(p))
     }
 
@@ -365,6 +373,14 @@ impl Prepared {
     /// has been merged; it is read once more from where it stands.
     pub(super) fn again(self) -> Work {
         Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, ..self.work }
+    }
+
+    /// Draws up what is known, unless the file it came in says the same.
+    pub(super) fn draw(&mut self, folder: &crate::id::Uuid) -> Result<(), state::Error> {
+        if self.drawn.is_none() {
+            self.drawn = Some(pipeline::draw(&self.known, folder)?);
+        }
+        Ok(())
     }
 
     /// The record being settled.

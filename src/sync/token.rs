@@ -112,13 +112,12 @@ impl Engine<'_> {
             if let Some(a) = &mut s.applied {
                 crate::merge::restamp(a, &old, self.site);
             }
-            let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
-            let hash = super::settle::seal_hash(&bytes);
+            let drawn = super::pipeline::draw(&s.known, &self.manifest.folder)?;
             self.lock()?;
-            let n = self.state.save(&id, &s, &bytes, self.now())?;
+            let n = self.state.save(&id, &s, drawn.packed, self.now())?;
             self.state.set_file(n, None, None, true)?;
             if let Some(d) = crate::merge::delta_between(&before, &s.known) {
-                self.send(&id, &d, &s, &hash)?;
+                self.send(&id, &d, &s, &drawn.hash)?;
             }
             self.unlock()?;
         }

@@ -82,7 +82,7 @@ impl Site {
             folder,
             mapping,
             settings: Settings { site_name: name.to_owned(), use_logs: true, delete_conflicts: true },
-            env: Env { now: Now::Told(clock.clone()), random: Random::Seeded(seed) },
+            env: Env::told(Now::Told(clock.clone()), Random::Seeded(seed)),
             keeper: MemoryKeeper::default(),
             clock,
             orders: Vec::new(),

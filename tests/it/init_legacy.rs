@@ -172,7 +172,7 @@ fn numbers_of_the_place_are_local_and_the_next_one_is_in_their_format() {
 #[test]
 fn keys_references_and_rules() {
     let m = mapping(&legacy(true), &InitOptions::default());
-    assert!(table(&m, "visit").surrogate && !table(&m, "visit").derived && table(&m, "patient").has_triggers);
+    assert!(table(&m, "visit").surrogate && !table(&m, "visit").derived && table(&m, "patient").triggers.any());
     assert!(table(&m, "patient_link").derived && table(&m, "report_diagnosis").derived && !table(&m, "invoice_line").derived && table(&m, "doctor").derived);
     assert_eq!(table(&m, "instruction").key, Key::Rowid("rowid".into()));
     assert_eq!(table(&m, "patient").unique, [["file_no"], ["national_id"]]);

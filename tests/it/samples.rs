@@ -39,7 +39,7 @@ fn record(n: u128) -> Record {
 
 fn put(r: &mut Record, name: &str, value: Value) {
     let row = r.rows.get_mut(&RowKey::new("patient", r.id)).unwrap();
-    row.fields.entry(FieldKey::shared(name)).or_default().0.insert(entry(stamp(10, 1), value));
+    row.fields.get_or_default(FieldKey::shared(name)).0.insert(entry(stamp(10, 1), value));
 }
 
 /// Every kind of value.
@@ -85,11 +85,11 @@ pub(crate) fn odd_names() -> Record {
     r.version = [stamp(90, 1)].into_iter().collect();
     let mut row = Row::new(stamp(10, 1));
     for name in ["", " ", "a\tb\nc", "say \"hi\"", "<b>&amp;'", "💊", "bell\u{7}", "\u{fffe}", "a+b"] {
-        row.fields.entry(FieldKey::shared(name)).or_default().0.insert(entry(stamp(10, 1), Value::text(name)));
+        row.fields.get_or_default(FieldKey::shared(name)).0.insert(entry(stamp(10, 1), Value::text(name)));
     }
     row.fields
-        .entry(FieldKey::shared("r"))
-        .or_default()
+        .get_or_default(FieldKey::shared("r"))
+        
         .0
         .insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".into(), row: id(3), record: None, owner: false })));
     r.rows.insert(r.root_key(), row);
@@ -100,12 +100,12 @@ pub(crate) fn odd_names() -> Record {
 pub(crate) fn superseded() -> Record {
     let mut r = record(3);
     let row = r.rows.get_mut(&RowKey::new("patient", id(3))).unwrap();
-    let phone = row.fields.entry(FieldKey::shared("phone")).or_default();
+    let phone = row.fields.get_or_default(FieldKey::shared("phone"));
     phone.0.insert(entry(stamp(80, 2), Value::text("0301")));
     phone.0.insert(entry(stamp(90, 1), Value::text("0302")));
     phone.0.insert(entry(stamp(10, 1), Value::Null));
     for n in [1, 2] {
-        row.fields.entry(FieldKey::local("file_no", site(n))).or_default().0.insert(entry(stamp(10, 1), Value::Integer(17)));
+        row.fields.get_or_default(FieldKey::local("file_no", site(n))).0.insert(entry(stamp(10, 1), Value::Integer(17)));
     }
     r.rows.insert(RowKey::new("visit", id(31)), Row::new(stamp(20, 2)));
     r
@@ -126,7 +126,7 @@ pub(crate) fn tombstones() -> Record {
     for (n, tombstone) in [dead(false, None, ""), dead(true, None, "double \0"), dead(false, Some((id(5), id(50))), "moved")].into_iter().enumerate() {
         let mut row = Row::new(stamp(20, 1));
         if !tombstone.bare {
-            row.fields.entry(FieldKey::shared("kept")).or_default().0.insert(entry(stamp(20, 1), Value::text("x")));
+            row.fields.get_or_default(FieldKey::shared("kept")).0.insert(entry(stamp(20, 1), Value::text("x")));
         }
         row.tombstone = Some(tombstone);
         r.rows.insert(RowKey::new("visit", id(41 + n as u128)), row);

@@ -90,7 +90,7 @@ fn row() -> impl Strategy<Value = Row> {
         let fields = btree_map(key, btree_set(entry, 1..3).prop_map(|s| Field(s.into_iter().collect())), 0..4);
         (fields, option::of(tombstone()), extras()).prop_map(move |(fields, tombstone, extras)| Row {
             stamp: stamp_of_row,
-            fields,
+            fields: fields.into_iter().collect(),
             tombstone,
             extras,
             unknown: unknown_of_row.clone(),

@@ -1,0 +1,59 @@
+//! Why a synchronization did not happen.
+
+use crate::id::Uuid;
+use crate::{folder, manifest, state};
+
+/// Why a synchronization did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host database refused.
+    #[error("the host database: {0}")]
+    Host(#[from] crate::host::Error),
+    /// Our tables in it.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// The sync folder.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    /// SQLite.
+    #[error("the host database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// There is no manifest where the folder should be.
+    #[error(
+        "{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written",
+        manifest::FILE_NAME
+    )]
+    NoFolder {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Another folder stands there.
+    #[error("{place} is another sync folder ({found}, not {wanted}). Nothing was written. Point `folder` in cfs.toml to the right one")]
+    OtherFolder {
+        /// Where it was looked for.
+        place: String,
+        /// The folder the database belongs to.
+        wanted: Uuid,
+        /// The folder found.
+        found: Uuid,
+    },
+    /// The manifest does not read.
+    #[error("the file {} in {place} cannot be read ({source}); it is left alone", manifest::FILE_NAME)]
+    Manifest {
+        /// Where.
+        place: String,
+        /// Why.
+        source: crate::xml::Error,
+    },
+    /// The database was not set up.
+    #[error("this database was not set up for synchronization; run `cfs init`")]
+    NotSetUp,
+    /// The small file outside the database.
+    #[error("the state file {path}: {source}")]
+    Keeper {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

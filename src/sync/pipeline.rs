@@ -1,0 +1,217 @@
+//! The pipeline of large syncs: files are read and made out on one thread, records written as XML,
+//! hashed and packed on another, while this one reads and writes the database. The order of
+//! everything that matters is this thread's, and the same every time.
+
+use super::settle::{Prepared, Work};
+use super::{Engine, Error};
+use crate::folder::{self, Folder, Stat};
+use crate::id::{RecordId, Uuid};
+use crate::record::Record;
+use crate::state::pack_bytes;
+use crate::xml::{self, MAX_FILE_BYTES};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+/// How many files are read ahead.
+const AHEAD: usize = 64;
+
+/// A record as its file's bytes, and as the database keeps it.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    pub(super) bytes: Vec<u8>,
+    pub(super) hash: String,
+    pub(super) packed: Vec<u8>,
+}
+
+/// Draws a record up.
+pub(super) fn draw(r: &Record, folder: &Uuid) -> Result<Drawn, crate::state::Error> {
+    let bytes = xml::write_record(r, folder);
+    Ok(Drawn { hash: super::settle::seal_hash(&bytes), packed: pack_bytes(&bytes)?, bytes })
+}
+
+/// A file as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    path: String,
+    /// `None`: there is no such file.
+    pub(super) stat: Option<Stat>,
+    pub(super) content: Result<Option<Content>, folder::Error>,
+}
+
+/// What stands in a file.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) size_bytes: usize,
+    pub(super) hash: String,
+    pub(super) record: Result<Record, xml::Error>,
+    /// Given where the file is exactly what we would write, and was read ahead.
+    pub(super) drawn: Option<Drawn>,
+}
+
+/// Reads a record file.
+pub(super) fn find(folder: &(impl Folder + ?Sized), id: &Uuid, path: String, ahead: bool) -> Result<Found, folder::Error> {
+    let stat = folder.stat(&path)?;
+    if stat.is_none() {
+        return Ok(Found { path, stat, content: Ok(None) });
+    }
+    let content = match folder.read(&path, MAX_FILE_BYTES) {
+        Ok(Some(bytes)) => {
+            let record = xml::read_record(&bytes, id);
+            let hash = super::settle::seal_hash(&bytes);
+            let size_bytes = bytes.len();
+            let same = |r: &Record| if ahead && xml::write_record(r, id) == bytes { pack_bytes(&bytes).ok() } else { None };
+            let packed = record.as_ref().ok().and_then(same);
+            let drawn = packed.map(|packed| Drawn { hash: hash.clone(), packed, bytes });
+            Ok(Some(Content { size_bytes, hash, record, drawn }))
+        }
+        Ok(None) => Ok(None),
+        Err(e) => Err(e),
+    };
+    Ok(Found { path, stat, content })
+}
+
+/// Records prepared together, and what the host had done by then.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) prepared: Vec<Prepared>,
+    pub(super) looks: u64,
+}
+
+/// Files read ahead, in the order in which they will be asked for.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    files: Receiver<Result<Found, folder::Error>>,
+    /// One that came before it was asked for.
+    held: Option<Found>,
+}
+
+/// Files to be written together: whose, the files, and the names they have until they are whole.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) ids: Vec<RecordId>,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) names: Vec<String>,
+}
+
+/// For each file of a batch, what it is now.
+pub(super) type Written = Vec<Result<Stat, folder::Error>>;
+
+/// A thread that writes files.
+#[derive(Debug)]
+pub(super) struct Writer {
+    send: SyncSender<Batch>,
+    receive: Receiver<(Batch, Written)>,
+    under_way: usize,
+}
+
+impl Engine<'_> {
+    /// Writes a batch of files, or has it written. What it holds must be durable.
+    pub(super) fn write_batch(&mut self, batch: Batch) -> Result<(), Error> {
+        if self.writer.is_some() {
+            self.await_writer(1)?;
+        }
+        match &mut self.writer {
+            Some(w) => {
+                w.under_way += 1;
+                // It listens until it is dropped.
+                let _sent = w.send.send(batch);
+                Ok(())
+            }
+            None => {
+                let mut names = batch.names.iter().cloned();
+                let results = self.folder.write(&batch.files, &mut || names.next().unwrap_or_default());
+                self.batch_written(batch, results)
+            }
+        }
+    }
+
+    /// Waits until no more than so many batches are under way.
+    fn await_writer(&mut self, left: usize) -> Result<(), Error> {
+        while let Some(w) = self.writer.as_mut().filter(|w| w.under_way > left) {
+            let Ok((batch, results)) = w.receive.recv() else { return Ok(()) };
+            w.under_way -= 1;
+            self.batch_written(batch, results)?;
+        }
+        Ok(())
+    }
+
+    /// A record file: as it was read ahead, or as it is now.
+    pub(super) fn find(&mut self, path: &str) -> Result<Found, Error> {
+        if let Some(ahead) = &mut self.ahead {
+            if ahead.held.is_none() {
+                ahead.held = ahead.files.recv().ok().transpose()?;
+            }
+            if let Some(found) = ahead.held.take_if(|f| f.path == path) {
+                return Ok(found);
+            }
+        }
+        Ok(find(self.folder, &self.manifest.folder, path.to_owned(), false)?)
+    }
+
+    /// Settles chunks of records, many of them on several threads. `next` gives a chunk's records.
+    pub(super) fn settle_many(&mut self, total: usize, files: Vec<String>, next: &mut dyn FnMut(&mut Self) -> Result<Option<Vec<Work>>, Error>) -> Result<(), Error> {
+        if total < self.env.many {
+            while let Some(chunk) = next(self)? {
+                self.settle_chunk(chunk)?;
+            }
+            return Ok(());
+        }
+        let (disk, id) = (self.folder.shared(), self.manifest.folder);
+        let done = std::thread::scope(|s| {
+            if let Some(disk) = disk.filter(|_| !files.is_empty()) {
+                let (send, receive) = sync_channel(AHEAD);
+                // Ends with its list, or when nobody listens any more.
+                s.spawn(move || files.into_iter().map(|path| find(disk, &id, path, true)).try_for_each(|f| send.send(f)));
+                self.ahead = Some(Ahead { files: receive, held: None });
+            }
+            if let Some(disk) = disk {
+                let (send, batches) = sync_channel::<Batch>(1);
+                let (written, receive) = channel();
+                s.spawn(move || {
+                    batches.into_iter().try_for_each(|mut b| {
+                        let mut names = std::mem::take(&mut b.names).into_iter();
+                        let results = disk.write(&b.files, &mut || names.next().unwrap_or_default());
+                        written.send((b, results))
+                    })
+                });
+                self.writer = Some(Writer { send, receive, under_way: 0 });
+            }
+            let (to_draw, drawing) = sync_channel::<Chunk>(1);
+            let (from_draw, drawn) = sync_channel::<Result<Chunk, crate::state::Error>>(1);
+            s.spawn(move || {
+                drawing.into_iter().try_for_each(|mut chunk| {
+                    let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(&id));
+                    from_draw.send(all.map(|()| chunk))
+                })
+            });
+            let mut under_way = 0;
+            let mut run = || -> Result<(), Error> {
+                while let Some(works) = next(self)? {
+                    let chunk = self.prepare_chunk(works)?;
+                    if to_draw.send(chunk).is_ok() {
+                        under_way += 1;
+                    }
+                    if under_way > 1
+                        && let Ok(chunk) = drawn.recv()
+                    {
+                        under_way -= 1;
+                        self.commit_chunk(chunk?)?;
+                    }
+                }
+                while under_way > 0
+                    && let Ok(chunk) = drawn.recv()
+                {
+                    under_way -= 1;
+                    self.commit_chunk(chunk?)?;
+                }
+                self.await_writer(0)
+            };
+            let done = run();
+            // Whoever is still at work finds nobody listening, and ends.
+            self.ahead = None;
+            self.writer = None;
+            drop((to_draw, drawn));
+            done
+        });
+        done
+    }
+}

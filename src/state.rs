@@ -1,9 +1,11 @@
 //! The door to our own tables, `cfs_…`, which live in the host's file.
 
 mod ask;
+mod pack;
 mod peers;
 mod runs;
 
+pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use ask::{Brief, HeldRow, PendingRow};
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
@@ -12,6 +14,7 @@ use crate::host::key::{HostKey, decode, encode};
 use crate::host::local::Local;
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::record::Record;
+use crate::shared::Name;
 use crate::xml;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -161,10 +164,9 @@ impl<'c> State<'c> {
         Ok(row.map(|(kind, key, flags)| (kind, key.and_then(|k| decode(&k)), flags)))
     }
 
-    /// Only under which keys the host holds a record's rows.
+    /// Under which keys the host holds a record's rows.
     pub fn local(&self, id: &RecordId) -> Result<Option<Local>, Error> {
-        let b: Option<Vec<u8>> = self.conn.prepare_cached("SELECT local FROM cfs_record WHERE id = ?1")?.query_row([id.as_bytes()], |r| r.get(0)).optional()?;
-        b.map(|b| Local::read(&b).ok_or(Error::Damaged("keys"))).transpose()
+        Ok(self.load(id)?.map(|s| s.local))
     }
 
     /// A record with everything.
@@ -186,28 +188,46 @@ impl<'c> State<'c> {
             })
             .optional()?;
         let Some((n, key, flags, reason, known, applied, local, file_hash)) = row else { return Ok(None) };
+        let known = self.record(&known)?;
         Ok(Some(Stored {
             n,
             root_key: key.and_then(|k| decode(&k)),
             flags,
             reason,
-            known: self.unpack(&known)?,
-            applied: applied.map(|a| self.unpack(&a)).transpose()?,
-            local: Local::read(&local).ok_or(Error::Damaged("keys"))?,
+            local: Local::read(&local, &known).ok_or(Error::Damaged("keys"))?,
+            known,
+            applied: applied.map(|a| self.record(&a)).transpose()?,
             file_hash,
         }))
     }
 
-    fn unpack(&self, packed: &[u8]) -> Result<Record, Error> {
-        let bytes = unpack_bytes(packed)?;
-        xml::read_record(&bytes, &self.folder).map_err(|_| Error::Damaged("record"))
+    fn record(&self, packed: &[u8]) -> Result<Record, Error> {
+        xml::read_record(&self.unpack(packed)?, &self.folder).map_err(|_| Error::Damaged("record"))
+    }
+
+    /// Unpacks bytes of ours.
+    pub fn unpack(&self, packed: &[u8]) -> Result<Vec<u8>, Error> {
+        pack::unpack(packed, &|id| Ok(self.conn.query_row("SELECT bytes FROM cfs_dictionary WHERE id = ?1", [id.cast_signed()], |r| r.get(0))?))
+    }
+
+    /// The dictionaries of record types.
+    pub fn dictionaries(&self) -> Result<std::collections::BTreeMap<Name, Dictionary>, Error> {
+        let mut q = self.conn.prepare("SELECT kind, bytes FROM cfs_dictionary")?;
+        let rows = q.query_map([], |r| Ok((Name::of(&r.get::<_, String>(0)?), Dictionary::new(&r.get::<_, Vec<u8>>(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps the dictionary of a record type.
+    pub fn add_dictionary(&self, kind: &str, d: &Dictionary) -> Result<(), Error> {
+        self.conn.execute("INSERT OR IGNORE INTO cfs_dictionary (id, kind, bytes) VALUES (?1, ?2, ?3)", params![d.id().cast_signed(), kind, d.bytes()])?;
+        Ok(())
     }
 
     /// Stores a record. `known` is its canonical bytes, packed. Gives its number.
     pub fn save(&self, id: &RecordId, s: &Stored, known: Vec<u8>, now_ms: i64) -> Result<i64, Error> {
-        let applied = s.applied.as_ref().map(|a| pack_bytes(&xml::write_record(a, &self.folder))).transpose()?;
+        let applied = s.applied.as_ref().map(|a| pack(&xml::write_record(a, &self.folder), None)).transpose()?;
         let key = s.root_key.as_ref().map(|k| encode(k));
-        let local = s.local.write();
+        let local = s.local.write(&s.known);
         let since = (s.flags & (HELD | WAITING) != 0).then_some(now_ms);
         if s.n == 0 {
             self.conn
@@ -315,7 +335,7 @@ impl<'c> State<'c> {
 
     /// Adds something to be sent with the next segment.
     pub fn push_out(&self, id: &RecordId, item: &[u8]) -> Result<(), Error> {
-        let packed = pack_bytes(item)?;
+        let packed = pack(item, None)?;
         self.conn.prepare_cached("INSERT INTO cfs_out (id, item, size) VALUES (?1, ?2, ?3)")?.execute(params![id.as_bytes(), packed, item.len() as i64])?;
         Ok(())
     }
@@ -329,36 +349,4 @@ impl<'c> State<'c> {
     pub fn site(&self) -> Result<SiteId, Error> {
         self.meta_uuid("site")?.ok_or(Error::Damaged("site id"))
     }
-}
-
-thread_local! {
-    // Their buffers are larger than what they pack: made once, not once a record.
-    static PACKER: std::cell::RefCell<Option<zstd::bulk::Compressor<'static>>> = const { std::cell::RefCell::new(None) };
-    static UNPACKER: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { std::cell::RefCell::new(None) };
-}
-
-/// Packs a blob of ours.
-pub(crate) fn pack_bytes(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let damaged = |_| Error::Damaged("compression");
-    PACKER.with_borrow_mut(|p| {
-        let packer = match p.take() {
-            Some(packer) => packer,
-            None => zstd::bulk::Compressor::new(1).map_err(damaged)?,
-        };
-        p.insert(packer).compress(bytes).map_err(damaged)
-    })
-}
-
-/// Reads a packed blob of ours.
-pub(crate) fn unpack_bytes(packed: &[u8]) -> Result<Vec<u8>, Error> {
-    let damaged = |_| Error::Damaged("compression");
-    // The frame says how long its content is; what it says is bounded, since it is only our own.
-    let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().and_then(|n| usize::try_from(n).ok()).unwrap_or(xml::MAX_FILE_BYTES).min(xml::MAX_FILE_BYTES * 2);
-    UNPACKER.with_borrow_mut(|p| {
-        let unpacker = match p.take() {
-            Some(unpacker) => unpacker,
-            None => zstd::bulk::Decompressor::new().map_err(damaged)?,
-        };
-        p.insert(unpacker).decompress(packed, size).map_err(damaged)
-    })
 }

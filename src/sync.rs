@@ -122,6 +122,8 @@ pub(crate) struct Engine<'a> {
     erased: BTreeSet<RecordId>,
     /// What was found out about files, to be written under the next lock.
     marks: Vec<walk::Mark>,
+    /// Draws records up as bytes.
+    easel: pipeline::Easel,
     /// Record files read ahead.
     ahead: Option<pipeline::Ahead>,
     /// Writes record files meanwhile.
@@ -207,6 +209,7 @@ pub fn sync(
         file_stats: None,
         erased: BTreeSet::new(),
         marks: Vec::new(),
+        easel: pipeline::Easel::new(wanted, &state)?,
         ahead: None,
         writer: None,
         looks: 0,

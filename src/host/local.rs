@@ -2,8 +2,8 @@
 //! known: one blob for each record.
 
 use crate::host::key::{HostKey, decode, encode, take_bytes, unvarint, varint};
-use crate::id::{RowId, Uuid};
-use crate::record::RowKey;
+use crate::id::RowId;
+use crate::record::{Record, RowKey};
 use crate::shared::Name;
 use crate::value::Value;
 use sha2::{Digest, Sha256};
@@ -63,113 +63,132 @@ impl Local {
         self.rows.iter().find(|(k, r)| k.table == table && r.away.is_none() && r.key == *key).map(|(k, _)| k)
     }
 
-    /// As bytes.
-    pub fn write(&self) -> Vec<u8> {
-        let mut out = vec![1u8];
-        let mut names: Vec<&str> = Vec::new();
-        let mut body = Vec::new();
-        let mut last = "";
-        for (k, r) in &self.rows {
-            // Rows come by table: the name is said once.
-            if k.table != last || names.is_empty() {
-                names.push(&k.table);
-                last = &k.table;
-            }
-            varint(&mut body, names.len() as u64 - 1);
-            body.extend(k.id.as_bytes());
-            let extra = !r.differs.is_empty() || !r.prior.is_empty();
-            body.push(
-                match r.away {
-                    None => 0,
-                    Some(Away::Waiting) => 1,
-                    Some(Away::Deleted) => 2,
-                } | if extra { 4 } else { 0 },
-            );
-            let key = encode(&r.key);
-            varint(&mut body, key.len() as u64);
-            body.extend(key);
-            if extra {
-                for map in [&r.differs, &r.prior] {
-                    varint(&mut body, map.len() as u64);
-                    for (name, p) in map {
-                        varint(&mut body, name.len() as u64);
-                        body.extend(name.as_bytes());
-                        body.extend(p);
-                    }
-                }
+    /// As bytes. Rows of the record go by their order in it, which says their table and id; others,
+    /// the host's own, follow by name.
+    pub fn write(&self, known: &Record) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        for k in known.rows.keys() {
+            match self.rows.get(k) {
+                Some(r) => write_row(&mut out, r),
+                None => out.push(ABSENT),
             }
         }
-        varint(&mut out, names.len() as u64);
-        for n in names {
-            varint(&mut out, n.len() as u64);
-            out.extend(n.as_bytes());
+        for (k, r) in self.rows.iter().filter(|(k, _)| !known.rows.contains_key(*k)) {
+            varint(&mut out, k.table.len() as u64);
+            out.extend(k.table.as_bytes());
+            out.extend(k.id.as_bytes());
+            write_row(&mut out, r);
         }
-        varint(&mut out, self.rows.len() as u64);
-        out.extend(body);
         out
     }
 
-    /// Reads what [`Local::write`] wrote.
-    pub fn read(mut b: &[u8]) -> Option<Local> {
+    /// Reads what [`Local::write`] wrote about the same record.
+    pub fn read(mut b: &[u8], known: &Record) -> Option<Local> {
         let b = &mut b;
         let (version, rest) = b.split_first()?;
         *b = rest;
-        if *version != 1 {
+        if *version != VERSION {
             return None;
         }
-        let text = |b: &mut &[u8]| Some(std::str::from_utf8(take_bytes(b)?).ok()?.to_owned());
-        let mut names: Vec<Name> = Vec::new();
-        for _ in 0..unvarint(b)? {
-            names.push(text(b)?.into());
-        }
         let mut rows = BTreeMap::new();
-        for _ in 0..unvarint(b)? {
-            let table = names.get(usize::try_from(unvarint(b)?).ok()?)?.clone();
-            let (id, rest) = b.split_first_chunk::<16>()?;
-            let (bits, rest) = rest.split_first()?;
-            *b = rest;
-            let id: RowId = Uuid::from_bytes(*id);
-            let away = match bits & 3 {
-                0 => None,
-                1 => Some(Away::Waiting),
-                _ => Some(Away::Deleted),
-            };
-            let mut row = LocalRow { key: decode(take_bytes(b)?)?, away, ..LocalRow::default() };
-            if bits & 4 != 0 {
-                for map in [&mut row.differs, &mut row.prior] {
-                    for _ in 0..unvarint(b)? {
-                        let name = text(b)?;
-                        let (p, rest) = b.split_first_chunk::<8>()?;
-                        *b = rest;
-                        map.insert(Name::of(&name), *p);
-                    }
-                }
+        for k in known.rows.keys() {
+            if let Some(r) = read_row(b)? {
+                rows.insert(k.clone(), r);
             }
-            rows.insert(RowKey { table, id }, row);
         }
-        b.is_empty().then_some(Local { rows })
+        while !b.is_empty() {
+            let table = text(b)?;
+            let (id, rest) = b.split_first_chunk::<16>()?;
+            *b = rest;
+            rows.insert(RowKey::new(table, RowId::from_bytes(*id)), read_row(b)??);
+        }
+        Some(Local { rows })
     }
+}
+
+/// The layout of these bytes.
+const VERSION: u8 = 2;
+/// Stands for a row of the record that the host does not hold.
+const ABSENT: u8 = 0xff;
+/// Set where a row has more to say than its key.
+const MORE: u8 = 4;
+
+fn write_row(out: &mut Vec<u8>, r: &LocalRow) {
+    let more = !r.differs.is_empty() || !r.prior.is_empty();
+    let away = match r.away {
+        None => 0,
+        Some(Away::Waiting) => 1,
+        Some(Away::Deleted) => 2,
+    };
+    out.push(away | if more { MORE } else { 0 });
+    let key = encode(&r.key);
+    varint(out, key.len() as u64);
+    out.extend(key);
+    for map in [&r.differs, &r.prior].into_iter().filter(|_| more) {
+        varint(out, map.len() as u64);
+        for (name, p) in map {
+            varint(out, name.len() as u64);
+            out.extend(name.as_bytes());
+            out.extend(p);
+        }
+    }
+}
+
+fn text(b: &mut &[u8]) -> Option<Name> {
+    Some(Name::of(std::str::from_utf8(take_bytes(b)?).ok()?))
+}
+
+fn read_row(b: &mut &[u8]) -> Option<Option<LocalRow>> {
+    let (bits, rest) = b.split_first()?;
+    *b = rest;
+    let away = match bits & !MORE {
+        _ if *bits == ABSENT => return Some(None),
+        0 => None,
+        1 => Some(Away::Waiting),
+        2 => Some(Away::Deleted),
+        _ => return None,
+    };
+    let mut row = LocalRow { key: decode(take_bytes(b)?)?, away, ..LocalRow::default() };
+    for map in [&mut row.differs, &mut row.prior].into_iter().filter(|_| bits & MORE != 0) {
+        for _ in 0..unvarint(b)? {
+            let name = text(b)?;
+            let (p, rest) = b.split_first_chunk::<8>()?;
+            *b = rest;
+            map.insert(name, *p);
+        }
+    }
+    Some(Some(row))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Uuid;
 
     #[test]
     fn local_state_round_trips() {
+        let mut known = Record::new("a", Uuid::from_u128(0));
         let mut l = Local::default();
-        assert_eq!(Local::read(&l.write()), Some(l.clone()));
-        for i in 0..3u128 {
+        assert_eq!(Local::read(&l.write(&known), &known), Some(l.clone()));
+        for i in 0..5u128 {
             let mut r = LocalRow { key: vec![Value::Integer(i as i64), Value::text("x")], ..LocalRow::default() };
             if i == 1 {
                 r.away = Some(Away::Waiting);
                 r.differs.insert("file_no".into(), print(&[Value::Integer(4)]));
                 r.prior.insert("phone".into(), print(&[Value::Null]));
             }
-            l.rows.insert(RowKey::new(if i == 2 { "b" } else { "a" }, Uuid::from_u128(i)), r);
+            let key = RowKey::new(if i == 2 { "b" } else { "a" }, Uuid::from_u128(i));
+            // One row of the host's own, and one that the host does not hold.
+            if i != 3 {
+                known.rows.insert(key.clone(), crate::record::Row::default());
+            }
+            if i != 4 {
+                l.rows.insert(key, r);
+            }
         }
-        assert_eq!(Local::read(&l.write()), Some(l.clone()));
-        let bytes = l.write();
-        (0..bytes.len()).for_each(|n| assert_eq!(Local::read(&bytes[..n]), None));
+        assert_eq!(Local::read(&l.write(&known), &known), Some(l.clone()));
+        let bytes = l.write(&known);
+        let host_own = bytes.len() - (1 + 1 + 16 + 1 + 1 + 5);
+        (0..bytes.len()).filter(|n| *n != host_own).for_each(|n| assert_eq!(Local::read(&bytes[..n], &known), None, "{n} of {}", bytes.len()));
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept about the other sites, the folder's directories, and what waits for them.
 
-use super::{Error, State, unpack_bytes};
+use super::{Error, State};
 use crate::id::{RecordId, SiteId, Uuid};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -81,7 +81,7 @@ impl State<'_> {
             p.site.as_bytes(),
             p.seq.cast_signed(),
             p.id.as_bytes(),
-            super::pack_bytes(&p.item)?,
+            super::pack(&p.item, None)?,
             p.since
         ])?;
         Ok(())
@@ -95,7 +95,7 @@ impl State<'_> {
         let uuid = |b: &[u8]| Uuid::from_slice(b).map_err(|_| Error::Damaged("pending"));
         rows.map(|r| {
             let (site, seq, id, item, since) = r?;
-            Ok(Pending { site: uuid(&site)?, seq: seq.unsigned_abs(), id: uuid(&id)?, item: unpack_bytes(&item)?, since })
+            Ok(Pending { site: uuid(&site)?, seq: seq.unsigned_abs(), id: uuid(&id)?, item: self.unpack(&item)?, since })
         })
         .collect()
     }

@@ -165,7 +165,7 @@ impl Engine<'_> {
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
-        p.draw(&self.manifest.folder)?;
+        p.draw(&self.easel)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
         let stale = p.file_hash.as_deref() != Some(hash.as_str());

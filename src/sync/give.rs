@@ -11,7 +11,7 @@ use crate::record::Delta;
 use crate::report::BadFile;
 use crate::site::Site;
 use crate::stamp::{Stamp, Time};
-use crate::state::{self, Stored};
+use crate::state::Stored;
 use crate::xml::MAX_FILE_BYTES;
 use std::collections::BTreeSet;
 
@@ -139,7 +139,7 @@ impl Engine<'_> {
                 size = 0;
             }
             let Some((o, item, bytes)) = next else { break };
-            let item = state::unpack_bytes(&item)?;
+            let item = self.state.unpack(&item)?;
             if let Ok((s, _)) = Segment::read(&item, &self.manifest.folder) {
                 items.extend(s.items);
             }

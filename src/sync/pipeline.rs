@@ -6,9 +6,13 @@ use super::settle::{Prepared, Work};
 use super::{Engine, Error};
 use crate::folder::{self, Folder, Stat};
 use crate::id::{RecordId, Uuid};
-use crate::record::Record;
-use crate::state::pack_bytes;
+use crate::record::{Entry, Record, Unknown};
+use crate::value::Value;
+use crate::shared::Name;
+use crate::state::{self, Dictionary, SAMPLE_BYTES, pack};
 use crate::xml::{self, MAX_FILE_BYTES};
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 /// How many files are read ahead.
@@ -22,10 +26,59 @@ pub(super) struct Drawn {
     pub(super) packed: Vec<u8>,
 }
 
-/// Draws a record up.
-pub(super) fn draw(r: &Record, folder: &Uuid) -> Result<Drawn, crate::state::Error> {
-    let bytes = xml::write_record(r, folder);
-    Ok(Drawn { hash: super::settle::seal_hash(&bytes), packed: pack_bytes(&bytes)?, bytes })
+/// What drawing up needs to know, on any thread.
+#[derive(Debug, Clone)]
+pub(super) struct Easel {
+    folder: Uuid,
+    dictionaries: Arc<RwLock<BTreeMap<Name, Dictionary>>>,
+}
+
+impl Easel {
+    pub(super) fn new(folder: Uuid, state: &state::State<'_>) -> Result<Self, state::Error> {
+        Ok(Easel { folder, dictionaries: Arc::new(RwLock::new(state.dictionaries()?)) })
+    }
+
+    /// Draws a record up.
+    pub(super) fn draw(&self, r: &Record) -> Result<Drawn, state::Error> {
+        let bytes = xml::write_record(r, &self.folder);
+        Ok(Drawn { hash: super::settle::seal_hash(&bytes), packed: self.pack(&r.kind, &bytes)?, bytes })
+    }
+
+    fn pack(&self, kind: &str, bytes: &[u8]) -> Result<Vec<u8>, state::Error> {
+        let dictionary = self.dictionaries.read().ok().and_then(|d| d.get(kind).cloned());
+        pack(bytes, dictionary.as_ref())
+    }
+
+    fn has(&self, kind: &str) -> bool {
+        self.dictionaries.read().is_ok_and(|d| d.contains_key(kind))
+    }
+}
+
+/// A record without what anybody typed: a sample outlives the records it was taken from, and one
+/// of them may be erased.
+fn hollow(r: &Record) -> Record {
+    let mut r = r.clone();
+    for row in r.rows.values_mut() {
+        for field in row.fields.values_mut() {
+            let entries = std::mem::take(&mut field.0).into_iter().map(|e| {
+                let value = match e.value {
+                    Value::Text(_) | Value::Stored { .. } => Value::text(""),
+                    Value::Blob(_) => Value::Blob(Vec::new().into()),
+                    Value::Integer(_) => Value::Integer(0),
+                    Value::Real(_) => Value::Real(0.0),
+                    v @ (Value::Null | Value::Ref(_)) => v,
+                };
+                Entry { value, unknown: Unknown::new(), ..e }
+            });
+            field.0 = entries.collect();
+        }
+        row.tombstone = None;
+        row.extras.clear();
+        row.unknown.clear();
+    }
+    r.extras.clear();
+    r.unknown.clear();
+    r
 }
 
 /// A file as it was found.
@@ -48,17 +101,17 @@ pub(super) struct Content {
 }
 
 /// Reads a record file.
-pub(super) fn find(folder: &(impl Folder + ?Sized), id: &Uuid, path: String, ahead: bool) -> Result<Found, folder::Error> {
+pub(super) fn find(folder: &(impl Folder + ?Sized), easel: &Easel, path: String, ahead: bool) -> Result<Found, folder::Error> {
     let stat = folder.stat(&path)?;
     if stat.is_none() {
         return Ok(Found { path, stat, content: Ok(None) });
     }
     let content = match folder.read(&path, MAX_FILE_BYTES) {
         Ok(Some(bytes)) => {
-            let record = xml::read_record(&bytes, id);
+            let record = xml::read_record(&bytes, &easel.folder);
             let hash = super::settle::seal_hash(&bytes);
             let size_bytes = bytes.len();
-            let same = |r: &Record| if ahead && xml::write_record(r, id) == bytes { pack_bytes(&bytes).ok() } else { None };
+            let same = |r: &Record| if ahead && xml::write_record(r, &easel.folder) == bytes { easel.pack(&r.kind, &bytes).ok() } else { None };
             let packed = record.as_ref().ok().and_then(same);
             let drawn = packed.map(|packed| Drawn { hash: hash.clone(), packed, bytes });
             Ok(Some(Content { size_bytes, hash, record, drawn }))
@@ -124,6 +177,24 @@ impl Engine<'_> {
         }
     }
 
+    /// Takes the dictionary of a record type from the first records of a large sync.
+    fn take_sample(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        let Some(kind) = chunk.prepared.first().map(|p| p.known.kind.clone()).filter(|k| !self.easel.has(k)) else { return Ok(()) };
+        let mut sample = Vec::new();
+        for p in &chunk.prepared {
+            let bytes = xml::write_record(&hollow(&p.known), &self.easel.folder);
+            if sample.len() + bytes.len() <= SAMPLE_BYTES {
+                sample.extend(bytes);
+            }
+        }
+        let dictionary = Dictionary::new(&sample);
+        self.state.add_dictionary(&kind, &dictionary)?;
+        if let Ok(mut d) = self.easel.dictionaries.write() {
+            d.insert(kind, dictionary);
+        }
+        Ok(())
+    }
+
     /// Waits until no more than so many batches are under way.
     fn await_writer(&mut self, left: usize) -> Result<(), Error> {
         while let Some(w) = self.writer.as_mut().filter(|w| w.under_way > left) {
@@ -144,7 +215,7 @@ impl Engine<'_> {
                 return Ok(found);
             }
         }
-        Ok(find(self.folder, &self.manifest.folder, path.to_owned(), false)?)
+        Ok(find(self.folder, &self.easel, path.to_owned(), false)?)
     }
 
     /// Settles chunks of records, many of them on several threads. `next` gives a chunk's records.
@@ -155,12 +226,13 @@ impl Engine<'_> {
             }
             return Ok(());
         }
-        let (disk, id) = (self.folder.shared(), self.manifest.folder);
+        let disk = self.folder.shared();
+        let easel = &self.easel.clone();
         let done = std::thread::scope(|s| {
             if let Some(disk) = disk.filter(|_| !files.is_empty()) {
                 let (send, receive) = sync_channel(AHEAD);
                 // Ends with its list, or when nobody listens any more.
-                s.spawn(move || files.into_iter().map(|path| find(disk, &id, path, true)).try_for_each(|f| send.send(f)));
+                s.spawn(move || files.into_iter().map(|path| find(disk, easel, path, true)).try_for_each(|f| send.send(f)));
                 self.ahead = Some(Ahead { files: receive, held: None });
             }
             if let Some(disk) = disk {
@@ -179,7 +251,7 @@ impl Engine<'_> {
             let (from_draw, drawn) = sync_channel::<Result<Chunk, crate::state::Error>>(1);
             s.spawn(move || {
                 drawing.into_iter().try_for_each(|mut chunk| {
-                    let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(&id));
+                    let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(easel));
                     from_draw.send(all.map(|()| chunk))
                 })
             });
@@ -194,7 +266,9 @@ impl Engine<'_> {
                         && let Ok(chunk) = drawn.recv()
                     {
                         under_way -= 1;
-                        self.commit_chunk(chunk?)?;
+                        let chunk = chunk?;
+                        self.take_sample(&chunk)?;
+                        self.commit_chunk(chunk)?;
                     }
                 }
                 while under_way > 0

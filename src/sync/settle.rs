@@ -3,7 +3,7 @@
 
 use super::diff::{diff, new_row};
 use super::orders::{self, Order};
-use super::pipeline::{self, Drawn};
+use super::pipeline::{Drawn, Easel};
 use super::{Engine, Error};
 use crate::host::image::{self, Image};
 use crate::host::key::HostKey;
@@ -376,9 +376,9 @@ impl Prepared {
     }
 
     /// Draws up what is known, unless the file it came in says the same.
-    pub(super) fn draw(&mut self, folder: &crate::id::Uuid) -> Result<(), state::Error> {
+    pub(super) fn draw(&mut self, easel: &Easel) -> Result<(), state::Error> {
         if self.drawn.is_none() {
-            self.drawn = Some(pipeline::draw(&self.known, folder)?);
+            self.drawn = Some(easel.draw(&self.known)?);
         }
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Engine<'_> {
             if let Some(a) = &mut s.applied {
                 crate::merge::restamp(a, &old, self.site);
             }
-            let drawn = super::pipeline::draw(&s.known, &self.manifest.folder)?;
+            let drawn = self.easel.draw(&s.known)?;
             self.lock()?;
             let n = self.state.save(&id, &s, drawn.packed, self.now())?;
             self.state.set_file(n, None, None, true)?;

@@ -5,8 +5,8 @@ mod pack;
 mod peers;
 mod runs;
 
-pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use ask::{Brief, HeldRow, PendingRow};
+pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
 
@@ -306,6 +306,11 @@ impl<'c> State<'c> {
             q.execute(params![kind, h, n])?;
         }
         Ok(())
+    }
+
+    /// Whether any record of a type has a matching hash.
+    pub fn any_match(&self, kind: &str) -> Result<bool, Error> {
+        Ok(self.conn.prepare_cached("SELECT 1 FROM cfs_match WHERE kind = ?1 LIMIT 1")?.exists([kind])?)
     }
 
     /// Records that have a matching hash.

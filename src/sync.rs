@@ -124,6 +124,8 @@ pub(crate) struct Engine<'a> {
     marks: Vec<walk::Mark>,
     /// Draws records up as bytes.
     easel: pipeline::Easel,
+    /// No record of the type being settled has anything to match.
+    unmatched: bool,
     /// Record files read ahead.
     ahead: Option<pipeline::Ahead>,
     /// Writes record files meanwhile.
@@ -210,6 +212,7 @@ pub fn sync(
         erased: BTreeSet::new(),
         marks: Vec::new(),
         easel: pipeline::Easel::new(wanted, &state)?,
+        unmatched: false,
         ahead: None,
         writer: None,
         looks: 0,

@@ -367,7 +367,7 @@ impl Applier<'_> {
         if t.is_key(columns) {
             return Ok(Some(key.clone()));
         }
-        Ok(crate::host::rows::look_up(self.conn, t, columns, &names, key)?)
+        Ok(crate::host::rows::look_up(self.conn, t, columns, names, key)?)
     }
 
     fn delete(&mut self, table: usize) -> Result<(), Error> {

@@ -3,10 +3,10 @@
 //! A note only says where to look. What changed is decided later, field by field, against what was
 //! last applied; so a note too many costs a look, and never a wrong stamp.
 
-use crate::shared::Name;
 use crate::host::key::HostKey;
 use crate::host::mapping::{Mapping, Table};
 use crate::host::rows::{quote, value_of};
+use crate::shared::Name;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub fn wanted(m: &Mapping) -> BTreeMap<String, String> {
 }
 
 fn triggers(t: &Table) -> Vec<(String, String)> {
-    let keys: Vec<Name> = t.key_columns().iter().cloned().take(KEY_WIDTH).collect();
+    let keys: Vec<Name> = t.key_columns().iter().take(KEY_WIDTH).cloned().collect();
     let owners: Vec<Name> = t.owner_columns().iter().take(OWNER_WIDTH).cloned().collect();
     let (table, text) = (quote(&t.name), t.name.replace('\'', "''"));
     let names = |prefix: &str, n: usize| (1..=n).map(|i| format!(", {prefix}{i}")).collect::<String>();

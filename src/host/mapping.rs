@@ -186,6 +186,13 @@ impl Mapping {
     }
 }
 
+impl RecordType {
+    /// The columns of the matching sets, then those that must agree.
+    pub fn match_columns(&self) -> Vec<Name> {
+        self.match_on.iter().flatten().chain(&self.match_check).cloned().collect()
+    }
+}
+
 impl Table {
     /// The owner reference.
     pub fn owner_ref(&self) -> Option<&ReferenceMap> {

@@ -115,7 +115,7 @@ pub fn select(m: &Mapping, table: usize, range: bool) -> Option<String> {
         };
         let Target::Table { table: parent, columns } = &owner.target else { return None };
         let p = m.tables.get(*parent)?;
-        if p.owner.is_none() && same_names(columns, &root_key) {
+        if p.owner.is_none() && same_names(columns, root_key) {
             break owner.columns.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
         }
         let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("t{}.{} = t{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
@@ -174,17 +174,20 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
     Ok(out)
 }
 
-/// All root keys of a record type, in key order.
-pub fn root_keys(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Vec<HostKey>> {
-    let Some(root) = m.root(kind) else { return Ok(Vec::new()) };
-    let keys = root.key_columns().iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>().join(", ");
-    let filter = m.types.get(kind).and_then(|k| k.filter.as_ref()).map_or(String::new(), |f| format!(" WHERE ({f})"));
-    let mut q = conn.prepare(&format!("SELECT {keys} FROM {} AS t0{filter} ORDER BY {keys}", quote(&root.name)))?;
-    let n = root.key_columns().len();
+/// All root rows of a record type, in key order: their keys, and what they are matched on.
+pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Vec<(HostKey, Vec<Value>)>> {
+    let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(Vec::new()) };
+    let list = |names: &[Name]| names.iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>();
+    let keys = list(root.key_columns());
+    let matches = list(&k.match_columns());
+    let filter = k.filter.as_ref().map_or(String::new(), |f| format!(" WHERE ({f})"));
+    let all = [keys.as_slice(), &matches].concat().join(", ");
+    let mut q = conn.prepare(&format!("SELECT {all} FROM {} AS t0{filter} ORDER BY {}", quote(&root.name), keys.join(", ")))?;
     let mut rows = q.query([])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {
-        out.push((0..n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?);
+        let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
+        out.push((take(0, keys.len())?, take(keys.len(), matches.len())?));
     }
     Ok(out)
 }
@@ -218,7 +221,7 @@ pub fn climb(
         let Some(t) = m.tables.get(at) else { return Ok(None) };
         let Some(owner) = t.owner_ref() else {
             let key = t.key_columns();
-            return if same_names(&key, &by) { Ok(Some(values)) } else { look_up(conn, t, &key, &by, &values) };
+            return if same_names(key, &by) { Ok(Some(values)) } else { look_up(conn, t, key, &by, &values) };
         };
         let Target::Table { table: parent, columns } = &owner.target else { return Ok(None) };
         let up = match look_up(conn, t, &owner.columns, &by, &values)? {

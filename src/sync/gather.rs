@@ -1,8 +1,8 @@
 //! Gather: reads what came for one record, and merges it into what is known.
 
+use super::pipeline::Drawn;
 use super::settle::{Work, type_path};
 use super::take::canonical_path;
-use super::pipeline::Drawn;
 use super::{Engine, Error};
 use crate::id::SiteId;
 use crate::log::{Item, Segment};

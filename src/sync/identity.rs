@@ -4,38 +4,64 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
 use crate::host::key::{HostKey, encode};
+use crate::host::mapping::RecordType;
 use crate::host::rows::look_up;
 use crate::id::{RecordId, RowId, derive};
 use crate::record::{Record, RowKey};
 use crate::shared::Name;
 use crate::state;
 use crate::value::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Root rows of the host that are no record yet.
 #[derive(Debug, Default)]
 pub(super) struct NewRoots {
     /// By type and the bytes of their key.
-    keys: BTreeMap<(usize, Vec<u8>), HostKey>,
+    keys: BTreeMap<(usize, Vec<u8>), NewRoot>,
     /// By what they match on.
-    hashes: BTreeMap<(usize, [u8; 16]), Vec<Vec<u8>>>,
+    hashes: HashMap<(usize, [u8; 16]), Vec<Vec<u8>>>,
+    /// By the identity that their key gives them.
+    by_key: HashMap<RecordId, (usize, HostKey)>,
+}
+
+/// A root row of the host that is no record yet.
+#[derive(Debug, Clone)]
+pub(super) struct NewRoot {
+    /// Its key.
+    pub(super) key: HostKey,
+    /// The values of the columns of each matching set, then those of the columns that must agree.
+    pub(super) values: Vec<Value>,
 }
 
 impl NewRoots {
     /// Takes one out.
     fn remove(&mut self, kind: usize, bytes: &[u8]) -> Option<HostKey> {
-        self.keys.remove(&(kind, bytes.to_vec()))
+        self.keys.remove(&(kind, bytes.to_vec())).map(|r| r.key)
     }
 
     /// Those of a type, in key order.
     pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
-        self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, k)| k.clone()).collect()
+        self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, r)| r.key.clone()).collect()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
+}
+
+/// The values of each matching set; `None` for a set with a NULL in it.
+fn sets<'v>(k: &RecordType, mut values: &'v [Value]) -> impl Iterator<Item = Option<&'v [Value]>> {
+    k.match_on.iter().map(move |set| {
+        let (these, rest) = values.split_at_checked(set.len())?;
+        values = rest;
+        (!these.iter().any(Value::is_null)).then_some(these)
+    })
+}
+
+/// The values of the columns that must agree.
+fn checks<'v>(k: &RecordType, values: &'v [Value]) -> &'v [Value] {
+    values.get(k.match_on.iter().map(Vec::len).sum()..).unwrap_or_default()
 }
 
 fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
@@ -48,22 +74,27 @@ fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
 
 impl Engine<'_> {
     /// Notes a root row of the host that is no record yet.
-    pub(super) fn add_root(&mut self, kind: usize, key: HostKey) -> Result<(), Error> {
-        let bytes = encode(&key);
-        for (set, values) in self.match_values(kind, &key)?.into_iter().enumerate() {
+    pub(super) fn add_root(&mut self, kind: usize, new: NewRoot) {
+        let Some(k) = self.mapping.types.get(kind) else { return };
+        let bytes = encode(&new.key);
+        for (set, values) in sets(k, &new.values).enumerate() {
             if let Some(v) = values {
-                let name = self.mapping.types.get(kind).map_or("", |k| &k.name);
-                self.roots.hashes.entry((kind, hash16(name, set, &v))).or_default().push(bytes.clone());
+                self.roots.hashes.entry((kind, hash16(&k.name, set, v))).or_default().push(bytes.clone());
             }
         }
-        self.roots.keys.insert((kind, bytes), key);
-        Ok(())
+        if let Some(id) = self.derived_by_key(kind, &new.key) {
+            self.roots.by_key.insert(id, (kind, new.key.clone()));
+        }
+        self.roots.keys.insert((kind, bytes), new);
     }
 
-    /// The values of each matching set of a host root row; `None` for a set with a NULL in it.
-    fn match_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Option<Vec<Value>>>, Error> {
+    /// What a host root row is matched on.
+    fn root_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Value>, Error> {
+        if let Some(r) = self.roots.keys.get(&(kind, encode(key))) {
+            return Ok(r.values.clone());
+        }
         let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(Vec::new()) };
-        k.match_on.iter().map(|set| Ok(look_up(self.conn, root, set, &root.key_columns(), key)?.filter(|v| !v.iter().any(Value::is_null)))).collect()
+        Ok(look_up(self.conn, root, &k.match_columns(), root.key_columns(), key)?.unwrap_or_default())
     }
 
     /// The matching hashes of a known record.
@@ -75,25 +106,23 @@ impl Engine<'_> {
 
     /// Whether the columns that must agree do agree between a host root row and a known record.
     fn agrees(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
-        let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
-        if k.match_check.is_empty() {
-            return Ok(true);
-        }
-        let here = look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default();
-        Ok(k.match_check.iter().zip(&here).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
+        let (Some(k), Some(row)) = (self.mapping.types.get(kind), known.root()) else { return Ok(false) };
+        let values = self.root_values(kind, key)?;
+        Ok(k.match_check.iter().zip(checks(k, &values)).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
     }
 
     /// Whether the row under a root key that was deleted in between is the same person: equal in what
     /// it is matched on, or in everything.
     pub(super) fn same_root(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
         let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
-        for (set, values) in k.match_on.iter().zip(self.match_values(kind, key)?) {
-            if values.is_some_and(|v| set.iter().zip(&v).all(|(c, v)| row.get(c) == Some(v))) {
+        let found = self.root_values(kind, key)?;
+        for (set, values) in k.match_on.iter().zip(sets(k, &found)) {
+            if values.is_some_and(|v| set.iter().zip(v).all(|(c, v)| row.get(c) == Some(v))) {
                 return self.agrees(kind, key, known);
             }
         }
         let columns: Vec<Name> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
-        let here = look_up(self.conn, root, &columns, &root.key_columns(), key)?.unwrap_or_default();
+        let here = look_up(self.conn, root, &columns, root.key_columns(), key)?.unwrap_or_default();
         Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
 
@@ -107,18 +136,17 @@ impl Engine<'_> {
         let mut candidates: Vec<HostKey> = Vec::new();
         for h in self.match_hashes(kind, known) {
             for bytes in self.roots.hashes.get(&(kind, h)).cloned().unwrap_or_default() {
-                if let Some(key) = self.roots.keys.get(&(kind, bytes))
-                    && !candidates.contains(key)
+                if let Some(r) = self.roots.keys.get(&(kind, bytes))
+                    && !candidates.contains(&r.key)
                 {
-                    candidates.push(key.clone());
+                    candidates.push(r.key.clone());
                 }
             }
         }
         if candidates.is_empty() {
             // A key that is a UUID says by itself who the row is.
-            candidates.extend(
-                self.roots.keys.iter().filter(|((k, _), _)| *k == kind).filter(|(_, key)| self.derived_by_key(kind, key) == Some(work.id)).map(|(_, key)| key.clone()).take(1),
-            );
+            let found = self.roots.by_key.get(&work.id).filter(|(k, key)| *k == kind && self.roots.keys.contains_key(&(kind, encode(key))));
+            candidates.extend(found.map(|(_, key)| key.clone()));
         }
         let [key] = candidates.as_slice() else {
             if candidates.len() > 1 {
@@ -138,7 +166,7 @@ impl Engine<'_> {
     fn bind(&mut self, work: &mut Work, kind: usize, key: HostKey) {
         let bytes = encode(&key);
         self.roots.remove(kind, &bytes);
-        self.lookup.assigned.borrow_mut().insert((kind, bytes), work.id);
+        self.lookup.assign(kind, bytes, work.id);
         work.root = Some(key);
         work.dirty = true;
         self.matched += 1;
@@ -165,12 +193,14 @@ impl Engine<'_> {
         {
             return Ok(self.assign(kind, bytes, id));
         }
-        let sets = self.match_values(kind, key)?;
+        let values = self.root_values(kind, key)?;
+        let Some(k) = self.mapping.types.get(kind) else { return Ok(self.env.random.uuid()) };
         let doubt = self.doubts.get(&(kind, bytes.clone())).copied();
         let mut derived = None;
-        for (n, values) in sets.iter().enumerate() {
-            let Some(values) = values else { continue };
-            for id in self.state.matching(&name, &hash16(&name, n, values))? {
+        for (n, set) in sets(k, &values).enumerate() {
+            let Some(set) = set else { continue };
+            let known = if self.unmatched { Vec::new() } else { self.state.matching(&name, &hash16(&name, n, set))? };
+            for id in known {
                 let Some(there) = self.state.load(&id)? else { continue };
                 if there.flags & state::DELETED != 0 {
                     continue;
@@ -186,7 +216,7 @@ impl Engine<'_> {
                 derived = Some(None);
             }
             if derived.is_none() {
-                derived = Some(Some(self.derived_by_match(kind, key, &name, n, values)?));
+                derived = Some(Some(self.derived_by_match(&name, n, set, checks(k, &values))));
             }
         }
         if let Some(d) = doubt {
@@ -194,7 +224,7 @@ impl Engine<'_> {
             derived = None;
         }
         if let Some(Some(id)) = derived {
-            let taken = self.state.number(&id)?.is_some() || self.incoming.contains(&id) || self.lookup.assigned.borrow().values().any(|v| *v == id);
+            let taken = self.state.number(&id)?.is_some() || self.incoming.contains(&id) || self.lookup.is_assigned(&id);
             if !taken {
                 return Ok(self.assign(kind, bytes, id));
             }
@@ -205,20 +235,18 @@ impl Engine<'_> {
 
     fn assign(&mut self, kind: usize, bytes: Vec<u8>, id: RecordId) -> RecordId {
         self.roots.remove(kind, &bytes);
-        self.lookup.assigned.borrow_mut().insert((kind, bytes), id);
+        self.lookup.assign(kind, bytes, id);
         id
     }
 
     /// The identity that what a row matches on gives it, together with what must agree: two sites
     /// that export the same doctor at the same time give the same UUID (decision 0004).
-    fn derived_by_match(&self, kind: usize, key: &HostKey, name: &str, set: usize, values: &[Value]) -> Result<RecordId, Error> {
-        let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(RecordId::nil()) };
-        let check = if k.match_check.is_empty() { Vec::new() } else { look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default() };
+    fn derived_by_match(&self, name: &str, set: usize, values: &[Value], check: &[Value]) -> RecordId {
         let mut parts: Vec<Vec<u8>> = vec![name.as_bytes().to_vec(), set.to_string().into_bytes()];
         parts.extend(values.iter().map(Value::bytes));
         parts.extend(check.iter().map(folded));
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Ok(derive(&self.manifest.key, &parts))
+        derive(&self.manifest.key, &parts)
     }
 
     /// Notes a pair that a person must decide about.
@@ -232,7 +260,7 @@ impl Engine<'_> {
     pub(super) fn moved_to(&mut self, from: RecordId, table: usize, key: &HostKey, row: &RowKey) -> Result<Option<(RecordId, RowId)>, Error> {
         let Some(to) = self.notes.moves.get(&from).cloned() else { return Ok(None) };
         let Some(t) = self.mapping.tables.get(table) else { return Ok(None) };
-        let Some(root) = crate::host::rows::climb(self.conn, self.mapping, table, &t.key_columns(), key, &|_, _, _| None)? else { return Ok(None) };
+        let Some(root) = crate::host::rows::climb(self.conn, self.mapping, table, t.key_columns(), key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = self.lookup.record_of_root(t.kind, &root)? else { return Ok(None) };
         Ok((record != from && to.contains(&record)).then(|| (record, super::lookup::moved_id(&row.id, &record))))
     }

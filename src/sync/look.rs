@@ -1,5 +1,6 @@
 //! Look: what the host did since the last time, from the triggers' notes.
 
+use super::identity::NewRoot;
 use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
@@ -7,8 +8,8 @@ use crate::host::key::{HostKey, encode};
 use crate::host::mapping::Target;
 use crate::host::rows::{self, climb};
 use crate::id::RecordId;
-use crate::sync::orders::Order;
 use crate::shared::Name;
+use crate::sync::orders::Order;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -90,14 +91,19 @@ impl Engine<'_> {
     /// Looks at every root row: the first time, or after the host rebuilt a table.
     pub(super) fn look_at_all(&mut self, kinds: &[usize]) -> Result<(), Error> {
         for kind in kinds {
-            for key in rows::root_keys(self.conn, self.mapping, *kind)? {
-                self.touch(*kind, key)?;
+            let Some(k) = self.mapping.types.get(*kind) else { continue };
+            let all = self.state.all(Some(&k.name))?;
+            for (key, values) in rows::roots(self.conn, self.mapping, *kind)? {
+                let known = if all.is_empty() { None } else { self.lookup.record_of_root(*kind, &key)? };
+                match known {
+                    Some(id) => {
+                        self.notes.dirty.insert(id);
+                    }
+                    None => self.add_root(*kind, NewRoot { key, values }),
+                }
             }
-            if let Some(k) = self.mapping.types.get(*kind) {
-                // Those whose root row is gone.
-                let name = k.name.clone();
-                self.notes.dirty.extend(self.state.all(Some(&name))?);
-            }
+            // Those whose root row is gone, too.
+            self.notes.dirty.extend(all);
         }
         Ok(())
     }
@@ -107,11 +113,14 @@ impl Engine<'_> {
             self.notes.dirty.insert(id);
             return Ok(());
         }
-        let there = self.mapping.root(kind).map(|t| rows::look_up(self.conn, t, &t.key_columns(), &t.key_columns(), &root)).transpose()?.flatten();
-        if let Some(key) = there
-            && self.in_filter(kind, &key)?
-        {
-            self.add_root(kind, key)?;
+        let (Some(k), Some(t)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(()) };
+        let mut want = t.key_columns().to_vec();
+        want.extend(k.match_columns());
+        if let Some(mut found) = rows::look_up(self.conn, t, &want, t.key_columns(), &root)? {
+            let values = found.split_off(t.key_columns().len());
+            if self.in_filter(kind, &found)? {
+                self.add_root(kind, NewRoot { key: found, values });
+            }
         }
         Ok(())
     }
@@ -216,7 +225,7 @@ impl Engine<'_> {
                 }
                 continue;
             }
-            let root = climb(self.conn, self.mapping, table, &t.key_columns(), &key, &|table, by, v| self.gone(table, by, v))?;
+            let root = climb(self.conn, self.mapping, table, t.key_columns(), &key, &|table, by, v| self.gone(table, by, v))?;
             let Some(root) = root else { continue };
             let Some(id) = self.lookup.record_of_root(t.kind, &root)? else { continue };
             if let Some(row) = self.state.local(&id)?.and_then(|l| l.find(&t.name, &key).cloned()) {

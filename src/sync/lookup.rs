@@ -12,8 +12,8 @@ use crate::state::{self, State};
 use crate::value::{Reference, Value};
 use rusqlite::Connection;
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Looks rows up in the host and in our state. Remembers what cannot change during a sync.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub struct Lookup<'a> {
     /// The mapping.
     pub mapping: &'a Mapping,
     /// Root rows that got an identity in this sync and are not stored yet.
-    pub assigned: RefCell<HashMap<(usize, Vec<u8>), RecordId>>,
+    assigned: RefCell<HashMap<(usize, Vec<u8>), RecordId>>,
+    taken: RefCell<HashSet<RecordId>>,
     /// For a record: records that rows of it came from, by a move in the host.
     pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
@@ -48,6 +49,7 @@ impl<'a> Lookup<'a> {
             state,
             mapping,
             assigned: RefCell::default(),
+            taken: RefCell::default(),
             moved_from: BTreeMap::new(),
             found: RefCell::default(),
             keys: RefCell::default(),
@@ -55,6 +57,17 @@ impl<'a> Lookup<'a> {
             inserts: RefCell::default(),
             severed: RefCell::default(),
         }
+    }
+
+    /// Gives a root row an identity.
+    pub fn assign(&self, kind: usize, key: Vec<u8>, id: RecordId) {
+        self.assigned.borrow_mut().insert((kind, key), id);
+        self.taken.borrow_mut().insert(id);
+    }
+
+    /// Whether a root row got that identity.
+    pub fn is_assigned(&self, id: &RecordId) -> bool {
+        self.taken.borrow().contains(id)
     }
 
     /// The record whose root the host holds under a key.
@@ -118,12 +131,12 @@ impl Others for Of<'_, '_> {
         let key = if l.is_key(table, columns) {
             values.to_vec()
         } else {
-            match rows::look_up(l.conn, t, &t.key_columns(), columns, values)? {
+            match rows::look_up(l.conn, t, t.key_columns(), columns, values)? {
                 Some(k) => k,
                 None => return Ok(None),
             }
         };
-        let Some(root) = rows::climb(l.conn, l.mapping, table, &t.key_columns(), &key, &|_, _, _| None)? else { return Ok(None) };
+        let Some(root) = rows::climb(l.conn, l.mapping, table, t.key_columns(), &key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = l.record_of_root(t.kind, &root).map_err(wrap)? else { return Ok(None) };
         let row = if t.owner.is_none() { Some(record) } else { l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
         let Some(row) = row else { return Ok(None) };
@@ -168,7 +181,7 @@ impl Targets for Of<'_, '_> {
         if l.is_key(table, columns) {
             return Ok(Found::Values(key));
         }
-        Ok(rows::look_up(l.conn, t, columns, &t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
+        Ok(rows::look_up(l.conn, t, columns, t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
     }
 
     fn highest(&mut self, sql: &str) -> Result<i64, host::Error> {

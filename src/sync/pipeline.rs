@@ -7,13 +7,13 @@ use super::{Engine, Error};
 use crate::folder::{self, Folder, Stat};
 use crate::id::{RecordId, Uuid};
 use crate::record::{Entry, Record, Unknown};
-use crate::value::Value;
 use crate::shared::Name;
 use crate::state::{self, Dictionary, SAMPLE_BYTES, pack};
+use crate::value::Value;
 use crate::xml::{self, MAX_FILE_BYTES};
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, RwLock};
 
 /// How many files are read ahead.
 const AHEAD: usize = 64;
@@ -228,11 +228,18 @@ impl Engine<'_> {
         }
         let disk = self.folder.shared();
         let easel = &self.easel.clone();
-        let done = std::thread::scope(|s| {
+
+        std::thread::scope(|s| {
             if let Some(disk) = disk.filter(|_| !files.is_empty()) {
                 let (send, receive) = sync_channel(AHEAD);
                 // Ends with its list, or when nobody listens any more.
-                s.spawn(move || files.into_iter().map(|path| find(disk, easel, path, true)).try_for_each(|f| send.send(f)));
+                s.spawn(move || {
+                    for path in files {
+                        if send.send(find(disk, easel, path, true)).is_err() {
+                            break;
+                        }
+                    }
+                });
                 self.ahead = Some(Ahead { files: receive, held: None });
             }
             if let Some(disk) = disk {
@@ -285,7 +292,6 @@ impl Engine<'_> {
             self.writer = None;
             drop((to_draw, drawn));
             done
-        });
-        done
+        })
     }
 }

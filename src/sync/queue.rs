@@ -1,8 +1,8 @@
 //! The queue: what is settled in which order, and in transactions as short as the host needs.
 
 use super::orders::Order;
-use super::settle::{Prepared, Work};
 use super::pipeline::Chunk;
+use super::settle::{Prepared, Work};
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, Span};
@@ -50,6 +50,8 @@ impl Engine<'_> {
             // link between two of them is known for the same link.
             self.meet_all(&mut list)?;
             let mut new: Vec<(crate::host::key::HostKey, RecordId)> = Vec::new();
+            let name = self.mapping.types.get(kind).map(|k| k.name.clone()).unwrap_or_default();
+            self.unmatched = !self.state.any_match(&name)?;
             for key in self.roots.of(kind) {
                 let id = self.identify(kind, &key)?;
                 new.push((key, id));

@@ -175,7 +175,7 @@ impl Engine<'_> {
         if n.op == 'R' {
             return Ok(());
         }
-        let root = crate::host::rows::climb(self.conn, self.mapping, n.table, &t.key_columns(), key, &|_, _, _| None)?;
+        let root = crate::host::rows::climb(self.conn, self.mapping, n.table, t.key_columns(), key, &|_, _, _| None)?;
         if let Some(id) = root.map(|r| self.lookup.record_of_root(t.kind, &r)).transpose()?.flatten()
             && !self.settled.contains(&id)
         {

@@ -179,7 +179,7 @@ impl Synchronizer {
         let state = self.state()?;
         for (n, kind) in self.mapping.types.iter().enumerate() {
             let mut new = 0u64;
-            for key in rows::root_keys(&self.conn, &self.mapping, n)? {
+            for (key, _) in rows::roots(&self.conn, &self.mapping, n)? {
                 if !encode(&key).is_empty() && state.by_root_key(&kind.name, &key)?.is_none() {
                     new += 1;
                 }

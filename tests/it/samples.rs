@@ -87,11 +87,7 @@ pub(crate) fn odd_names() -> Record {
     for name in ["", " ", "a\tb\nc", "say \"hi\"", "<b>&amp;'", "💊", "bell\u{7}", "\u{fffe}", "a+b"] {
         row.fields.get_or_default(FieldKey::shared(name)).0.insert(entry(stamp(10, 1), Value::text(name)));
     }
-    row.fields
-        .get_or_default(FieldKey::shared("r"))
-        
-        .0
-        .insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".into(), row: id(3), record: None, owner: false })));
+    row.fields.get_or_default(FieldKey::shared("r")).0.insert(entry(stamp(10, 1), Value::Ref(Reference { table: "\u{1b}".into(), row: id(3), record: None, owner: false })));
     r.rows.insert(r.root_key(), row);
     r
 }

@@ -27,7 +27,7 @@ impl Applier<'_> {
         let (Key::Rowid(name), Some(key)) = (&t.key, was.map(|w| &w.key)) else { return Ok(()) };
         if t.surrogate && key.len() == 1 {
             let names = t.key_columns();
-            if crate::host::rows::look_up(self.conn, t, &names, &names, key)?.is_none() {
+            if crate::host::rows::look_up(self.conn, t, names, names, key)?.is_none() {
                 set.insert(name.clone(), key.first().cloned().unwrap_or(Value::Null));
             }
         }

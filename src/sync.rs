@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod orders;
 mod pipeline;
 mod queue;
+mod room;
 mod settle;
 mod swap;
 mod take;
@@ -132,6 +133,8 @@ pub(crate) struct Engine<'a> {
     writer: Option<pipeline::Writer>,
     /// Grows whenever the host, or a trigger or cascade of it, was seen to touch what may be prepared.
     looks: u64,
+    /// Room for the host.
+    room: room::Room,
     /// Inside a transaction that only reads.
     reading: bool,
     /// How many rows were inserted into the host since the notes were last looked at.
@@ -216,13 +219,19 @@ pub fn sync(
         ahead: None,
         writer: None,
         looks: 0,
+        room: room::Room::default(),
         reading: false,
         inserted: 0,
         manifest,
         env,
         keeper,
     };
-    e.run(progress)?;
+    let done = e.run(progress);
+    if done.is_err() {
+        // The connection may be used again.
+        e.rollback();
+    }
+    done?;
     e.report.seconds = e.env.now.ms().saturating_sub(started) as f64 / 1000.0;
     Ok(e.report)
 }

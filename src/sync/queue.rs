@@ -11,12 +11,6 @@ use crate::shared::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// A write transaction of ours stops at this, so that the host waits no longer.
-const LOCK_MS: u128 = 25;
-/// While the host is writing: how long the lock is held in all before it is left alone.
-const HOLD_BUSY: Duration = Duration::from_millis(4);
-/// How long it is left alone then. SQLite's own waiting asks again after 1, 2, 5, 10, 15 … ms.
-const YIELD_BUSY: Duration = Duration::from_millis(8);
 /// A transaction that only reads stops at this.
 const READ_TIME: Duration = Duration::from_millis(25);
 /// How many records are prepared before the lock is taken.
@@ -165,6 +159,7 @@ impl Engine<'_> {
         while next.is_some() {
             self.lock()?;
             let start = Instant::now();
+            let most = self.lock_time()?;
             if capture::newest(self.conn)? != self.notes.upto || looks != self.looks {
                 // The host wrote meanwhile: what it touched is looked at again, on its own.
                 self.unlock()?;
@@ -177,13 +172,14 @@ impl Engine<'_> {
             while let Some(p) = next.take() {
                 self.commit(p)?;
                 next = queue.next();
-                if start.elapsed().as_millis() > LOCK_MS {
+                if start.elapsed() > most {
                     break;
                 }
             }
             self.put_marks()?;
             self.drop_own_notes()?;
             self.unlock()?;
+            self.make_room(start.elapsed());
         }
         self.put_marks()?;
         self.give_files(false)
@@ -217,29 +213,21 @@ impl Engine<'_> {
 
     /// The same under the lock for each record, while the host is writing all the time.
     pub(super) fn one_by_one(&mut self, rest: Vec<Work>) -> Result<(), Error> {
-        let mut held = Duration::ZERO;
-        for work in rest {
+        let mut rest = rest.into_iter().peekable();
+        while rest.peek().is_some() {
             self.lock()?;
             let start = Instant::now();
+            let most = self.lock_time()?;
             self.look()?;
-            let p = self.prepare(work);
-            let r = match p {
-                Ok(Some(p)) => self.commit(p),
-                Ok(None) => Ok(()),
-                Err(e) => Err(e),
-            };
-            if let Err(e) = r {
-                self.rollback();
-                return Err(e);
+            while let Some(work) = rest.next_if(|_| start.elapsed() < most) {
+                if let Some(p) = self.prepare(work)? {
+                    self.commit(p)?;
+                }
             }
+            self.put_marks()?;
             self.drop_own_notes()?;
             self.unlock()?;
-            held += start.elapsed();
-            if held > HOLD_BUSY {
-                // A host that waits asks again after a few milliseconds: let it find the lock free.
-                std::thread::sleep(YIELD_BUSY);
-                held = Duration::ZERO;
-            }
+            self.make_room(start.elapsed());
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! Records: one root row and its child rows, each field with everything that is known of it.
 
 mod entries;
+mod large;
 
 pub use entries::Entries;
+pub use large::Place;
 
 use crate::id::{RecordId, RowId, SiteId};
 use crate::stamp::Stamp;

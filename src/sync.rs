@@ -9,9 +9,11 @@ mod gather;
 mod give;
 mod identity;
 mod keep;
+mod large;
 mod look;
 pub mod lookup;
 pub mod orders;
+mod provide;
 mod queue;
 mod settle;
 mod swap;
@@ -188,6 +190,7 @@ pub fn sync(
     if state::layout(conn)?.is_none() {
         return Err(Error::NotSetUp);
     }
+    state::upgrade(conn)?;
     // A commit of ours must not wait for the disk while the host waits for the lock: what is
     // committed is made durable in one go, before anything that tells of it leaves this database
     // (decision 0008). In rollback-journal mode this setting still syncs what matters.
@@ -298,6 +301,7 @@ impl Engine<'_> {
         }
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
+        self.give_large()?;
         self.give_left_over()?;
         let withdrawn = self.find_withdrawn()?;
         self.seal()?;
@@ -307,6 +311,7 @@ impl Engine<'_> {
         let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
         self.remove_withdrawn(&withdrawn)?;
+        self.remove_large(new_day)?;
         self.remove_segments(range)
     }
 

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Engine<'_> {
     /// Applies and stores a prepared record. The caller holds the write lock.
     pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
+        self.keep_large(&p)?;
         let before_local = p.stored.local.clone();
         for key in &p.asked {
             if let Some(l) = p.stored.local.rows.get_mut(key) {
@@ -158,6 +159,7 @@ impl Engine<'_> {
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
+        let uses = self.uses_of(&p, &local, flags)?;
         let bytes = xml::write_record(&p.known, &self.manifest.folder);
         let hash = seal_hash(&bytes);
         let stale = p.file_hash.as_deref() != Some(hash.as_str());
@@ -181,6 +183,7 @@ impl Engine<'_> {
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
+        self.note_uses(n, &p.stored.known, &stored.known, &uses)?;
         let due = stale && !behind && !p.keep_off;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {

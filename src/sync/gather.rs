@@ -53,6 +53,11 @@ impl Engine<'_> {
             came.sources.push(r);
         }
         let mut items = std::mem::take(&mut work.items);
+        for (_, _, item) in &mut items {
+            if let Item::Delta(d) = item {
+                self.by_hash(&mut d.part)?;
+            }
+        }
         // One delta may make way for the next.
         loop {
             let mut left = Vec::new();
@@ -132,7 +137,8 @@ impl Engine<'_> {
                 self.fork = true;
                 self.again.insert(r.id);
             }
-            Ok(r) if r.id == work.id => {
+            Ok(mut r) if r.id == work.id => {
+                self.by_hash(&mut r)?;
                 if canonical {
                     came.file_hash = Some(super::settle::seal_hash(&bytes));
                     came.file_stat = Some((stat.size_bytes, stat.mtime_ns));
@@ -148,7 +154,8 @@ impl Engine<'_> {
                 merge::join_into(&mut came.known, &r);
                 came.sources.push(r);
             }
-            Ok(r) => {
+            Ok(mut r) => {
+                self.by_hash(&mut r)?;
                 // Under another record's name: it is a conflict file of the record inside, and may
                 // be the only copy of it. It is taken in as such, later in this sync, before the
                 // record whose name it has is written over it.

@@ -51,6 +51,10 @@ impl Engine<'_> {
         }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let batch: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
+            let batch = self.with_large(batch)?;
+            if batch.is_empty() {
+                continue;
+            }
             let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = batch.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
             self.make_durable()?;
             let random = &mut self.env.random;
@@ -168,7 +172,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
+    pub(super) fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
         let size = bytes.len() as u64;
         self.make_durable()?;
         let random = &mut self.env.random;

@@ -4,11 +4,13 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
 use crate::host::key::{HostKey, encode};
-use crate::host::rows::look_up;
+use crate::host::mapping::Table;
+use crate::host::rows;
 use crate::id::{RecordId, RowId, derive};
 use crate::record::{Record, RowKey};
 use crate::state;
 use crate::value::Value;
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Root rows of the host that are no record yet.
@@ -45,6 +47,11 @@ fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
     *derive(b"match", &all).as_bytes()
 }
 
+/// Values of a root row as they are known, to be compared with a record's.
+fn look_up_known(conn: &Connection, root: &Table, want: &[String], by: &[String], key: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
+    Ok(rows::look_up(conn, root, want, by, key)?.map(|v| v.into_iter().map(Value::known).collect()))
+}
+
 impl Engine<'_> {
     /// Notes a root row of the host that is no record yet.
     pub(super) fn add_root(&mut self, kind: usize, key: HostKey) -> Result<(), Error> {
@@ -62,7 +69,7 @@ impl Engine<'_> {
     /// The values of each matching set of a host root row; `None` for a set with a NULL in it.
     fn match_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Option<Vec<Value>>>, Error> {
         let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(Vec::new()) };
-        k.match_on.iter().map(|set| Ok(look_up(self.conn, root, set, &root.key_columns(), key)?.filter(|v| !v.iter().any(Value::is_null)))).collect()
+        k.match_on.iter().map(|set| Ok(look_up_known(self.conn, root, set, &root.key_columns(), key)?.filter(|v| !v.iter().any(Value::is_null)))).collect()
     }
 
     /// The matching hashes of a known record.
@@ -78,7 +85,7 @@ impl Engine<'_> {
         if k.match_check.is_empty() {
             return Ok(true);
         }
-        let here = look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default();
+        let here = look_up_known(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default();
         Ok(k.match_check.iter().zip(&here).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
     }
 
@@ -92,7 +99,7 @@ impl Engine<'_> {
             }
         }
         let columns: Vec<String> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
-        let here = look_up(self.conn, root, &columns, &root.key_columns(), key)?.unwrap_or_default();
+        let here = look_up_known(self.conn, root, &columns, &root.key_columns(), key)?.unwrap_or_default();
         Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
 
@@ -212,7 +219,7 @@ impl Engine<'_> {
     /// that export the same doctor at the same time give the same UUID (decision 0004).
     fn derived_by_match(&self, kind: usize, key: &HostKey, name: &str, set: usize, values: &[Value]) -> Result<RecordId, Error> {
         let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(RecordId::nil()) };
-        let check = if k.match_check.is_empty() { Vec::new() } else { look_up(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default() };
+        let check = if k.match_check.is_empty() { Vec::new() } else { look_up_known(self.conn, root, &k.match_check, &root.key_columns(), key)?.unwrap_or_default() };
         let mut parts: Vec<Vec<u8>> = vec![name.as_bytes().to_vec(), set.to_string().into_bytes()];
         parts.extend(values.iter().map(Value::bytes));
         parts.extend(check.iter().map(folded));

@@ -68,7 +68,11 @@ pub(super) struct Prepared {
 impl Engine<'_> {
     /// Prepares a record. `None` where there is nothing to do.
     pub(super) fn prepare(&mut self, mut work: Work) -> Result<Option<Prepared>, Error> {
-        let stored = self.state.load(&work.id)?;
+        let mut stored = self.state.load(&work.id)?;
+        if let Some(s) = &mut stored {
+            self.by_hash(&mut s.known)?;
+            s.applied.as_mut().map_or(Ok(()), |a| self.by_hash(a))?;
+        }
         let new = stored.is_none();
         let mut stored = stored.unwrap_or_else(|| Stored {
             n: 0,
@@ -135,6 +139,7 @@ impl Engine<'_> {
             work,
         };
         self.stamp(&mut p, &came.sources)?;
+        self.fetch_large(&p)?;
         Ok(Some(p))
     }
 

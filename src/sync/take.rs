@@ -46,6 +46,7 @@ impl Engine<'_> {
         for (path, outcome, since) in self.state.seen_files("incomplete")? {
             self.recheck(works, &path, &outcome, since)?;
         }
+        self.look_for_large(works)?;
         let full = full || behind;
         self.report.full = full;
         self.walk(works, full)?;

@@ -44,7 +44,7 @@ impl Applier<'_> {
     }
 
     pub(super) fn insert(&mut self, t: &Table, wish: &BTreeMap<String, Value>) -> Result<(HostKey, BTreeMap<String, Value>), Error> {
-        let mut set = wish.clone();
+        let mut set = self.with_content(wish.clone())?;
         for c in &t.columns {
             let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
             let given = set.contains_key(&c.name);
@@ -72,10 +72,32 @@ impl Applier<'_> {
             Key::Rowid(_) => vec![Value::Integer(self.conn.last_insert_rowid())],
             Key::Columns(c) => c.iter().map(|c| set.get(c).cloned().unwrap_or(Value::Null)).collect(),
         };
+        // Known by their hash again.
+        for (c, v) in wish.iter().filter(|(_, v)| v.stored().is_some()) {
+            set.insert(c.clone(), v.clone());
+        }
         Ok((key, set))
     }
 
-    pub(super) fn update(&self, t: &Table, at: &HostKey, set: &BTreeMap<String, Value>) -> Result<HostKey, Error> {
+    /// Values with the content of those that are known by their hash.
+    fn with_content(&mut self, mut set: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Error> {
+        for v in set.values_mut() {
+            if let (Some(large), Value::Stored { text, .. }) = (v.stored(), &*v) {
+                let content = self.targets.content(large)?.ok_or_else(|| Error::Refused("a large value that it refers to is not here".to_owned()))?;
+                *v = if *text { Value::Text(content) } else { Value::Blob(content) };
+            }
+        }
+        Ok(set)
+    }
+
+    pub(super) fn update(&mut self, t: &Table, at: &HostKey, set: &BTreeMap<String, Value>) -> Result<HostKey, Error> {
+        let full;
+        let set = if set.values().any(|v| v.stored().is_some()) {
+            full = self.with_content(set.clone())?;
+            &full
+        } else {
+            set
+        };
         let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
         let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;

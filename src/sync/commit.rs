@@ -184,7 +184,9 @@ impl Engine<'_> {
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, &bytes, now)?;
         self.note_uses(n, &p.stored.known, &stored.known, &uses)?;
-        let due = stale && !behind && !p.keep_off;
+        // Announced, and its file is still torn: an empty record must not be written over that.
+        let nothing = stored.known.version.0.is_empty();
+        let due = stale && !behind && !p.keep_off && !nothing;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;

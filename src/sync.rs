@@ -35,7 +35,7 @@ use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
 use crate::report::Report;
 use crate::stamp::{Clock, Stamp, Time};
-use crate::state::{self, ChangeRow, Peer, State};
+use crate::state::{self, Peer, State};
 use lookup::Lookup;
 use rusqlite::Connection;
 use settle::Work;
@@ -173,6 +173,8 @@ pub(crate) struct Engine<'a> {
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
+    /// Large values whose content may be needed here no more.
+    spare: BTreeSet<crate::value::Hash>,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -246,6 +248,7 @@ pub fn sync(
         fresh: diff::Fresh::new(),
         file_stats: None,
         erased: BTreeSet::new(),
+        spare: BTreeSet::new(),
         manifest,
         env,
         keeper,
@@ -442,9 +445,5 @@ impl Engine<'_> {
             self.ticked = true;
         }
         self.clock.observe(s.time);
-    }
-
-    fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<String>, what: &str, site: Option<SiteId>) -> ChangeRow {
-        ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.clone(), r.id)), field, old: None, new: None, site, what: what.to_owned() }
     }
 }

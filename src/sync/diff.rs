@@ -105,8 +105,6 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {
                 let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p);
-                // A large value that had not come was never shown here.
-                let stale = stale || (was.is_some_and(|w| w.stored().is_some()) && at.is_some_and(|l| l.differs.contains_key(&field.name)));
                 out.changes.push(change(match (stale, rule) {
                     (true, _) => Seen::Nothing,
                     (false, Rule::Latest) => Seen::Current,

@@ -7,12 +7,14 @@ use super::{Engine, Error};
 use crate::folder::Kind;
 use crate::host::local::Local;
 use crate::host::mapping::Role;
-use crate::merge::{self, Life};
+use crate::id::SiteId;
+use crate::merge::{self, Change, Life, Seen};
 use crate::names::{self, DirName, Level};
 use crate::record::{FieldKey, Place as At, Record, RowKey};
 use crate::report::BadFile;
 use crate::state::{self, Place, Use};
 use crate::value::{Hash, Large, MAX_VALUE_BYTES, Value, hash};
+use crate::version::Version;
 use std::collections::BTreeSet;
 
 impl Prepared {
@@ -24,6 +26,27 @@ impl Prepared {
     /// The same, and applying what is known leaves it there.
     fn leaves(&self, m: &crate::host::mapping::Mapping, at: At<'_>, large: Large) -> bool {
         self.lives.get(at.0) == Some(&Life::Live) && self.holds(at, large) && shows(m, &self.known, at, large)
+    }
+
+    /// What the user of the host has seen of the record: not what had not come yet.
+    pub(super) fn seen_by_host(&self, site: SiteId) -> Version {
+        let mut seen = merge::seen_by_host(&self.known, &self.applied, site);
+        if !self.awaited.is_empty() {
+            let fields = self.known.rows.values().flat_map(|r| r.fields.values());
+            let unseen = fields.flat_map(|f| f.0.iter()).filter(|e| e.value.stored().is_some_and(|l| self.awaited.contains(&l)));
+            unseen.for_each(|e| merge::unsee(&mut seen, &self.applied, e.stamp));
+        }
+        seen
+    }
+
+    /// Whoever writes over a value that had not come has not seen it: it stays, superseded.
+    pub(super) fn mark_unseen(&self, changes: &mut [Change]) {
+        for c in changes.iter_mut().filter(|_| !self.awaited.is_empty()) {
+            let was = self.applied.rows.get(&c.row).and_then(|r| r.fields.get(&c.field)).and_then(|f| f.current());
+            if was.and_then(|e| e.value.stored()).is_some_and(|l| self.awaited.contains(&l)) {
+                c.seen = Seen::Nothing;
+            }
+        }
     }
 
     /// A field of the host that has a value.
@@ -48,6 +71,14 @@ impl Engine<'_> {
             self.state.keep_bytes(&hash, &bytes, self.now())?;
         }
         Ok(())
+    }
+
+    /// Large values that were not here when a record was last stored.
+    pub(super) fn awaited_in(&self, n: i64, known: &Record) -> Result<BTreeSet<Large>, Error> {
+        if !known.has_large() {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.state.uses(n)?.into_iter().filter(|u| u.place == Place::Awaited).map(|u| u.large).collect())
     }
 
     /// Fetches the content that a record needs beyond what the host holds where it belongs.
@@ -223,8 +254,7 @@ impl Engine<'_> {
         Ok(out)
     }
 
-    /// Stores what a record refers to; content that nobody needs from us any more is dropped.
-    /// `before` is the record as it was stored, with its number.
+    /// Stores what a record refers to. `before` is the record as it was stored, with its number.
     pub(super) fn note_uses(&mut self, n: i64, before: &Record, now: &Record, uses: &[Use]) -> Result<(), Error> {
         if uses.is_empty() && !before.has_large() && now.erased.is_none() {
             return Ok(());
@@ -238,12 +268,18 @@ impl Engine<'_> {
             // Written over: the file may stay for a while. Erased or stripped: it must not.
             let bare = |(row, _): &At<'_>| now.rows.get(*row).and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.bare);
             self.state.left(n, &hash, now.erased.is_some() || places.iter().any(bare), now_ms)?;
-            self.state.drop_spare_bytes(&hash)?;
+            self.spare.insert(hash);
         }
         if now.erased.is_some() {
             self.state.left_erased(n)?;
         }
-        uses.iter().try_for_each(|u| self.state.drop_spare_bytes(&u.large.0))?;
+        self.spare.extend(uses.iter().map(|u| u.large.0));
+        Ok(())
+    }
+
+    /// Drops content that is needed here no more, once no record is prepared that counts on it.
+    pub(super) fn drop_spare(&mut self) -> Result<(), Error> {
+        std::mem::take(&mut self.spare).iter().try_for_each(|h| self.state.drop_spare_bytes(h))?;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ type Due = (crate::id::RecordId, String, Vec<u8>);
 impl Engine<'_> {
     /// Writes the large values that are due, and counts those that are not here yet.
     pub(super) fn give_large(&mut self) -> Result<(), Error> {
+        self.drop_spare()?;
         self.count_awaited()?;
         for hash in self.state.large_due()? {
             if !self.provide(&hash)? {

@@ -150,7 +150,8 @@ impl Engine<'_> {
                 self.ticked = true;
                 self.renew_token()?;
                 let rest: Vec<Work> = next.into_iter().chain(queue).map(Prepared::again).collect();
-                return self.one_by_one(rest);
+                self.one_by_one(rest)?;
+                return self.drop_spare();
             }
             while let Some(p) = next.take() {
                 self.commit(p)?;
@@ -162,6 +163,7 @@ impl Engine<'_> {
             self.drop_own_notes()?;
             self.unlock()?;
         }
+        self.drop_spare()?;
         self.give_files(false)
     }
 

@@ -57,6 +57,8 @@ pub(super) struct Prepared {
     pub(super) came: bool,
     /// The record is erased, and the host holds edits that who erased it had not seen.
     pub(super) unseen: bool,
+    /// Large values that were not here when the host was last written: nobody here has seen them.
+    pub(super) awaited: BTreeSet<crate::value::Large>,
     pub(super) refile: bool,
     pub(super) keep_off: bool,
     pub(super) log: Vec<state::ChangeRow>,
@@ -127,6 +129,7 @@ impl Engine<'_> {
             file_stat: came.file_stat,
             came: changed,
             unseen: false,
+            awaited: self.awaited_in(stored.n, &stored.known)?,
             refile: came.refile,
             keep_off: came.keep_off,
             log: Vec::new(),
@@ -173,7 +176,8 @@ impl Engine<'_> {
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
         let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
-        let host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
+        let mut host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
+        p.mark_unseen(&mut host.changes);
         let before = p.known.clone();
         if p.known.erased.is_some() {
             // What was typed here and not seen by who erased stays in the host until a person decides.
@@ -305,15 +309,7 @@ impl Engine<'_> {
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
         let stamp = self.tick();
-        let t = Tombstone {
-            stamp,
-            by: self.site_name.clone(),
-            why: why.to_owned(),
-            moved_to,
-            seen: merge::seen_by_host(&p.known, &p.applied, self.site),
-            bare: false,
-            unknown: BTreeMap::new(),
-        };
+        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.seen_by_host(self.site), bare: false, unknown: BTreeMap::new() };
         merge::tombstone(&mut p.known, key, t.clone());
         merge::tombstone(&mut p.applied, key, t);
         self.report.tombstones.sent += 1;

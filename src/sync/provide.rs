@@ -97,7 +97,7 @@ impl Engine<'_> {
                 None => doubted.push(hash),
             }
         }
-        let token = xml_token(&gone);
+        let token = token_of(&gone);
         if safety::missing(gone.len() as u64, total) == Verdict::Hold && self.options.confirm.as_deref() != Some(&token) {
             self.report.notices.push(format!(
                 "{} of {total} large values are gone from {}/{}. They were not written again yet. Is the folder complete, is the cloud client signed in and finished? To write them again: cfs sync --full --yes={token}",
@@ -108,6 +108,23 @@ impl Engine<'_> {
             gone.clear();
         }
         doubted.iter().chain(&gone).try_for_each(|h| self.state.doubt(h))?;
+        self.sweep_parts()
+    }
+
+    /// Removes what a crash left of a file being written; another program's may still be at work.
+    fn sweep_parts(&mut self) -> Result<(), Error> {
+        let old = |ns: i64| self.now() - ns / 1_000_000 > super::take::DAY_MS;
+        for (shard, stat) in self.folder.list(names::BLOBS)?.unwrap_or_default() {
+            if stat.kind != Kind::Dir {
+                continue;
+            }
+            let dir = format!("{}/{shard}", names::BLOBS);
+            for (name, stat) in self.folder.list(&dir)?.unwrap_or_default() {
+                if stat.kind == Kind::File && name.starts_with("~$") && name.ends_with(".part") && old(stat.mtime_ns) {
+                    self.folder.remove(&format!("{dir}/{name}"))?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -132,6 +149,6 @@ impl Engine<'_> {
 }
 
 /// Binds a person's yes to exactly what was shown.
-fn xml_token(gone: &[Hash]) -> String {
+fn token_of(gone: &[Hash]) -> String {
     hex(&crate::value::hash(&gone.concat()))[..8].to_owned()
 }

@@ -237,12 +237,12 @@ fn a_storm_of_short_stories() {
 
 #[test]
 fn a_storm_of_long_words() {
-    storms(3000..3030, 60, 300);
+    storms(3000..3020, 60, 300);
 }
 
 #[test]
 fn a_storm_of_long_words_and_stories() {
-    storms(4000..4004, 400, 200);
+    storms(4000..4002, 400, 200);
 }
 
 #[test]

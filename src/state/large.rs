@@ -117,7 +117,9 @@ impl State<'_> {
             let sql = "INSERT INTO cfs_use (n, sha256, size, place, since) VALUES (?1, ?2, ?3, ?4, ?5)";
             self.conn.prepare_cached(sql)?.execute(params![n, hash, size_bytes.cast_signed(), *place as i64, awaited])?;
             self.conn.prepare_cached("INSERT OR IGNORE INTO cfs_blob (sha256) VALUES (?1)")?.execute([hash])?;
-            let sql = "UPDATE cfs_blob SET unused = NULL, due = CASE WHEN mtime IS NULL AND ?2 THEN 1 ELSE due END WHERE sha256 = ?1";
+            // What nobody here has cannot be due, or everything else would wait for it.
+            let sql = "UPDATE cfs_blob SET unused = NULL, due = CASE WHEN ?2 THEN max(due, mtime IS NULL)
+                WHEN EXISTS (SELECT 1 FROM cfs_use WHERE sha256 = ?1 AND place <> 2) THEN due ELSE 0 END WHERE sha256 = ?1";
             self.conn.prepare_cached(sql)?.execute(params![hash, *place != Place::Awaited])?;
         }
         Ok(())

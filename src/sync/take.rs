@@ -46,9 +46,9 @@ impl Engine<'_> {
         for (path, outcome, since) in self.state.seen_files("incomplete")? {
             self.recheck(works, &path, &outcome, since)?;
         }
-        self.look_for_large(works)?;
         let full = full || behind;
         self.report.full = full;
+        self.look_for_large(works)?;
         self.walk(works, full)?;
         // The canonical file of everything that items are about.
         for (id, work) in works.iter_mut() {

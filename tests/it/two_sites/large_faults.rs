@@ -138,7 +138,7 @@ fn a_copy_that_a_client_made_is_as_good_as_the_file() {
         let (shard, h) = own.strip_prefix("blobs/").unwrap().split_once('/').unwrap();
         let copy = name.replace("{xx}", shard).replace("{h}", h);
         b.folder.put(&copy, x.clone());
-        b.sync();
+        b.full();
         assert!(b.photo("p1") == Some(x.clone()), "{copy}");
         // An erased patient's photo goes under every name.
         a.empty_blobs();
@@ -285,6 +285,29 @@ fn a_record_that_lies_about_a_size_or_names_nothing_blocks_nobody() {
     b.sync();
     settle(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(a.photo("p2").as_deref(), Some(&b"small"[..]));
+}
+
+#[test]
+fn content_that_is_lost_here_stops_nothing_else() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let (x, y) = (bytes(1, LARGE), bytes(2, LARGE));
+    a.set_photo("p1", &x);
+    b.pass(5000);
+    b.set_photo("p1", &y);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    // Damage to the database: what lost is neither in it nor in the folder.
+    b.sql("DELETE FROM cfs_bytes");
+    b.empty_blobs();
+    b.full();
+    b.full();
+    b.edit("p1", "phone", "200");
+    assert_eq!(b.sync().pending, 1);
+    cloud.carry();
+    a.sync();
+    assert_eq!(a.see("p1", "phone"), "200");
+    a.full();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(b.can_give(&x));
 }
 
 #[test]

@@ -7,10 +7,16 @@
 pub mod disk;
 pub mod memory;
 
+use sha2::{Digest as _, Sha256};
+
 /// Paths are relative to the sync folder, with `/` between names.
 pub trait Folder {
     /// Reads a regular file; `None` if there is none. Never follows links, never blocks.
     fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error>;
+    /// Length and SHA-256 of a regular file; `None` if there is none.
+    fn digest(&self, path: &str, limit_bytes: usize) -> Result<Option<(u64, [u8; 32])>, Error> {
+        Ok(self.read(path, limit_bytes)?.map(|b| (b.len() as u64, Sha256::digest(&b).into())))
+    }
     /// Looks at a regular file or directory without opening it.
     fn stat(&self, path: &str) -> Result<Option<Stat>, Error>;
     /// Lists a directory; `None` if there is none.

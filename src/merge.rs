@@ -13,7 +13,7 @@ pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
 pub use restamp::restamp;
 pub use tree::{above, below, tree};
-pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, write_field};
+pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};
 
 use crate::record::{Delta, Entries, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};
 use crate::stamp::Stamp;

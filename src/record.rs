@@ -1,9 +1,11 @@
 //! Records: one root row and its child rows, each field with everything that is known of it.
 
 mod entries;
+mod large;
 mod sorted;
 
 pub use entries::Entries;
+pub use large::Place;
 pub use sorted::SortedMap;
 
 use crate::id::{RecordId, RowId, SiteId};

@@ -71,6 +71,7 @@ fn make_folder(folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env:
 /// All directories at once: two clients that make one directory each would get twins.
 fn make_dirs(folder: &dyn Folder, mapping: &Mapping) -> Result<(), Error> {
     let mut dirs: Vec<String> = [names::LOGS, names::SITES, names::BLOBS].iter().map(|s| (*s).to_owned()).collect();
+    dirs.extend((0..=255u8).map(|x| format!("{}/{x:02x}", names::BLOBS)));
     for t in &mapping.types {
         let name = names::type_name(&t.name);
         dirs.extend((0..=255u8).map(|x| format!("{}/{name}/{x:02x}", names::RECORDS)));

@@ -1,11 +1,13 @@
 //! The door to our own tables, `cfs_…`, which live in the host's file.
 
 mod ask;
+mod large;
 mod pack;
 mod peers;
 mod runs;
 
 pub use ask::{Brief, HeldRow, PendingRow};
+pub use large::{Awaited, Place, Use};
 pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
@@ -33,7 +35,7 @@ pub enum Error {
 }
 
 /// The newest layout of our tables that this program knows.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// The record is held: the host's constraints refuse it for now.
 pub const HELD: i64 = 1;
@@ -85,20 +87,29 @@ pub struct State<'c> {
 /// Makes our tables where they are missing, inside a transaction of their own.
 pub fn install(conn: &Connection) -> Result<(), Error> {
     match layout(conn)? {
-        None => {
-            let sql = format!("BEGIN IMMEDIATE;\n{}\nINSERT INTO cfs_meta VALUES ('layout', {LAYOUT});\nCOMMIT;", include_str!("../state/01.sql"));
-            if let Err(e) = conn.execute_batch(&sql) {
-                // Nothing half-made stays.
-                if !conn.is_autocommit() {
-                    conn.execute_batch("ROLLBACK")?;
-                }
-                return Err(e.into());
-            }
-            Ok(())
-        }
-        Some(LAYOUT) => Ok(()),
-        Some(other) => Err(Error::TooNew(other)),
+        None => make(conn, &format!("{}\n{}\nINSERT INTO cfs_meta VALUES ('layout', {LAYOUT});", include_str!("../state/01.sql"), include_str!("../state/02.sql"))),
+        Some(_) => upgrade(conn),
     }
+}
+
+/// Brings our tables, as an older program made them, to the present layout.
+pub fn upgrade(conn: &Connection) -> Result<(), Error> {
+    match layout(conn)? {
+        Some(1) => make(conn, &format!("{}\nUPDATE cfs_meta SET value = {LAYOUT} WHERE name = 'layout';", include_str!("../state/02.sql"))),
+        Some(newer) if newer > LAYOUT => Err(Error::TooNew(newer)),
+        _ => Ok(()),
+    }
+}
+
+fn make(conn: &Connection, sql: &str) -> Result<(), Error> {
+    if let Err(e) = conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{sql}\nCOMMIT;")) {
+        // Nothing half-made stays.
+        if !conn.is_autocommit() {
+            conn.execute_batch("ROLLBACK")?;
+        }
+        return Err(e.into());
+    }
+    Ok(())
 }
 
 /// The layout of our tables in a database; `None` if there are none.

@@ -10,10 +10,12 @@ mod gather;
 mod give;
 mod identity;
 mod keep;
+mod large;
 mod look;
 pub mod lookup;
 pub mod orders;
 mod pipeline;
+mod provide;
 mod queue;
 mod room;
 mod settle;
@@ -36,9 +38,8 @@ use crate::host::mapping::Mapping;
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
 use crate::report::Report;
-use crate::shared::Name;
 use crate::stamp::{Clock, Stamp, Time};
-use crate::state::{self, ChangeRow, Peer, State};
+use crate::state::{self, Peer, State};
 use lookup::Lookup;
 use rusqlite::Connection;
 use settle::Work;
@@ -139,6 +140,8 @@ pub(crate) struct Engine<'a> {
     reading: bool,
     /// How many rows were inserted into the host since the notes were last looked at.
     inserted: usize,
+    /// Large values whose content may be needed here no more.
+    spare: BTreeSet<crate::value::Hash>,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -156,6 +159,7 @@ pub fn sync(
     if state::layout(conn)?.is_none() {
         return Err(Error::NotSetUp);
     }
+    state::upgrade(conn)?;
     // A commit of ours must not wait for the disk while the host waits for the lock: what is
     // committed is made durable in one go, before anything that tells of it leaves this database
     // (decision 0008). In rollback-journal mode this setting still syncs what matters.
@@ -222,6 +226,7 @@ pub fn sync(
         room: room::Room::default(),
         reading: false,
         inserted: 0,
+        spare: BTreeSet::new(),
         manifest,
         env,
         keeper,
@@ -282,6 +287,7 @@ impl Engine<'_> {
         }
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
+        self.give_large()?;
         self.give_left_over()?;
         let withdrawn = self.find_withdrawn()?;
         self.seal()?;
@@ -291,6 +297,7 @@ impl Engine<'_> {
         let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
         self.remove_withdrawn(&withdrawn)?;
+        self.remove_large(new_day)?;
         self.remove_segments(range)
     }
 
@@ -422,9 +429,5 @@ impl Engine<'_> {
             self.ticked = true;
         }
         self.clock.observe(s.time);
-    }
-
-    fn change(&self, id: RecordId, kind: &str, row: Option<&crate::record::RowKey>, field: Option<&Name>, what: &str, site: Option<SiteId>) -> ChangeRow {
-        ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.to_string(), r.id)), field: field.map(Name::to_string), old: None, new: None, site, what: what.to_owned() }
     }
 }

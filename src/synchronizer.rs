@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod find;
 pub mod history;
 mod host_side;
+pub mod large;
 pub mod show;
 pub mod status;
 pub mod verify;
@@ -146,6 +147,7 @@ impl Synchronizer {
         if state::layout(&self.conn)?.is_none() {
             return Err(sync::Error::NotSetUp.into());
         }
+        state::upgrade(&self.conn)?;
         let folder = State::new(&self.conn, Uuid::nil()).meta_uuid("folder")?.ok_or(sync::Error::NotSetUp)?;
         Ok(State::new(&self.conn, folder))
     }

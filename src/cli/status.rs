@@ -91,7 +91,7 @@ fn render(s: &Status) -> String {
     let a = &s.to_apply;
     let mut parts: Vec<String> = if a.segments > 0 { vec![text::count(a.segments, "log segment")] } else { Vec::new() };
     if let Some(since) = &a.pending_since {
-        parts.push(format!("{} pending since {}", text::count(a.pending, "record"), text::when(since)));
+        parts.push(format!("{} pending since {}", text::count(a.pending, "item"), text::when(since)));
     }
     lines.push(format!("To apply    {}", or_nothing(&parts)));
     for h in &s.held {

@@ -32,9 +32,10 @@ fn render(v: &Verified) -> String {
         lines.push(String::new());
     }
     lines.push(format!(
-        "Read {}, {}, {} and {}.",
+        "Read {}, {}, {}, {} and {}.",
         text::count(v.records, "record"),
         text::count(v.files, "record file"),
+        text::count(v.blobs, "large value"),
         text::count(v.segments, "log segment"),
         text::count(v.sites, "site file")
     ));

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes and renames files")]
 
 use super::{Error, Folder, Kind, Stat};
+use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,34 @@ impl Disk {
         Ok(())
     }
 
+    /// Opens a regular file of at most so many bytes. Gives its length as well.
+    fn open(&self, path: &str, limit_bytes: usize) -> Result<Option<(File, u64)>, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // No link is followed, and a pipe does not block.
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+        }
+        let f = match options.open(self.path(path)) {
+            Ok(f) => f,
+            Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::NotADirectory => return Ok(None),
+            // ELOOP: a link stands there.
+            Err(e) if cfg!(unix) && e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Err(Error::NotAFile(path.to_owned())),
+            Err(e) => return Err(io("read", path)(e)),
+        };
+        let m = f.metadata().map_err(io("look at", path))?;
+        if !m.is_file() {
+            return Err(Error::NotAFile(path.to_owned()));
+        }
+        if m.len() > limit_bytes as u64 {
+            return Err(Error::TooLarge { path: path.to_owned(), size_bytes: m.len() });
+        }
+        Ok(Some((f, m.len())))
+    }
+
     fn sync_dir(dir: &Path) -> std::io::Result<()> {
         if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
     }
@@ -113,32 +142,23 @@ fn stat_of(m: &fs::Metadata) -> Stat {
 
 impl Folder for Disk {
     fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
-        let mut options = OpenOptions::new();
-        options.read(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            // No link is followed, and a pipe does not block.
-            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-            options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
-        }
-        let f = match options.open(self.path(path)) {
-            Ok(f) => f,
-            Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::NotADirectory => return Ok(None),
-            // ELOOP: a link stands there.
-            Err(e) if cfg!(unix) && e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Err(Error::NotAFile(path.to_owned())),
-            Err(e) => return Err(io("read", path)(e)),
-        };
-        let m = f.metadata().map_err(io("look at", path))?;
-        if !m.is_file() {
-            return Err(Error::NotAFile(path.to_owned()));
-        }
-        if m.len() > limit_bytes as u64 {
-            return Err(Error::TooLarge { path: path.to_owned(), size_bytes: m.len() });
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(m.len()).unwrap_or(0));
+        let Some((f, len)) = self.open(path, limit_bytes)? else { return Ok(None) };
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         (&f).take(limit_bytes as u64 + 1).read_to_end(&mut bytes).map_err(io("read", path))?;
         Ok(Some(bytes))
+    }
+
+    fn digest(&self, path: &str, limit_bytes: usize) -> Result<Option<(u64, [u8; 32])>, Error> {
+        let Some((mut f, _)) = self.open(path, limit_bytes)? else { return Ok(None) };
+        let (mut hash, mut total, mut piece) = (Sha256::new(), 0u64, vec![0u8; 1 << 18]);
+        loop {
+            let n = f.read(&mut piece).map_err(io("read", path))?;
+            if n == 0 {
+                return Ok(Some((total, hash.finalize().into())));
+            }
+            hash.update(piece.get(..n).unwrap_or_default());
+            total += n as u64;
+        }
     }
 
     fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {

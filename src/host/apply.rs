@@ -12,7 +12,7 @@ use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
 use crate::shared::Name;
-use crate::value::{Reference, Value};
+use crate::value::{Large, Reference, Value};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,8 +25,23 @@ pub enum Found {
     NotHere(RecordId),
 }
 
-/// Finds rows of other records by their identity.
+/// Where the content of a large value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Not here yet.
+    Awaited,
+    /// At hand.
+    Here,
+    /// At hand since it was last waited for.
+    Came,
+}
+
+/// Finds rows of other records by their identity, and the content of large values.
 pub trait Targets {
+    /// Where the content of a large value is.
+    fn content_of(&mut self, large: Large) -> Result<Content, Error>;
+    /// That content.
+    fn content(&mut self, large: Large) -> Result<Option<Vec<u8>>, Error>;
     /// The values of columns of the row that a reference leads to.
     fn values_of(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Found, Error>;
     /// The highest number in use in a local column, as this sync knows it.
@@ -256,10 +271,21 @@ impl Applier<'_> {
                     if held == Some(value) {
                         continue;
                     }
+                    let content = value.stored().map(|l| self.targets.content_of(l)).transpose()?;
+                    if content == Some(Content::Awaited) {
+                        // The field waits, not the chart: the host keeps what it shows.
+                        w.differs.insert(c.name.clone());
+                        if image.is_none() && c.not_null {
+                            w.away = true;
+                        } else if image.is_none() {
+                            w.set.insert(c.name.clone(), Value::Null);
+                        }
+                        continue;
+                    }
                     if let Some(held) = held {
                         let ours = was.is_some_and(|w| w.differs.contains_key(&c.name));
                         let same = before.and_then(|b| b.fields.get(&field)).and_then(|f| crate::merge::shown(f, c.rule)) == Some(value);
-                        if ours && same {
+                        if ours && same && content != Some(Content::Came) {
                             w.differs.insert(c.name.clone());
                             continue;
                         }

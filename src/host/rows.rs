@@ -1,7 +1,7 @@
 //! Rows of the host as they stand: read by record, one query for each table.
 
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::{Key, Mapping, Table, Target};
+use crate::host::mapping::{Column, Key, Mapping, Role, Table, Target};
 use crate::record::SortedMap;
 use crate::shared::Name;
 use crate::value::Value;
@@ -31,6 +31,15 @@ pub fn value_of(v: ValueRef<'_>) -> Value {
         ValueRef::Real(r) => Value::Real(r),
         ValueRef::Text(t) => Value::Text(t.into()),
         ValueRef::Blob(b) => Value::Blob(b.into()),
+    }
+}
+
+/// A host value as it is known: large content by its hash, taken from where SQLite has it.
+pub fn known_of(v: ValueRef<'_>) -> Value {
+    match v {
+        ValueRef::Text(t) => Value::of_content(true, t),
+        ValueRef::Blob(b) => Value::of_content(false, b),
+        v => value_of(v),
     }
 }
 
@@ -155,7 +164,14 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
         let mut last: Option<(Vec<Value>, Vec<u8>, Vec<HostRow>)> = None;
         while let Some(r) = rows.next()? {
             let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
-            let row = HostRow { key: take(root_width, key_width)?, values: take(root_width + key_width, t.columns.len())? };
+            let from = root_width + key_width;
+            let value = |(i, c): (usize, &Column)| match c.role {
+                // What finds other rows is needed as it is.
+                Role::Surrogate | Role::Reference => Ok(value_of(r.get_ref(from + i)?)),
+                Role::Data | Role::Local { .. } => Ok(known_of(r.get_ref(from + i)?)),
+            };
+            let values = t.columns.iter().enumerate().map(value).collect::<rusqlite::Result<Vec<Value>>>()?;
+            let row = HostRow { key: take(root_width, key_width)?, values };
             let root = take(0, root_width)?;
             match &mut last {
                 Some((at, _, list)) if *at == root => list.push(row),
@@ -202,6 +218,20 @@ pub fn look_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], val
         None => Ok(None),
         Some(r) => Ok(Some((0..want.len()).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?)),
     }
+}
+
+/// The content of one text or blob of a row, in UTF-8 where it is text; `None` if there is no such
+/// row, or something else in it.
+pub fn content(conn: &Connection, table: &Table, column: &str, key: &HostKey) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut q = conn.prepare_cached(&format!("SELECT {} FROM {} WHERE {}", quote(column), quote(&table.name), table.key_is(1)))?;
+    let mut rows = q.query(rusqlite::params_from_iter(key.iter().map(Param)))?;
+    Ok(match rows.next()? {
+        Some(r) => match r.get_ref(0)? {
+            ValueRef::Text(b) | ValueRef::Blob(b) => Some(b.to_vec()),
+            _ => None,
+        },
+        None => None,
+    })
 }
 
 /// The root key of the record that a row belongs to, found by climbing owner columns. `start` are

@@ -131,6 +131,18 @@ pub fn seen_by_host(known: &Record, applied: &Record, site: SiteId) -> Version {
     seen
 }
 
+/// Takes back that something was seen. A version cannot leave out one stamp: it then says less
+/// than is true, never more. `applied` is the record whose stamps it is about.
+pub fn unsee(seen: &mut Version, applied: &Record, stamp: Stamp) {
+    if !seen.covers(&stamp) {
+        return;
+    }
+    match applied.stamps().filter(|s| s.site == stamp.site && *s < stamp).max() {
+        Some(last) => seen.0.insert(stamp.site, last.time),
+        None => seen.0.remove(&stamp.site),
+    };
+}
+
 /// Erases a record: its content goes for good, seen or not.
 pub fn erase(known: &mut Record, stamp: Stamp, by: &str) {
     known.erased = Some(Erasure { stamp, by: by.to_owned() }).max(known.erased.take());

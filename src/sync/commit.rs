@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Engine<'_> {
     /// Applies and stores a prepared record. The caller holds the write lock.
     pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
+        self.keep_large(&p)?;
         if p.own {
             let local = |(k, r): (&RowKey, &image::ImageRow)| (k.clone(), LocalRow { key: r.host.key.clone(), ..LocalRow::default() });
             let local = Local { rows: p.image.rows.iter().map(local).collect() };
@@ -165,6 +166,7 @@ impl Engine<'_> {
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
+        let uses = self.uses_of(&p, &local, flags)?;
         p.draw(&self.easel)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
@@ -189,7 +191,10 @@ impl Engine<'_> {
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, packed, now)?;
-        let due = stale && !behind && !p.keep_off;
+        self.note_uses(n, &p.stored.known, &stored.known, &uses)?;
+        // Announced, and its file is still torn: an empty record must not be written over that.
+        let nothing = stored.known.version.0.is_empty();
+        let due = stale && !behind && !p.keep_off && !nothing;
         let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;

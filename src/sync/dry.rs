@@ -18,6 +18,10 @@ impl Folder for DryFolder<'_> {
         self.0.read(path, limit_bytes)
     }
 
+    fn digest(&self, path: &str, limit_bytes: usize) -> Result<Option<(u64, [u8; 32])>, folder::Error> {
+        self.0.digest(path, limit_bytes)
+    }
+
     fn stat(&self, path: &str) -> Result<Option<Stat>, folder::Error> {
         self.0.stat(path)
     }

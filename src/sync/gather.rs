@@ -58,6 +58,11 @@ impl Engine<'_> {
         }
         let mut items = std::mem::take(&mut work.items);
         let filed = came.known.version.clone();
+        for (_, _, item) in &mut items {
+            if let Item::Delta(d) = item {
+                self.by_hash(&mut d.part)?;
+            }
+        }
         // One delta may make way for the next.
         loop {
             let mut left = Vec::new();
@@ -143,7 +148,8 @@ impl Engine<'_> {
                 self.fork = true;
                 self.again.insert(r.id);
             }
-            Ok(r) if r.id == work.id => {
+            Ok(mut r) if r.id == work.id => {
+                let inlined = self.by_hash(&mut r)?;
                 if canonical {
                     came.file_hash = Some(content.hash);
                     came.file_stat = Some((stat.size_bytes, stat.mtime_ns));
@@ -158,11 +164,12 @@ impl Engine<'_> {
                 }
                 // Nothing else was known, and nothing else came: the file says it all.
                 let all = came.known.version.0.is_empty() && came.known.rows.is_empty() && came.sources.is_empty();
-                came.drawn = content.drawn.filter(|_| all);
+                came.drawn = content.drawn.filter(|_| all && !inlined);
                 merge::join_into(&mut came.known, &r);
                 came.sources.push(r);
             }
-            Ok(r) => {
+            Ok(mut r) => {
+                self.by_hash(&mut r)?;
                 // Under another record's name: it is a conflict file of the record inside, and may
                 // be the only copy of it. It is taken in as such, later in this sync, before the
                 // record whose name it has is written over it.

@@ -53,6 +53,10 @@ impl Engine<'_> {
         }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let due: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
+            let due = self.with_large(due)?;
+            if due.is_empty() {
+                continue;
+            }
             let (ids, files): (Vec<RecordId>, Vec<(String, Vec<u8>)>) = due.into_iter().map(|(id, path, bytes)| (id, (path, bytes))).unzip();
             let names = ids.iter().map(|_| self.env.random.hex()).collect();
             self.make_durable()?;
@@ -176,7 +180,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
+    pub(super) fn write_one(&mut self, path: String, bytes: Vec<u8>) -> Result<folder::Stat, Error> {
         let size = bytes.len() as u64;
         self.make_durable()?;
         let random = &mut self.env.random;

@@ -4,13 +4,14 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::RecordType;
-use crate::host::rows::look_up;
+use crate::host::mapping::{RecordType, Table};
+use crate::host::rows;
 use crate::id::{RecordId, RowId, derive};
 use crate::record::{Record, RowKey};
 use crate::shared::Name;
 use crate::state;
 use crate::value::Value;
+use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 
 /// Root rows of the host that are no record yet.
@@ -72,9 +73,15 @@ fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
     *derive(b"match", &all).as_bytes()
 }
 
+/// Values of a root row as they are known, to be compared with a record's.
+fn look_up_known(conn: &Connection, root: &Table, want: &[Name], by: &[Name], key: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
+    Ok(rows::look_up(conn, root, want, by, key)?.map(|v| v.into_iter().map(Value::known).collect()))
+}
+
 impl Engine<'_> {
     /// Notes a root row of the host that is no record yet.
-    pub(super) fn add_root(&mut self, kind: usize, new: NewRoot) {
+    pub(super) fn add_root(&mut self, kind: usize, mut new: NewRoot) {
+        new.values = new.values.into_iter().map(Value::known).collect();
         let Some(k) = self.mapping.types.get(kind) else { return };
         let bytes = encode(&new.key);
         for (set, values) in sets(k, &new.values).enumerate() {
@@ -94,7 +101,7 @@ impl Engine<'_> {
             return Ok(r.values.clone());
         }
         let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(Vec::new()) };
-        Ok(look_up(self.conn, root, &k.match_columns(), root.key_columns(), key)?.unwrap_or_default())
+        Ok(look_up_known(self.conn, root, &k.match_columns(), root.key_columns(), key)?.unwrap_or_default())
     }
 
     /// The matching hashes of a known record.
@@ -122,7 +129,7 @@ impl Engine<'_> {
             }
         }
         let columns: Vec<Name> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
-        let here = look_up(self.conn, root, &columns, root.key_columns(), key)?.unwrap_or_default();
+        let here = look_up_known(self.conn, root, &columns, root.key_columns(), key)?.unwrap_or_default();
         Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
 

@@ -1,6 +1,6 @@
 //! Finding rows of other records: by what the host calls them, and by their identity.
 
-use crate::host::apply::{Found, Targets};
+use crate::host::apply::{Content, Found, Targets};
 use crate::host::image::Others;
 use crate::host::key::{HostKey, encode};
 use crate::host::mapping::Mapping;
@@ -8,9 +8,9 @@ use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
 use crate::record::{RowKey, SortedMap};
 use crate::shared::Name;
-use crate::state::{self, State};
-use crate::value::{Reference, Value};
-use rusqlite::Connection;
+use crate::state::{self, Place, State};
+use crate::value::{Hash, Large, Reference, Value, hash};
+use rusqlite::{Connection, OptionalExtension};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -102,6 +102,34 @@ impl<'a> Lookup<'a> {
         any
     }
 
+    /// The content of a large value, from our own table or a row of the host.
+    pub fn content(&self, hash: &Hash) -> Result<Option<Vec<u8>>, state::Error> {
+        let kept = self.conn.prepare_cached("SELECT bytes FROM cfs_bytes WHERE sha256 = ?1")?.query_row([hash], |r| r.get(0)).optional()?;
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        self.in_host(hash)
+    }
+
+    /// The content of a large value from a row of the host.
+    pub fn host_content(&self, (hash, size_bytes): Large) -> Result<Option<Vec<u8>>, state::Error> {
+        Ok(self.in_host(&hash)?.filter(|b| b.len() as u64 == size_bytes))
+    }
+
+    fn in_host(&self, wanted: &Hash) -> Result<Option<Vec<u8>>, state::Error> {
+        for (id, _) in self.state.users(wanted)?.into_iter().filter(|(_, p)| *p == Place::Host) {
+            let Some(stored) = self.state.load(&id)? else { continue };
+            for (row, field) in stored.known.large().into_iter().filter(|((h, _), _)| h == wanted).flat_map(|(_, places)| places) {
+                let Some(t) = self.mapping.table(&row.table).and_then(|t| self.mapping.tables.get(t)).filter(|t| t.column(&field.name).is_some()) else { continue };
+                let Some(at) = stored.local.rows.get(row).filter(|l| l.away.is_none()) else { continue };
+                if let Some(b) = rows::content(self.conn, t, &field.name, &at.key)?.filter(|b| hash(b) == *wanted) {
+                    return Ok(Some(b));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// For one record's image.
     pub fn of(&self, id: RecordId) -> Of<'_, 'a> {
         Of { lookup: self, id }
@@ -182,6 +210,19 @@ impl Targets for Of<'_, '_> {
             return Ok(Found::Values(key));
         }
         Ok(rows::look_up(l.conn, t, columns, t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
+    }
+
+    fn content_of(&mut self, large: Large) -> Result<Content, host::Error> {
+        let state = self.lookup.state;
+        if !state.has_bytes(large).map_err(wrap)? {
+            return Ok(Content::Awaited);
+        }
+        let waited = state.place_of(&self.id, large).map_err(wrap)? == Some(Place::Awaited);
+        Ok(if waited { Content::Came } else { Content::Here })
+    }
+
+    fn content(&mut self, large: Large) -> Result<Option<Vec<u8>>, host::Error> {
+        self.lookup.state.bytes(large).map_err(wrap)
     }
 
     fn highest(&mut self, sql: &str) -> Result<i64, host::Error> {

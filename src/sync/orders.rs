@@ -108,8 +108,8 @@ fn delete(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey, why: &str, by
     let stamp = engine.tick();
     let site = engine.site;
     let name = engine.site_name.clone();
+    let seen = p.seen_by_host(site);
     let (known, applied, _, _) = p.parts();
-    let seen = merge::seen_by_host(known, applied, site);
     let t = Tombstone { stamp, by: by.unwrap_or(name), why: why.to_owned(), moved_to: None, seen, bare: false, unknown: BTreeMap::new() };
     merge::tombstone(known, row, t.clone());
     merge::tombstone(applied, row, t);

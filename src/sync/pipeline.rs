@@ -284,6 +284,8 @@ impl Engine<'_> {
                     under_way -= 1;
                     self.commit_chunk(chunk?)?;
                 }
+                // Only now is nothing prepared that counts on it.
+                self.drop_spare()?;
                 self.await_writer(0)
             };
             let done = run();

@@ -139,7 +139,8 @@ impl Engine<'_> {
     /// Prepares records without a lock, then applies them in transactions as short as the host needs.
     pub(super) fn settle_chunk(&mut self, chunk: Vec<Work>) -> Result<(), Error> {
         let chunk = self.prepare_chunk(chunk)?;
-        self.commit_chunk(chunk)
+        self.commit_chunk(chunk)?;
+        self.drop_spare()
     }
 
     /// Prepares records without a lock.
@@ -167,7 +168,8 @@ impl Engine<'_> {
                 self.ticked = true;
                 self.renew_token()?;
                 let rest: Vec<Work> = next.into_iter().chain(queue).map(Prepared::again).collect();
-                return self.one_by_one(rest);
+                self.one_by_one(rest)?;
+                return self.drop_spare();
             }
             while let Some(p) = next.take() {
                 self.commit(p)?;
@@ -204,7 +206,7 @@ impl Engine<'_> {
         Ok(prepared)
     }
 
-    fn stop_reading(&mut self) -> Result<(), Error> {
+    pub(super) fn stop_reading(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.reading) {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
         }

@@ -59,6 +59,8 @@ pub(super) struct Prepared {
     pub(super) came: bool,
     /// The record is erased, and the host holds edits that who erased it had not seen.
     pub(super) unseen: bool,
+    /// Large values that were not here when the host was last written: nobody here has seen them.
+    pub(super) awaited: BTreeSet<crate::value::Large>,
     pub(super) refile: bool,
     pub(super) keep_off: bool,
     /// What is known, as bytes, once that is done.
@@ -74,7 +76,13 @@ pub(super) struct Prepared {
 impl Engine<'_> {
     /// Prepares a record. `None` where there is nothing to do.
     pub(super) fn prepare(&mut self, mut work: Work) -> Result<Option<Prepared>, Error> {
-        let stored = self.state.load(&work.id)?;
+        let mut stored = self.state.load(&work.id)?;
+        if let Some(s) = &mut stored {
+            self.by_hash(&mut s.known)?;
+            if let Some(a) = &mut s.applied {
+                self.by_hash(a)?;
+            }
+        }
         let new = stored.is_none();
         let mut stored = stored.unwrap_or_else(|| Stored {
             n: 0,
@@ -129,6 +137,7 @@ impl Engine<'_> {
             file_stat: came.file_stat,
             came: changed,
             unseen: false,
+            awaited: self.awaited_in(stored.n, &stored.known)?,
             refile: came.refile,
             keep_off: came.keep_off,
             drawn: came.drawn,
@@ -143,6 +152,7 @@ impl Engine<'_> {
             work,
         };
         self.stamp(&mut p, &came.sources)?;
+        self.fetch_large(&p)?;
         if p.delta.is_some() {
             p.drawn = None;
         }
@@ -182,7 +192,8 @@ impl Engine<'_> {
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
         let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
-        let host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
+        let mut host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
+        p.mark_unseen(&mut host.changes);
         let before = p.known.clone();
         if p.known.erased.is_some() {
             // What was typed here and not seen by who erased stays in the host until a person decides.
@@ -337,15 +348,7 @@ impl Engine<'_> {
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
         let stamp = self.tick();
-        let t = Tombstone {
-            stamp,
-            by: self.site_name.clone(),
-            why: why.to_owned(),
-            moved_to,
-            seen: merge::seen_by_host(&p.known, &p.applied, self.site),
-            bare: false,
-            unknown: BTreeMap::new(),
-        };
+        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.seen_by_host(self.site), bare: false, unknown: BTreeMap::new() };
         merge::tombstone(&mut p.known, key, t.clone());
         merge::tombstone(&mut p.applied, key, t);
         self.report.tombstones.sent += 1;

@@ -45,6 +45,7 @@ impl Engine<'_> {
         }
         if group.len() > 1 {
             for (n, p) in group.iter().enumerate() {
+                self.keep_large(p)?;
                 self.park(p, n)?;
             }
             let done: BTreeSet<String> = group.iter().map(|p| p.id().to_string()).collect();

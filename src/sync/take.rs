@@ -48,6 +48,7 @@ impl Engine<'_> {
         }
         let full = full || behind;
         self.report.full = full;
+        self.look_for_large(works)?;
         self.walk(works, full)?;
         // The canonical file of everything that items are about.
         for (id, work) in works.iter_mut() {

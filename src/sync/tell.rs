@@ -4,9 +4,10 @@ use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::host::apply::Done;
 use crate::host::capture::Note;
-use crate::id::SiteId;
+use crate::id::{RecordId, SiteId};
 use crate::merge::Life;
-use crate::record::FieldKey;
+use crate::record::{FieldKey, RowKey};
+use crate::shared::Name;
 use crate::state::ChangeRow;
 use crate::value::Value;
 use std::collections::BTreeSet;
@@ -35,6 +36,11 @@ pub(crate) fn display(v: &Value) -> String {
 }
 
 impl Engine<'_> {
+    /// A line of the account.
+    pub(super) fn change(&self, id: RecordId, kind: &str, row: Option<&RowKey>, field: Option<&Name>, what: &str, site: Option<SiteId>) -> ChangeRow {
+        ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.to_string(), r.id)), field: field.map(Name::to_string), old: None, new: None, site, what: what.to_owned() }
+    }
+
     /// Logs what the host did.
     pub(super) fn log_host(&mut self, p: &mut Prepared, host: &super::diff::HostChanges) {
         let site = Some(self.site);

@@ -59,6 +59,7 @@ impl Engine<'_> {
         }
         if full {
             self.missing_files(works, &present)?;
+            self.look_at_large()?;
         }
         Ok(())
     }

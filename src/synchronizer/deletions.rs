@@ -10,7 +10,6 @@ use crate::merge::{self, Life};
 use crate::record::RowKey;
 use crate::state::{self, Stored};
 use crate::sync::Order;
-use crate::sync::tell::display;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -90,7 +89,7 @@ impl Synchronizer {
                     rows,
                     tombstone: row.tombstone.as_ref().map(|t| tombstone_view(t, &names)),
                     restorable: !bare,
-                    fields: row.fields.iter().filter_map(|(k, f)| Some((k.name.to_string(), display(&f.current()?.value)))).collect(),
+                    fields: row.fields.iter().filter_map(|(k, f)| Some((k.name.to_string(), self.display(&f.current()?.value)))).collect(),
                 });
             }
         }

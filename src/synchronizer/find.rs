@@ -207,7 +207,7 @@ impl<'s> Values<'s> {
 
     /// A value of a record's row.
     pub(super) fn text(&self, v: &Value, of: &Stored) -> String {
-        let Value::Ref(r) = v else { return display(v) };
+        let Value::Ref(r) = v else { return self.s.display(v) };
         if let Some(key) = of.local.rows.get(&RowKey::new(r.table.clone(), r.row)).filter(|l| l.away.is_none()).and_then(|l| key_text(&l.key)) {
             return format!("{}:{key}", r.table);
         }

@@ -36,7 +36,7 @@ pub struct ToSend {
 pub struct ToApply {
     /// Segments announced by their sites and not read here.
     pub segments: u64,
-    /// Records announced and not here yet: pending.
+    /// Records and large values announced and not here yet: pending.
     pub pending: u64,
     /// Since when the oldest of them waits.
     pub pending_since: Option<String>,
@@ -126,6 +126,8 @@ impl Synchronizer {
         let brief = state.brief()?;
         let sites = self.sites()?;
         let pending = state.pending_rows()?;
+        let awaited = state.awaited()?;
+        let oldest = pending.iter().map(|p| p.since).chain(awaited.iter().map(|a| a.since)).min();
         let run = state.runs(1)?.into_iter().next();
         let me = state.site()?;
         Ok(Status {
@@ -138,8 +140,8 @@ impl Synchronizer {
             to_send: ToSend { rows_touched: brief.touched, delete_requests: brief.delete_requests, changes: brief.unsent, segments: brief.segments, files: brief.files },
             to_apply: ToApply {
                 segments: sites.iter().filter(|s| !s.here).map(|s| s.newest.saturating_sub(s.read_here)).sum(),
-                pending: pending.len() as u64,
-                pending_since: pending.first().map(|p| moment(p.since.unsigned_abs())),
+                pending: (pending.len() + awaited.len()) as u64,
+                pending_since: oldest.map(|since| moment(since.unsigned_abs())),
             },
             held: self.held()?,
             conflicts: state.count_flagged(state::SUPERSEDED)?,

@@ -16,6 +16,7 @@ use crate::sync::lookup::Lookup;
 use crate::sync::{Options, Progress};
 use crate::xml::{self, MAX_FILE_BYTES};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +38,8 @@ pub struct Verified {
     pub records: u64,
     /// Record files read.
     pub files: u64,
+    /// Large values read.
+    pub blobs: u64,
     /// Log segments read.
     pub segments: u64,
     /// Site files read.
@@ -50,7 +53,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    fn differs(&mut self, about: &'static str, record: Option<&RecordId>, path: Option<&str>, words: impl Into<String>) {
+    pub(super) fn differs(&mut self, about: &'static str, record: Option<&RecordId>, path: Option<&str>, words: impl Into<String>) {
         self.differences.push(Difference { about, record: record.map(Uuid::to_string), path: path.map(str::to_owned), words: words.into() });
     }
 
@@ -93,7 +96,7 @@ impl Synchronizer {
                 state.set_file(stored.n, None, Some((0, 0)), file.state == "torn")?;
             }
         }
-        Ok(())
+        self.doubt_large(&state)
     }
 
     fn verify_database(&self, v: &mut Verified) -> Result<(), Error> {
@@ -121,6 +124,7 @@ impl Synchronizer {
         let lookup = Lookup::new(&self.conn, state, &self.mapping);
         let ids = state.all(None)?;
         let total = ids.len() as u64;
+        let mut seen = BTreeSet::new();
         for id in ids {
             v.records += 1;
             progress("reading records", v.records, total);
@@ -141,6 +145,7 @@ impl Synchronizer {
                     v.differs("file", Some(&id), Some(&file.path), file.note);
                 }
             }
+            self.verify_large(v, &state, &id, stored.n, &mut seen)?;
             if stored.flags & state::HELD != 0 {
                 v.note("record", Some(&id), None, format!("held: {}", stored.reason.clone().unwrap_or_default()));
             }
@@ -159,7 +164,7 @@ impl Synchronizer {
                             format!(
                                 "{}: a row is not in the database: {}",
                                 k.table,
-                                if stored.flags & state::ASKED != 0 { "deleted here, waits for a person (`cfs deletions`)" } else { "what it points to is not here" }
+                                if stored.flags & state::ASKED != 0 { "deleted here, waits for a person (`cfs deletions`)" } else { "what it needs is not here" }
                             ),
                         );
                         continue;

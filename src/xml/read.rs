@@ -2,7 +2,7 @@
 
 use crate::id::Uuid;
 use crate::record::{Delta, Entry, Erasure, Extra, ExtraKey, FieldKey, Record, Row, RowKey, SameAs, Tombstone};
-use crate::value::{Reference, Value};
+use crate::value::{MAX_INLINE_BYTES, Reference, Value};
 use crate::version::Version;
 use crate::xml::pull::{Bad, Pull, Tag};
 use crate::xml::text::{NAMESPACE, unnumber};
@@ -226,13 +226,18 @@ fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap
             Value::Integer(s.parse().ok().filter(|i: &i64| i.to_string() == s).ok_or_else(|| p.bad("not an integer"))?)
         }
         Some("real") => Value::Real(unnumber(&p.text()?).ok_or_else(|| p.bad("not a real"))?),
-        Some("blob") => match tag.take("sha256") {
+        Some(kind @ ("blob" | "text")) => match tag.take("sha256") {
             Some(hash) => {
                 let sha256 = unhex(&hash).and_then(|h| h.try_into().ok()).ok_or_else(|| p.bad("not a SHA-256"))?;
                 let size_bytes = p.whole(&mut tag, "size")?;
+                if size_bytes <= MAX_INLINE_BYTES as u64 {
+                    // The size alone decides, or one value would have two spellings.
+                    return Err(p.bad("a value under `blobs/` that is small enough to stand here"));
+                }
                 p.empty()?;
-                Value::Stored { sha256, size_bytes }
+                Value::Stored { text: kind == "text", sha256, size_bytes }
             }
+            None if kind == "text" => return Err(p.bad("`type` is `text` without `sha256`")),
             None => {
                 let text = p.text()?;
                 Value::Blob(crate::xml::text::unbase64(&text).ok_or_else(|| p.bad("not base64"))?.into())

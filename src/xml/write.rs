@@ -126,7 +126,7 @@ fn write_entry(o: &mut Out, element: &str, key: &FieldKey, e: &Entry, row: &Stam
                 o.attr("owner", "yes");
             }
         }
-        Value::Stored { sha256, size_bytes } => {
+        Value::Stored { sha256, size_bytes, .. } => {
             o.attr("sha256", &hex(sha256)).attr("size", &size_bytes.to_string());
         }
         _ => {}

@@ -5,6 +5,7 @@
 mod bad_input;
 mod deciding;
 mod demo;
+mod large;
 mod looking;
 mod mending;
 

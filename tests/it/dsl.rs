@@ -6,10 +6,11 @@
 
 pub(crate) mod check;
 pub(crate) mod cloud;
+pub(crate) mod faulty;
 pub(crate) mod schema;
 
 use cloud::Cloud;
-use cloud_folder_sync::folder::Folder as _;
+use cloud_folder_sync::folder::Folder;
 use cloud_folder_sync::folder::memory::Memory;
 use cloud_folder_sync::host::key::HostKey;
 use cloud_folder_sync::host::mapping::Mapping;
@@ -115,10 +116,16 @@ impl Site {
         }
     }
 
-    pub(crate) fn try_sync(&mut self, mut options: Options) -> Result<Report, Error> {
+    pub(crate) fn try_sync(&mut self, options: Options) -> Result<Report, Error> {
+        let folder = self.folder.clone();
+        self.try_sync_on(&folder, options)
+    }
+
+    /// The same with a folder that fails.
+    pub(crate) fn try_sync_on(&mut self, folder: &dyn Folder, mut options: Options) -> Result<Report, Error> {
         self.pass(1000);
         options.orders = std::mem::take(&mut self.orders);
-        let report = sync(&self.conn, &self.folder, &self.mapping, &self.settings, &options, &mut self.env, &self.keeper, &mut |_, _, _| {});
+        let report = sync(&self.conn, folder, &self.mapping, &self.settings, &options, &mut self.env, &self.keeper, &mut |_, _, _| {});
         assert!(self.conn.is_autocommit(), "{}: a transaction was left open", self.name);
         report
     }

@@ -20,6 +20,8 @@ def name(element, attribute):
 def value(element):
     text = element.text or ""
     kind = element.get("type", "text")
+    if element.get("sha256") is not None:
+        return element.get("sha256") + ":" + element.get("size")
     if kind == "text":
         return base64.b64decode(text).hex() if element.get("enc") == "base64" else text.encode("utf-8").hex()
     if kind == "null":
@@ -29,8 +31,6 @@ def value(element):
     if kind == "real":
         return struct.pack(">d", float(text)).hex()
     if kind == "blob":
-        if element.get("sha256") is not None:
-            return element.get("sha256") + ":" + element.get("size")
         return base64.b64decode(text).hex()
     if kind == "ref":
         return ":".join([name(element, "table"), text, element.get("record", ""), element.get("owner", "")])

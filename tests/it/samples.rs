@@ -72,7 +72,8 @@ pub(crate) fn values() -> Record {
     }
     put(&mut r, "blob 0", Value::Blob(Vec::new().into()));
     put(&mut r, "blob 1", Value::Blob(vec![0, 1, 2, 255].into()));
-    put(&mut r, "blob 2", Value::Stored { sha256: [0xab; 32], size_bytes: 104_857_600 });
+    put(&mut r, "text 90", Value::Stored { text: true, sha256: [0xcd; 32], size_bytes: 16_385 });
+    put(&mut r, "blob 2", Value::Stored { text: false, sha256: [0xab; 32], size_bytes: 104_857_600 });
     put(&mut r, "ref 0", Value::Ref(Reference { table: "visit".into(), row: id(70), record: None, owner: false }));
     put(&mut r, "ref 1", Value::Ref(Reference { table: "doctor".into(), row: id(71), record: Some(id(71)), owner: false }));
     put(&mut r, "ref 2", Value::Ref(Reference { table: "patient".into(), row: id(1), record: None, owner: true }));

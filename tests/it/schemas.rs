@@ -141,7 +141,7 @@ fn as_printed(r: &Record) -> String {
                     Value::Integer(i) => i.to_string(),
                     Value::Real(r) => hex(&r.to_be_bytes()),
                     Value::Text(b) | Value::Blob(b) => hex(b),
-                    Value::Stored { sha256, size_bytes } => format!("{}:{size_bytes}", hex(sha256)),
+                    Value::Stored { sha256, size_bytes, .. } => format!("{}:{size_bytes}", hex(sha256)),
                     Value::Ref(r) => {
                         let record = r.record.map(|r| r.to_string()).unwrap_or_default();
                         format!("{}:{}:{record}:{}", hex(r.table.as_bytes()), r.row, if r.owner { "yes" } else { "" })

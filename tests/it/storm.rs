@@ -82,6 +82,7 @@ impl Storm {
     }
 
     pub(crate) fn say(&mut self, what: std::fmt::Arguments<'_>) {
+        let what = what.to_string().replace("-long", "");
         let _infallible = writeln!(self.story, "{what}");
         if self.tell {
             eprintln!("{what}");
@@ -173,13 +174,14 @@ impl Storm {
 
     /// A record file vanishes from the server, or one that did is back.
     fn lose(&mut self) {
+        let may = |p: &String| p.starts_with("records/") || p.starts_with("blobs/");
         if let Some((path, bytes)) = self.lost.pop() {
             let mut back = Some(bytes);
             self.cloud.roll_back(&mut |_| back.take(), &path);
             self.say(format_args!("cloud: {path} is back"));
             return;
         }
-        let paths: Vec<String> = self.cloud.paths().into_iter().filter(|p| p.starts_with("records/")).collect();
+        let paths: Vec<String> = self.cloud.paths().into_iter().filter(may).collect();
         let Some(path) = paths.get(self.dice.below(paths.len())).cloned() else { return };
         if let Some(bytes) = self.cloud.newest(&path) {
             self.lost.push((path.clone(), bytes));
@@ -190,8 +192,9 @@ impl Storm {
 }
 
 /// Runs one seed, and gives what the sites hold in the end, in short.
-fn run(seed: u64, steps: usize, tell: bool) -> String {
+fn run(seed: u64, steps: usize, long: usize, tell: bool) -> String {
     let mut storm = Storm::new(seed, tell);
+    storm.oracle.long = long;
     if tell {
         eprint!("{}", storm.story);
     }
@@ -210,13 +213,13 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// In the suite: seeds that are the same every time, each run twice.
-fn storms(seeds: std::ops::Range<u64>, steps: usize) {
+fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize) {
     let steps = number("STORM_STEPS").map_or(steps, |n| usize::try_from(n).unwrap());
     if let Some(seed) = number("STORM_SEED") {
-        run(seed, steps, true);
+        run(seed, steps, long, true);
         return;
     }
-    let go = |seed| std::panic::catch_unwind(|| run(seed, steps, false));
+    let go = |seed| std::panic::catch_unwind(|| run(seed, steps, long, false));
     if let Some(n) = number("STORM_SEEDS") {
         // A survey: which seeds fail.
         let failed: Vec<u64> = (seeds.start..seeds.start + n).filter(|seed| go(*seed).is_err()).collect();
@@ -231,10 +234,20 @@ fn storms(seeds: std::ops::Range<u64>, steps: usize) {
 
 #[test]
 fn a_storm_of_short_stories() {
-    storms(0..60, 60);
+    storms(0..60, 60, 0);
+}
+
+#[test]
+fn a_storm_of_long_words() {
+    storms(3000..3020, 60, 300);
+}
+
+#[test]
+fn a_storm_of_long_words_and_stories() {
+    storms(4000..4002, 400, 200);
 }
 
 #[test]
 fn a_storm_of_long_stories() {
-    storms(1000..1012, 600);
+    storms(1000..1012, 600, 0);
 }

@@ -7,4 +7,6 @@ mod edits;
 mod folder;
 mod held;
 mod identity;
+mod large;
+mod large_faults;
 mod saving;

@@ -48,7 +48,7 @@ fn value() -> impl Strategy<Value = Value> {
         "[ \r\n\t<>&\"']{0,6}".prop_map(Value::text),
         vec(any::<u8>(), 0..20).prop_map(|b| Value::Text(b.into())),
         vec(any::<u8>(), 0..20).prop_map(|b| Value::Blob(b.into())),
-        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(sha256, size_bytes)| Value::Stored { sha256, size_bytes }),
+        (any::<bool>(), any::<[u8; 32]>(), 16_385u64..).prop_map(|(text, sha256, size_bytes)| Value::Stored { text, sha256, size_bytes }),
         (string(), id.clone(), option::of(id), any::<bool>()).prop_map(|(table, row, record, owner)| Value::Ref(Reference { table: table.into(), row, record, owner })),
     ]
 }

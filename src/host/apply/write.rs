@@ -43,7 +43,9 @@ impl Applier<'_> {
         self.done.written.insert((table, crate::host::key::encode(at)), values);
     }
 
-    pub(super) fn insert(&mut self, table: usize, t: &Table, mut set: SortedMap<Name, Value>) -> Result<(HostKey, SortedMap<Name, Value>), Error> {
+    pub(super) fn insert(&mut self, table: usize, t: &Table, set: SortedMap<Name, Value>) -> Result<(HostKey, SortedMap<Name, Value>), Error> {
+        let large: Vec<(Name, Value)> = set.iter().filter(|(_, v)| v.stored().is_some()).map(|(c, v)| (c.clone(), v.clone())).collect();
+        let mut set = self.with_content(set)?;
         for c in &t.columns {
             let Role::Local { assign, count, keep_if_free } = &c.role else { continue };
             let given = set.contains_key(&c.name);
@@ -72,10 +74,30 @@ impl Applier<'_> {
             Key::Rowid(_) => vec![Value::Integer(self.conn.last_insert_rowid())],
             Key::Columns(c) => c.iter().map(|c| set.get(c).cloned().unwrap_or(Value::Null)).collect(),
         };
+        // Known by their hash again.
+        set.extend(large);
         Ok((key, set))
     }
 
-    pub(super) fn update(&self, t: &Table, at: &HostKey, set: &SortedMap<Name, Value>) -> Result<HostKey, Error> {
+    /// Values with the content of those that are known by their hash.
+    fn with_content(&mut self, mut set: SortedMap<Name, Value>) -> Result<SortedMap<Name, Value>, Error> {
+        for v in set.values_mut() {
+            if let (Some(large), Value::Stored { text, .. }) = (v.stored(), &*v) {
+                let content = self.targets.content(large)?.ok_or_else(|| Error::Refused("a large value that it refers to is not here".to_owned()))?;
+                *v = if *text { Value::Text(content.into()) } else { Value::Blob(content.into()) };
+            }
+        }
+        Ok(set)
+    }
+
+    pub(super) fn update(&mut self, t: &Table, at: &HostKey, set: &SortedMap<Name, Value>) -> Result<HostKey, Error> {
+        let full;
+        let set = if set.values().any(|v| v.stored().is_some()) {
+            full = self.with_content(set.clone())?;
+            &full
+        } else {
+            set
+        };
         let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
         let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;

@@ -1,6 +1,7 @@
 //! What hosts and people do.
 
 use super::Storm;
+use super::laws::shown;
 use super::oracle::{list, words};
 use cloud_folder_sync::record::{FieldKey, RowKey};
 use cloud_folder_sync::sync::Order;
@@ -270,9 +271,11 @@ impl Storm {
                     }
                     let keep = values[self.dice.below(values.len())].clone();
                     for v in values.iter().filter(|v| **v != keep) {
-                        self.oracle.replaced(&crate::dsl::check::show(v));
+                        let gone = shown(&self.sites[i], v);
+                        self.oracle.replaced(&gone);
                     }
-                    self.say(format_args!("{name}: decide {column} = {}", crate::dsl::check::show(&keep)));
+                    let kept = shown(&self.sites[i], &keep);
+                    self.say(format_args!("{name}: decide {column} = {kept}"));
                     self.sites[i].order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared(column), value: keep });
                     return;
                 }

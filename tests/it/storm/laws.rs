@@ -4,7 +4,10 @@ use super::Storm;
 use crate::dsl::check::{apart, reasons, restless, show};
 use crate::dsl::{DAY_MS, Site};
 use cloud_folder_sync::merge::{Life, life};
-use cloud_folder_sync::value::Value;
+use cloud_folder_sync::names::blob_path;
+use cloud_folder_sync::state::Place;
+use cloud_folder_sync::sync::lookup::Lookup;
+use cloud_folder_sync::value::{Value, hash};
 use std::collections::BTreeSet;
 
 impl Storm {
@@ -31,7 +34,9 @@ pub(super) fn check(storm: &mut Storm) {
     }
     // Either way of the news alone suffices: nobody has looked at every file yet.
     let all: Vec<&Site> = storm.sites.iter().collect();
-    if let Some(why) = apart(&all).filter(|_| all.iter().all(|s| s.settings.use_logs)) {
+    // Large values that the folder lost are written again by the daily look.
+    let awaits = |s: &&Site| !s.state().awaited().unwrap().is_empty();
+    if let Some(why) = apart(&all).filter(|_| all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
         storm.broken("L3 convergence by logs", &why);
     }
     // The daily look at every file repairs what was put back or lost in the folder.
@@ -56,6 +61,7 @@ pub(super) fn check(storm: &mut Storm) {
         }
     }
     values(storm);
+    large(storm);
     joiner(storm);
 }
 
@@ -77,6 +83,27 @@ fn folders(storm: &Storm) {
     }
 }
 
+/// Every large value that is known is in the folder, whole, and every site has its content.
+fn large(storm: &Storm) {
+    for s in &storm.sites {
+        let state = s.state();
+        for id in state.all(None).unwrap() {
+            let n = state.number(&id).unwrap().unwrap();
+            let (known, uses) = (s.known(&id), state.uses(n).unwrap());
+            if known.large().into_keys().collect::<Vec<_>>() != uses.iter().map(|u| u.large).collect::<Vec<_>>() {
+                storm.broken("large values", "what a record refers to is not what is noted");
+            }
+            for u in uses {
+                let there = s.folder.get(&blob_path(&u.large.0)).is_some_and(|b| hash(&b) == u.large.0);
+                let here = Lookup::new(&s.conn, state, &s.mapping).content(&u.large.0).unwrap().is_some_and(|b| hash(&b) == u.large.0);
+                if !there || !here || u.place == Place::Awaited {
+                    storm.broken("large values", &format!("{}: in the folder {there}, here {here}, {:?}", s.name, u.place));
+                }
+            }
+        }
+    }
+}
+
 /// L1, L2 and L5: every typed word is somewhere unless let go; no other word is; what is deleted
 /// was deleted by somebody who saw it.
 fn values(storm: &Storm) {
@@ -90,10 +117,10 @@ fn values(storm: &Storm) {
         for (key, row) in &r.rows {
             for (name, field) in row.fields.iter().filter(|(n, _)| n.place.is_none() && n.name != "updated_at") {
                 for e in field.0.iter() {
-                    known.insert(show(&e.value));
+                    known.insert(shown(&storm.sites[0], &e.value));
                 }
-                if let Some(Value::Text(_)) = field.current().map(|e| &e.value) {
-                    let w = field.current().map(|e| show(&e.value)).unwrap_or_default();
+                if let Some(v @ (Value::Text(_) | Value::Stored { text: true, .. })) = field.current().map(|e| &e.value) {
+                    let w = shown(&storm.sites[0], v);
                     if lives.get(key) == Some(&Life::Deleted) {
                         dead.insert((w, name.name.to_string()))
                     } else {
@@ -116,6 +143,14 @@ fn values(storm: &Storm) {
         dead.iter().filter(|(w, _)| storm.oracle.typed.get(w) == Some(&false) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
     if !silent.is_empty() {
         storm.broken("L5 deleted silently", &format!("{silent:?}"));
+    }
+}
+
+/// A value as text; the content of a large one must be at every site that knows it.
+pub(super) fn shown(s: &Site, v: &Value) -> String {
+    match v.stored() {
+        Some((hash, _)) => String::from_utf8(Lookup::new(&s.conn, s.state(), &s.mapping).content(&hash).unwrap().unwrap_or_default()).unwrap(),
+        None => show(v),
     }
 }
 

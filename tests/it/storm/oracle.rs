@@ -5,11 +5,14 @@
 
 use crate::dsl::Site;
 use crate::dsl::check::text;
+use cloud_folder_sync::value::MAX_INLINE_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub(crate) struct Oracle {
     count: usize,
+    /// How many of a thousand words are too long to stand in a record file.
+    pub(crate) long: usize,
     /// Every word, and whether a person has let it go.
     pub(crate) typed: BTreeMap<String, bool>,
     /// Words that are not yet part of any sync, by site.
@@ -24,7 +27,10 @@ impl Oracle {
     /// A new word.
     pub(crate) fn word(&mut self, site: usize) -> String {
         self.count += 1;
-        let w = format!("w{}", self.count);
+        let mut w = format!("w{}", self.count);
+        if self.count * 7919 % 1000 < self.long {
+            w.push_str(&"-long".repeat(MAX_INLINE_BYTES / 5 + 1));
+        }
         self.typed.insert(w.clone(), false);
         self.fresh.entry(site).or_default().insert(w.clone());
         w

@@ -340,3 +340,24 @@ fn an_older_version_put_back_is_repaired_by_the_daily_look() {
     assert_eq!(content(&a).len(), before.len());
     both_see(&a, &b, "p1", "phone", "new");
 }
+
+#[test]
+fn an_announced_record_whose_file_is_torn_is_not_written_over() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    for n in 0..3 {
+        // Too much for a delta: the log only names the record.
+        a.visit("p2", &format!("d{n}"), &"words ".repeat(2000));
+    }
+    a.sync();
+    let path = path_of(&a.id("p2"));
+    cloud.send(0, &mut |_| true);
+    cloud.fetch(1, &mut |p| if p == path { Way::Torn(300) } else { Way::Whole });
+    let torn = b.folder.get(&path);
+    assert!(torn.is_some());
+    for _ in 0..3 {
+        assert!(b.sync().pending > 0);
+        assert!(b.folder.get(&path) == torn, "an empty record stands in the place of the one that is arriving");
+    }
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}

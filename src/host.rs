@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod capture;
+pub mod derived;
 pub mod image;
 pub mod key;
 pub mod local;

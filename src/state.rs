@@ -1,10 +1,12 @@
 //! The door to our own tables, `cfs_…`, which live in the host's file.
 
 mod ask;
+mod pairs;
 mod peers;
 mod runs;
 
 pub use ask::{Brief, HeldRow, PendingRow};
+pub use pairs::Pair;
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
 
@@ -48,6 +50,9 @@ pub const DELETED: i64 = 32;
 pub const AGAIN: i64 = 64;
 /// The record has tombstones whose content is still kept.
 pub const TRASH: i64 = 128;
+
+/// What was said about the record being the same as another is not carried out yet.
+pub const SAME: i64 = 256;
 
 /// A record as our tables hold it.
 #[derive(Debug, Clone)]

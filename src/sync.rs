@@ -13,11 +13,13 @@ mod look;
 pub mod lookup;
 pub mod orders;
 mod queue;
+mod same;
 mod settle;
 mod swap;
 mod take;
 pub(crate) mod tell;
 mod token;
+mod unite;
 mod walk;
 mod withdraw;
 
@@ -141,14 +143,12 @@ pub(crate) struct Engine<'a> {
     bulk: bool,
     undelivered: bool,
     refused: bool,
-    matched: u64,
     report: Report,
     run: Option<i64>,
     lookup: Lookup<'a>,
     notes: look::Notes,
     roots: identity::NewRoots,
     doubts: BTreeMap<(usize, Vec<u8>), RecordId>,
-    pairs: BTreeMap<(RecordId, RecordId), String>,
     due: Vec<(RecordId, String, Vec<u8>)>,
     again: BTreeSet<RecordId>,
     /// Deleted records that live rows must point to.
@@ -171,6 +171,14 @@ pub(crate) struct Engine<'a> {
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
+    /// Two records are being settled together.
+    matching: bool,
+    /// Records to be settled after those that they were matched with.
+    later: take::Works,
+    /// Records about which what was said has been carried out, or tried.
+    united: BTreeSet<RecordId>,
+    /// Records that were compared with those that match them.
+    compared: BTreeSet<RecordId>,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -219,14 +227,12 @@ pub fn sync(
         bulk: false,
         undelivered: false,
         refused: false,
-        matched: 0,
         report: Report::default(),
         run: None,
         lookup: Lookup::new(conn, state, mapping),
         notes: look::Notes::default(),
         roots: identity::NewRoots::default(),
         doubts: BTreeMap::new(),
-        pairs: BTreeMap::new(),
         due: Vec::new(),
         again: BTreeSet::new(),
         back: BTreeSet::new(),
@@ -243,6 +249,10 @@ pub fn sync(
         fresh: diff::Fresh::new(),
         file_stats: None,
         erased: BTreeSet::new(),
+        matching: false,
+        later: take::Works::new(),
+        united: BTreeSet::new(),
+        compared: BTreeSet::new(),
         manifest,
         env,
         keeper,
@@ -357,7 +367,6 @@ impl Engine<'_> {
         let nothing = self.run.is_none()
             && self.peers.is_empty()
             && self.new_dirs.is_empty()
-            && self.pairs.is_empty()
             && self.requests_done.is_empty()
             && seen == self.notes.upto
             && !self.ticked
@@ -394,10 +403,6 @@ impl Engine<'_> {
         }
         for rowid in std::mem::take(&mut self.requests_done) {
             self.conn.execute("DELETE FROM cfs_delete WHERE rowid = ?1", [rowid])?;
-        }
-        for ((a, b), reason) in std::mem::take(&mut self.pairs) {
-            self.conn.execute("DELETE FROM cfs_pair WHERE a = ?1 AND b = ?2", rusqlite::params![a.as_bytes(), b.as_bytes()])?;
-            self.conn.execute("INSERT INTO cfs_pair (a, b, reason) VALUES (?1, ?2, ?3)", rusqlite::params![a.as_bytes(), b.as_bytes(), reason])?;
         }
         let busy = self.run.is_some() || self.report.exported + self.report.imported > 0 || !self.report.notices.is_empty();
         if busy {

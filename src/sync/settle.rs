@@ -63,6 +63,8 @@ pub(super) struct Prepared {
     pub(super) read: Vec<String>,
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
     pub(super) orders: Vec<Order>,
+    /// What was known before anything was stamped; only while records are being matched.
+    pub(super) before: Option<Record>,
 }
 
 impl Engine<'_> {
@@ -81,7 +83,13 @@ impl Engine<'_> {
             file_hash: None,
         });
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
+        let stray = self.stray_sources.contains_key(&work.id);
         let mut came = self.gather(&mut work, &stored)?;
+        if !self.matching && !stray && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)? {
+            self.report.pending -= came.waiting.len() as u64;
+            self.put_off(Work { dirty: true, files: read, items, ..work });
+            return Ok(None);
+        }
         if came.known.kind.is_empty()
             && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k))
         {
@@ -129,6 +137,7 @@ impl Engine<'_> {
             read,
             items,
             orders,
+            before: None,
             image,
             new,
             stored,
@@ -139,7 +148,7 @@ impl Engine<'_> {
     }
 
     /// The host's rows of a record, in our terms.
-    fn image(&mut self, kind: usize, work: &mut Work, stored: &Stored, known: &Record) -> Result<Image, Error> {
+    pub(super) fn image(&mut self, kind: usize, work: &mut Work, stored: &Stored, known: &Record) -> Result<Image, Error> {
         let Some(root) = stored.root_key.clone() else { return Ok(Image::default()) };
         let host = match work.rows.take() {
             Some(r) => r,
@@ -225,6 +234,7 @@ impl Engine<'_> {
             self.report.revived += back.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);
+        p.before = self.matching.then_some(before);
         p.lives = merge::life(&p.known);
         if p.known.erased.is_some() {
             p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();

@@ -7,4 +7,5 @@ mod edits;
 mod folder;
 mod held;
 mod identity;
+mod matching;
 mod saving;

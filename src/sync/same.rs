@@ -1,0 +1,380 @@
+//! Same: records that are one person. What was said about two records is carried out here, and
+//! records that match by themselves are found (decision 0009).
+
+use super::commit::held_local;
+use super::orders::Order;
+use super::settle::{Prepared, Work};
+use super::{Engine, Error};
+use crate::host::derived;
+use crate::host::mapping::Mapping;
+use crate::id::{RecordId, RowId, SiteId};
+use crate::merge::{self, Life, Shape};
+use crate::record::{FieldKey, Record, Row, SameAs};
+use crate::state::{self, Pair};
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// From so many records on, one question is asked about all of them.
+const MANY: usize = 500;
+/// What more records than this share is a placeholder, and names nobody.
+const PLACEHOLDER: usize = 8;
+
+/// What the mapping knows of rows, for a match.
+struct Rows<'a> {
+    mapping: &'a Mapping,
+    key: &'a [u8],
+    site: SiteId,
+}
+
+fn current(row: &Row, f: &FieldKey) -> Option<Value> {
+    row.fields.get(f)?.current().map(|e| e.value.clone())
+}
+
+impl Shape for Rows<'_> {
+    fn derived(&self, table: &str, row: &Row) -> Option<RowId> {
+        let t = self.mapping.tables.get(self.mapping.table(table)?)?;
+        derived::id(self.key, t, self.site, &|f| current(row, f), &BTreeSet::new())
+    }
+
+    fn content(&self, table: &str, row: &Row) -> Option<Vec<u8>> {
+        let t = self.mapping.tables.get(self.mapping.table(table)?)?;
+        Some(derived::content(t, &|f| current(row, f)))
+    }
+
+    fn is_key(&self, table: &str, field: &str) -> bool {
+        let Some(t) = self.mapping.table(table).and_then(|t| self.mapping.tables.get(t)) else { return false };
+        let key = t.key_columns();
+        let of = t.references.iter().find(|r| r.field == field).map_or_else(|| vec![field.to_owned()], |r| r.columns.clone());
+        of.iter().any(|c| key.iter().any(|k| k.eq_ignore_ascii_case(c)))
+    }
+}
+
+impl Engine<'_> {
+    /// Finds records that match, and carries out what was said about records being one.
+    pub(super) fn settle_same(&mut self) -> Result<(), Error> {
+        let found = self.find_same()?;
+        if !found.is_empty() {
+            let say = |(b, a)| Work { id: b, dirty: true, orders: vec![Order::Say { other: a, says: SameAs::Same, by_itself: true }], ..Work::default() };
+            self.settle_chunk(found.into_iter().map(say).collect())?;
+        }
+        loop {
+            let list: Vec<RecordId> = self.state.flagged(state::SAME)?.into_iter().filter(|b| !self.united.contains(b)).collect();
+            if list.is_empty() {
+                break;
+            }
+            self.ticked = true;
+            self.renew_token()?;
+            for b in list {
+                self.united.insert(b);
+                self.locked(&mut |e| e.carry_out_same(b))?;
+            }
+        }
+        while let Some((_, work)) = self.later.pop_first() {
+            self.ticked = true;
+            self.renew_token()?;
+            let mut work = Some(work);
+            self.locked(&mut |e| {
+                let w = work.take().unwrap_or_default();
+                e.look()?;
+                e.settle_here(w)
+            })?;
+        }
+        self.give_files(false)
+    }
+
+    /// Does something under the write lock, as a whole or not at all.
+    fn locked(&mut self, f: &mut dyn FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        self.lock()?;
+        self.matching = true;
+        let done = f(self);
+        self.matching = false;
+        if let Err(e) = done.and_then(|()| self.drop_own_notes()) {
+            self.rollback();
+            return Err(e);
+        }
+        self.unlock()
+    }
+
+    /// Prepares and commits one record under a lock that is held.
+    fn settle_here(&mut self, work: Work) -> Result<(), Error> {
+        match self.prepare(work)? {
+            Some(p) => self.commit(p),
+            None => Ok(()),
+        }
+    }
+
+    fn carry_out_same(&mut self, b: RecordId) -> Result<(), Error> {
+        self.look()?;
+        let Some(s) = self.state.load(&b)? else { return Ok(()) };
+        if merge::same_target(&s.known).is_none() {
+            return self.take_apart(b);
+        }
+        // Until the other record has come, this one stays as it is.
+        let Some(a) = self.stands_for(&s.known)? else { return Ok(()) };
+        self.say_the_rest(&s.known)?;
+        if self.state.load(&a)?.is_some_and(|a| a.known.erased.is_some()) {
+            // Who erased that one had not seen that this one is the same: a person must say so.
+            let facts = s.known.same_as.iter().filter(|(o, (_, says))| **o < b && *says == SameAs::Same);
+            let orders = facts.map(|(other, _)| Order::Say { other: *other, says: SameAs::Undone, by_itself: false }).collect();
+            self.report.notices.push(format!("record {b} was the same as one that was erased elsewhere; it stands by itself again. To erase it as well: cfs erase"));
+            self.settle_here(Work { id: b, dirty: true, orders, ..Work::default() })?;
+            return self.take_apart(b);
+        }
+        self.match_up(a, b)
+    }
+
+    /// The record that one is the same as, in the end. `None` if one on the way is not known here.
+    pub(super) fn stands_for(&self, known: &Record) -> Result<Option<RecordId>, Error> {
+        let Some(mut at) = merge::same_target(known) else { return Ok(None) };
+        // Each is smaller than the one before.
+        loop {
+            let Some(s) = self.state.load(&at)?.filter(|s| s.known.kind == known.kind) else { return Ok(None) };
+            match merge::same_target(&s.known) {
+                Some(next) => at = next,
+                None => return Ok(Some(at)),
+            }
+        }
+    }
+
+    /// If one is the same as two others, those two are the same, unless somebody said otherwise.
+    fn say_the_rest(&mut self, known: &Record) -> Result<(), Error> {
+        let Some(least) = merge::same_target(known) else { return Ok(()) };
+        let same = known.same_as.iter().filter(|(o, (_, says))| **o < known.id && **o != least && *says == SameAs::Same);
+        for (other, _) in same {
+            if self.state.load(other)?.is_some_and(|s| merge::said(&s.known, &least).is_none()) {
+                self.settle_here(Work { id: *other, dirty: true, orders: vec![Order::Say { other: least, says: SameAs::Same, by_itself: true }], ..Work::default() })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what stands of `b` to `a`, in what is known and then in the host.
+    fn match_up(&mut self, a: RecordId, b: RecordId) -> Result<(), Error> {
+        let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
+        let work = self.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
+        let Some(mut pa) = self.prepare(Work { dirty: true, ..work })? else { return self.commit(pb) };
+        if pa.work.kind.is_none() {
+            self.commit(pb)?;
+            return self.commit(pa);
+        }
+        let root = pb.known.root_key();
+        if pb.lives.get(&root) == Some(&Life::Live) {
+            let stamps = &mut self.stamps();
+            let shape = Rows { mapping: self.mapping, key: &self.manifest.key, site: self.site };
+            if merge::fold(&mut pa.known, &mut pb.known, &shape, &self.site_name, &mut || stamps.next()) {
+                self.clock = stamps.clock;
+                self.report.matched += 1;
+                let kind = pb.known.kind.clone();
+                let mut line = self.change(b, &kind, None, None, "matched", Some(self.site));
+                line.new = Some(a.to_string());
+                pb.log.push(line);
+                pa.weigh();
+                pb.weigh();
+            }
+        }
+        let leaves = pb.lives.get(&root) == Some(&Life::Deleted) && !pb.image.rows.is_empty() && merge::has_arrived(&pb.known, &pa.known);
+        self.commit(pb)?;
+        if !leaves {
+            return self.commit(pa);
+        }
+        if self.commit_united(pa, b)? {
+            self.report.held.retain(|h| h.record != b.to_string());
+            self.settle_here(Work { id: b, dirty: true, ..Work::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Lets a record stand by itself again.
+    fn take_apart(&mut self, b: RecordId) -> Result<(), Error> {
+        let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
+        let root = pb.known.root_key();
+        let place = self.lookup.follow(b, &root)?.map(|(record, _)| record);
+        let mut pa = None;
+        if let Some(a) = place {
+            let work = self.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
+            pa = self.prepare(Work { dirty: true, ..work })?;
+        }
+        if merge::unsettled(&pb.known, &pb.lives, false) {
+            let stamps = &mut self.stamps();
+            let into = pa.as_mut().map(|p| &mut p.known).filter(|a| a.erased.is_none() && !a.rows.is_empty());
+            merge::unfold(into, &mut pb.known, &self.site_name, &mut || stamps.next());
+            self.clock = stamps.clock;
+            let kind = pb.known.kind.clone();
+            pb.log.push(self.change(b, &kind, None, None, "match taken back", Some(self.site)));
+            pb.weigh();
+            pa.iter_mut().for_each(Prepared::weigh);
+        }
+        if let Some(pa) = pa {
+            self.commit(pa)?;
+        }
+        self.commit(pb)
+    }
+
+    /// Stamps of this site, one after the other.
+    fn stamps(&mut self) -> Stamps {
+        self.tick();
+        Stamps { clock: self.clock, now: self.env.now.ms(), site: self.site }
+    }
+
+    /// Puts a record off until the records that it was matched with have been settled: their rows in
+    /// the host become its own, and are not inserted a second time.
+    pub(super) fn waits_for_match(&self, known: &Record) -> Result<bool, Error> {
+        for (other, (_, says)) in known.same_as.range(known.id..).filter(|(o, _)| **o != known.id) {
+            if *says == SameAs::Same && self.state.root_of(other)?.is_some_and(|(_, key, _)| key.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Puts a record off; what came for it is kept.
+    pub(super) fn put_off(&mut self, work: Work) {
+        let Some(kept) = self.later.get_mut(&work.id) else {
+            self.later.insert(work.id, work);
+            return;
+        };
+        kept.files.extend(work.files);
+        kept.items.extend(work.items);
+        kept.orders.extend(work.orders);
+        kept.root = kept.root.take().or(work.root);
+        kept.dirty = true;
+    }
+
+    /// What a match means for a record about to be committed: it gives `None` where the record stays
+    /// in the host as it is, until the one that it is the same as has its rows.
+    pub(super) fn before_commit(&mut self, p: Prepared) -> Result<Option<Prepared>, Error> {
+        if p.known.same_as.is_empty() || p.known.erased.is_some() {
+            return Ok(Some(p));
+        }
+        let live = p.lives.get(&p.known.root_key()) == Some(&Life::Live);
+        if let Some(place) = merge::folded_to(&p.known).filter(|_| live && p.stored.flags & state::DELETED != 0) {
+            // What was turned to the other record in this host turns back.
+            let pointing = self.pointing_to(&place)?;
+            self.again.extend(pointing.into_iter().filter(|r| *r != p.work.id));
+        }
+        if merge::same_target(&p.known).is_some() && !p.image.rows.is_empty() && (!live || self.stands_for(&p.known)?.is_some()) {
+            self.hold(p, "it is the same as another record, which has not taken its rows over yet".to_owned())?;
+            return Ok(None);
+        }
+        Ok(Some(p))
+    }
+
+    /// Stores a record without applying it.
+    pub(super) fn hold(&mut self, p: Prepared, why: String) -> Result<(), Error> {
+        let local = held_local(&p, p.stored.local.clone());
+        let applied = Some(p.applied.clone());
+        self.lookup.forget(&p.work.id);
+        self.settled.insert(p.work.id);
+        self.store(p, state::HELD, Some(why), BTreeSet::new(), applied, local)
+    }
+
+    /// Finds records that match others, among those settled. Gives the pairs that are one without
+    /// doubt, the larger UUID first; the others are noted for a person.
+    fn find_same(&mut self) -> Result<Vec<(RecordId, RecordId)>, Error> {
+        let mut settled: BTreeSet<RecordId> = self.settled.iter().filter(|id| !self.compared.contains(*id)).copied().collect();
+        if settled.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.compared.extend(&settled);
+        let noted: BTreeMap<(RecordId, RecordId), String> = self.state.pairs()?.into_iter().map(|p| ((p.a, p.b), p.reason)).collect();
+        let touched = settled.clone();
+        if settled.len() > MANY {
+            let alike = self.state.all_alike()?;
+            settled.retain(|id| alike.contains(id));
+        }
+        let mut sure = BTreeSet::new();
+        let mut doubts: BTreeMap<(RecordId, RecordId), String> = BTreeMap::new();
+        for id in settled {
+            let alike = self.state.alike(&id)?;
+            if alike.is_empty() {
+                continue;
+            }
+            let others: BTreeSet<RecordId> = alike.iter().map(|(_, o)| *o).collect();
+            let Some(mine) = self.state.load(&id)?.filter(|s| s.flags & state::DELETED == 0) else { continue };
+            for other in others.iter().take(PLACEHOLDER) {
+                let Some(theirs) = self.state.load(other)? else { continue };
+                let (a, b) = if id < *other { (&mine.known, &theirs.known) } else { (&theirs.known, &mine.known) };
+                if merge::said(b, &a.id).is_some() || merge::same_target(a).is_some() || merge::same_target(b).is_some() {
+                    continue;
+                }
+                match self.doubt(a, b, others.len()) {
+                    None => {
+                        sure.insert((b.id, a.id));
+                    }
+                    Some(why) => {
+                        doubts.insert((a.id, b.id), why);
+                    }
+                }
+            }
+        }
+        // Two ways of matching that name different records name nobody.
+        let several: Vec<(RecordId, RecordId)> = sure.iter().filter(|(b, a)| self.ambiguous(b).unwrap_or(true) || self.ambiguous(a).unwrap_or(true)).copied().collect();
+        for (b, a) in several {
+            sure.remove(&(b, a));
+            doubts.insert((a, b), "two ways of matching name different records".to_owned());
+        }
+        let stale: Vec<(RecordId, RecordId)> =
+            noted.iter().filter(|((a, b), why)| (touched.contains(a) || touched.contains(b)) && doubts.get(&(*a, *b)) != Some(why)).map(|(k, _)| *k).collect();
+        let new: Vec<Pair> = doubts.into_iter().filter(|(k, why)| noted.get(k) != Some(why)).map(|((a, b), reason)| Pair { a, b, reason }).collect();
+        if !stale.is_empty() || !new.is_empty() {
+            self.lock()?;
+            stale.iter().try_for_each(|(a, b)| self.state.drop_pair(a, b))?;
+            new.iter().try_for_each(|p| self.state.add_pair(p))?;
+            self.unlock()?;
+        }
+        Ok(sure.into_iter().collect())
+    }
+
+    /// Whether the ways in which a record matches name different records.
+    fn ambiguous(&self, id: &RecordId) -> Result<bool, Error> {
+        let mut ways: BTreeMap<[u8; 16], BTreeSet<RecordId>> = BTreeMap::new();
+        for (hash, other) in self.state.alike(id)? {
+            ways.entry(hash).or_default().insert(other);
+        }
+        Ok(ways.values().collect::<BTreeSet<_>>().len() > 1)
+    }
+
+    /// Why two records that match are for a person to decide; `None` if they are one.
+    fn doubt(&self, a: &Record, b: &Record, alike: usize) -> Option<String> {
+        let kind = self.mapping.kind(&a.kind).and_then(|k| self.mapping.types.get(k));
+        let (Some(k), Some(x), Some(y)) = (kind, a.root(), b.root()) else { return Some("their type is not synchronized here".to_owned()) };
+        let filled = |r: &Row, c: &String| r.get(c).filter(|v| !v.is_null()).cloned();
+        let both = |c: &String| filled(x, c).zip(filled(y, c));
+        if k.match_on.iter().any(|set| set.iter().all(|c| both(c).is_some()) && set.iter().any(|c| both(c).is_some_and(|(v, w)| v != w))) {
+            return Some("they match in one way and differ in another".to_owned());
+        }
+        let differ: Vec<&str> = k.match_check.iter().filter(|c| both(c).is_some_and(|(v, w)| !super::identity::same_enough(&v, &w))).map(String::as_str).collect();
+        if !differ.is_empty() {
+            return Some(format!("they match, but differ in {}", differ.join(", ")));
+        }
+        if alike > PLACEHOLDER {
+            return Some(format!("they match, and so do {} others", alike - 1));
+        }
+        if k.shared || !k.match_check.iter().any(|c| both(c).is_some()) {
+            return Some("they match; nothing else says that they are one".to_owned());
+        }
+        None
+    }
+}
+
+struct Stamps {
+    clock: crate::stamp::Clock,
+    now: u64,
+    site: SiteId,
+}
+
+impl Stamps {
+    fn next(&mut self) -> crate::stamp::Stamp {
+        self.clock.tick(self.now, self.site)
+    }
+}
+
+impl Prepared {
+    /// After a match: what stands, and what is to be sent.
+    fn weigh(&mut self) {
+        self.lives = merge::life(&self.known);
+        if let Some(before) = &self.before {
+            self.delta = merge::delta_between(before, &self.known);
+        }
+    }
+}

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod find;
 pub mod history;
 mod host_side;
+pub mod matching;
 pub mod show;
 pub mod status;
 pub mod verify;

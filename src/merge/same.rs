@@ -111,6 +111,11 @@ fn tag(unknown: &mut Unknown, from: RecordId) {
     unknown.insert(FROM.to_owned(), from.to_string());
 }
 
+/// Whether a match brought a value, so that nobody wrote it where it is.
+pub fn brought(e: &Entry) -> bool {
+    e.unknown.contains_key(FROM)
+}
+
 fn is_from(unknown: &Unknown, from: RecordId) -> bool {
     unknown.get(FROM).is_some_and(|f| *f == from.to_string())
 }
@@ -312,7 +317,11 @@ fn give_back(a: &mut Record, b: RecordId, back: &[RowKey], ids: &BTreeMap<RowKey
     for k in stays {
         let Some(row) = a.rows.get_mut(&k) else { continue };
         let mut empty = Vec::new();
-        for field in row.fields.values_mut().filter(|f| f.0.iter().any(|e| is_from(&e.unknown, b))) {
+        for (name, field) in row.fields.iter_mut().filter(|(_, f)| f.0.iter().any(|e| is_from(&e.unknown, b))) {
+            if name.place.is_some() && field.0.iter().all(|e| is_from(&e.unknown, b)) {
+                // Nobody but that place knows its number, and it will say so.
+                continue;
+            }
             field.0.retain(|e| !is_from(&e.unknown, b));
             if field.0.is_empty() {
                 // It was empty before, and a host is to empty it again.

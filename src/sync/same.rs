@@ -172,7 +172,7 @@ impl Engine<'_> {
                 pb.weigh();
             }
         }
-        let leaves = pb.lives.get(&root) == Some(&Life::Deleted) && !pb.image.rows.is_empty() && merge::has_arrived(&pb.known, &pa.known);
+        let leaves = pb.lives.get(&root) == Some(&Life::Deleted) && !pb.image.rows.is_empty() && self.has_arrived(&pb.known, &pa.known)?;
         self.commit(pb)?;
         if !leaves {
             return self.commit(pa);
@@ -182,6 +182,20 @@ impl Engine<'_> {
             self.settle_here(Work { id: b, dirty: true, ..Work::default() })?;
         }
         Ok(())
+    }
+
+    /// Whether what a match took from a record has arrived where it is now, on every step there.
+    fn has_arrived(&self, b: &Record, a: &Record) -> Result<bool, Error> {
+        let mut at = b.clone();
+        for _ in 0..8 {
+            let Some(to) = merge::folded_to(&at).or_else(|| merge::same_target(&at)) else { return Ok(false) };
+            if to == a.id {
+                return Ok(merge::has_arrived(&at, a));
+            }
+            let Some(next) = self.state.load(&to)?.filter(|n| merge::has_arrived(&at, &n.known)) else { return Ok(false) };
+            at = next.known;
+        }
+        Ok(false)
     }
 
     /// Lets a record stand by itself again.

@@ -287,7 +287,10 @@ impl Engine<'_> {
                 continue;
             }
             // Only the person who deleted it here saw what went with it.
-            let by_us = self.state.load(&record)?.is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site));
+            let by_us = self
+                .state
+                .load(&record)?
+                .is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site) && merge::same_target(&s.known).is_none());
             if by_us {
                 return Ok(true);
             }

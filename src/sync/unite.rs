@@ -3,11 +3,11 @@
 
 use super::settle::Prepared;
 use super::{Engine, Error};
+use crate::host;
 use crate::host::key::HostKey;
 use crate::host::local::{Local, LocalRow, print};
 use crate::host::mapping::{Table, Target};
 use crate::host::rows::{self, Param, conditions, quote};
-use crate::host;
 use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::RowKey;
@@ -262,4 +262,3 @@ impl Engine<'_> {
         Ok(out)
     }
 }
-

@@ -6,6 +6,7 @@ mod bad_input;
 mod deciding;
 mod demo;
 mod looking;
+mod matching;
 mod mending;
 
 use rusqlite::Connection;

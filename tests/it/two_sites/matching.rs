@@ -219,8 +219,10 @@ fn what_points_to_either_points_to_the_one_and_back() {
     all[0].add("p2");
     all[0].add("p3");
     for (n, who) in [("p2", "x"), ("p3", "y")] {
-        all[0].sql(&format!("INSERT INTO patient_link SELECT p.patient_id, q.patient_id, 'aunt' FROM patient p, patient q WHERE p.national_id = '{n}' AND q.national_id = '{who}'"));
-        all[0].sql(&format!("INSERT INTO patient_link SELECT q.patient_id, p.patient_id, 'niece' FROM patient p, patient q WHERE p.national_id = '{n}' AND q.national_id = '{who}'"));
+        all[0]
+            .sql(&format!("INSERT INTO patient_link SELECT p.patient_id, q.patient_id, 'aunt' FROM patient p, patient q WHERE p.national_id = '{n}' AND q.national_id = '{who}'"));
+        all[0]
+            .sql(&format!("INSERT INTO patient_link SELECT q.patient_id, p.patient_id, 'niece' FROM patient p, patient q WHERE p.national_id = '{n}' AND q.national_id = '{who}'"));
     }
     rest(&mut all, &mut cloud);
     let before = content(&all[1]);
@@ -269,7 +271,8 @@ fn a_doctor_who_was_there_twice() {
 #[test]
 fn records_that_match_become_one_by_themselves() {
     let (mut all, mut cloud) = sites(3);
-    all[0].sql("INSERT INTO patient (file_no, national_id, last_name, phone) VALUES (1, 'p9', 'Twin', '100'); INSERT INTO visit (patient_id, day, notes) VALUES (1, 'd1', 'first')");
+    all[0]
+        .sql("INSERT INTO patient (file_no, national_id, last_name, phone) VALUES (1, 'p9', 'Twin', '100'); INSERT INTO visit (patient_id, day, notes) VALUES (1, 'd1', 'first')");
     all[1].sql("INSERT INTO patient (file_no, last_name, first_name) VALUES (1, ' TWIN', 'Ada'); INSERT INTO visit (patient_id, day, notes) VALUES (1, 'd2', 'second')");
     for s in &mut all {
         s.sync();
@@ -334,7 +337,9 @@ fn one_of_the_two_is_deleted_before_and_after() {
                 rest(&mut all, &mut cloud);
                 all[1].order(x.min(y), Order::Delete { row: RowKey::new("patient", x.min(y)), why: "left".into(), by: None, request: None });
                 rest(&mut all, &mut cloud);
-                assert!(all.iter().all(|s| s.get("SELECT count(*) FROM patient") == "0"));
+                for s in &all {
+                    assert_eq!(s.get("SELECT count(*) FROM patient"), "0", "{} {who}: {:#?} {:?}", s.name, content(s), s.known(&x.min(y)));
+                }
                 continue;
             }
             // Unknown to each other.

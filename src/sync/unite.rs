@@ -119,7 +119,8 @@ impl Engine<'_> {
         self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
         deleted.map_err(host::Error::from)?;
         for (to, l) in leaving.adopted.into_values() {
-            p.stored.local.rows.insert(to, l);
+            // Only its key: what the host held otherwise, it held of the other record.
+            p.stored.local.rows.insert(to, LocalRow { key: l.key, ..LocalRow::default() });
         }
         self.state.leave_host(&b.known.id)?;
         self.lookup.forget_all();

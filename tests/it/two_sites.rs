@@ -8,4 +8,5 @@ mod folder;
 mod held;
 mod identity;
 mod matching;
+mod matching_storm;
 mod saving;

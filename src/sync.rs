@@ -176,7 +176,9 @@ pub(crate) struct Engine<'a> {
     /// Records to be settled after those that they were matched with.
     later: take::Works,
     /// Records about which what was said has been carried out, or tried.
-    united: BTreeSet<RecordId>,
+    united: BTreeMap<RecordId, u32>,
+    /// Records that may no longer stand where it is said that they do.
+    told: BTreeSet<RecordId>,
     /// Records that were compared with those that match them.
     compared: BTreeSet<RecordId>,
 }
@@ -251,7 +253,8 @@ pub fn sync(
         erased: BTreeSet::new(),
         matching: false,
         later: take::Works::new(),
-        united: BTreeSet::new(),
+        united: BTreeMap::new(),
+        told: BTreeSet::new(),
         compared: BTreeSet::new(),
         manifest,
         env,

@@ -249,7 +249,7 @@ fn join_values(a: &mut Record, key: &RowKey, from: Row, shape: &dyn Shape, next:
 /// Takes a match back: what `b` held stands again, with what was written since to the rows that
 /// came from it; what it brought to `a` goes from there. `a` is where it stands now; `None` where
 /// nothing of that is left, or `a` is not known.
-pub fn unfold(a: Option<&mut Record>, b: &mut Record, by: &str, next: &mut dyn FnMut() -> Stamp) {
+pub fn unfold(a: Option<&mut Record>, b: &mut Record, shape: &dyn Shape, by: &str, next: &mut dyn FnMut() -> Stamp) {
     let lives = life(b);
     let moved = |row: &Row| row.tombstone.as_ref().filter(|t| !t.bare).and_then(|t| t.moved_to);
     let root = b.root_key();
@@ -276,6 +276,10 @@ pub fn unfold(a: Option<&mut Record>, b: &mut Record, by: &str, next: &mut dyn F
                 _ => {}
             }
         }
+        // What it brought under names of its own.
+        let named: Vec<RowKey> =
+            a.rows.iter().filter(|(k, r)| is_from(&r.unknown, b.id) && there.get(*k) == Some(&Life::Live) && !back.contains(k)).map(|(k, _)| k.clone()).collect();
+        back.extend(named);
         back.iter().for_each(|k| {
             ids.entry(k.clone()).or_insert(k.id);
         });
@@ -298,7 +302,11 @@ pub fn unfold(a: Option<&mut Record>, b: &mut Record, by: &str, next: &mut dyn F
     }
     // What was put below them since.
     for (key, row) in content {
-        reinsert(b, &key, &row, next);
+        if lives.get(&key) == Some(&Life::Live) {
+            join_values(b, &key, row, shape, next);
+        } else {
+            reinsert(b, &key, &row, next);
+        }
     }
     if let Some(a) = a {
         give_back(a, b.id, &back, &ids, &seen, by, next);

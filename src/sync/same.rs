@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// From so many records on, one question is asked about all of them.
 const MANY: usize = 500;
+/// How often one record is tried in a sync.
+const TRIES: u32 = 6;
 /// What more records than this share is a placeholder, and names nobody.
 const PLACEHOLDER: usize = 8;
 
@@ -57,15 +59,21 @@ impl Engine<'_> {
             let say = |(b, a)| Work { id: b, dirty: true, orders: vec![Order::Say { other: a, says: SameAs::Same, by_itself: true }], ..Work::default() };
             self.settle_chunk(found.into_iter().map(say).collect())?;
         }
-        loop {
-            let list: Vec<RecordId> = self.state.flagged(state::SAME)?.into_iter().filter(|b| !self.united.contains(b)).collect();
+        // Each step can make another possible; a person's contradictions end here as well.
+        for _ in 0..8 {
+            let mut list: BTreeSet<RecordId> = self.state.flagged(state::SAME)?.into_iter().collect();
+            list.append(&mut self.told);
+            list.retain(|b| self.united.get(b).is_none_or(|n| *n < TRIES));
             if list.is_empty() {
                 break;
             }
-            self.ticked = true;
-            self.renew_token()?;
             for b in list {
-                self.united.insert(b);
+                if self.plan(b)?.is_none() {
+                    continue;
+                }
+                *self.united.entry(b).or_default() += 1;
+                self.ticked = true;
+                self.renew_token()?;
                 self.locked(&mut |e| e.carry_out_same(b))?;
             }
         }
@@ -105,22 +113,81 @@ impl Engine<'_> {
 
     fn carry_out_same(&mut self, b: RecordId) -> Result<(), Error> {
         self.look()?;
-        let Some(s) = self.state.load(&b)? else { return Ok(()) };
-        if merge::same_target(&s.known).is_none() {
-            return self.take_apart(b);
+        match self.plan(b)? {
+            None => Ok(()),
+            Some(Step::Say(other, least)) => {
+                let orders = vec![Order::Say { other: least, says: SameAs::Same, by_itself: true }];
+                self.settle_here(Work { id: other, dirty: true, orders, ..Work::default() })
+            }
+            Some(Step::Apart(place)) => self.take_apart(b, place),
+            Some(Step::Match(a)) => self.match_up(a, b),
+            Some(Step::Alone(facts)) => {
+                // Who erased that one had not seen that this one is the same: a person must say so.
+                let orders = facts.into_iter().map(|other| Order::Say { other, says: SameAs::Undone, by_itself: false }).collect();
+                self.report.notices.push(format!("record {b} was the same as one that was erased elsewhere; it stands by itself again. To erase it as well: cfs erase"));
+                self.settle_here(Work { id: b, dirty: true, orders, ..Work::default() })
+            }
         }
-        // Until the other record has come, this one stays as it is.
-        let Some(a) = self.stands_for(&s.known)? else { return Ok(()) };
-        self.say_the_rest(&s.known)?;
-        if self.state.load(&a)?.is_some_and(|a| a.known.erased.is_some()) {
-            // Who erased that one had not seen that this one is the same: a person must say so.
-            let facts = s.known.same_as.iter().filter(|(o, (_, says))| **o < b && *says == SameAs::Same);
-            let orders = facts.map(|(other, _)| Order::Say { other: *other, says: SameAs::Undone, by_itself: false }).collect();
-            self.report.notices.push(format!("record {b} was the same as one that was erased elsewhere; it stands by itself again. To erase it as well: cfs erase"));
-            self.settle_here(Work { id: b, dirty: true, orders, ..Work::default() })?;
-            return self.take_apart(b);
+    }
+
+    /// What is to be done next, so that a record stands where the facts say.
+    fn plan(&self, b: RecordId) -> Result<Option<Step>, Error> {
+        let Some(s) = self.state.load(&b)?.filter(|s| s.known.erased.is_none() && s.known.same_as.range(..b).next().is_some()) else { return Ok(None) };
+        let lives = merge::life(&s.known);
+        let dead = lives.get(&s.known.root_key()) == Some(&Life::Deleted);
+        let in_host = s.local.rows.values().any(|l| l.away.is_none());
+        let target = merge::same_target(&s.known);
+        let stands = self.stands_for(&s.known)?;
+        if target.is_some() && stands.is_none() {
+            // Until the other record has come, this one stays as it is.
+            return Ok(None);
         }
-        self.match_up(a, b)
+        // If one is the same as two others, those two are the same, unless somebody said otherwise.
+        let same: Vec<RecordId> = s.known.same_as.range(..b).filter(|(_, (_, says))| *says == SameAs::Same).map(|(o, _)| *o).collect();
+        for other in same.iter().filter(|o| Some(**o) != target) {
+            if let Some(least) = target
+                && self.state.load(other)?.is_some_and(|o| merge::said(&o.known, &least).is_none())
+            {
+                return Ok(Some(Step::Say(*other, least)));
+            }
+        }
+        if let Some(a) = stands
+            && self.state.load(&a)?.is_some_and(|a| a.known.erased.is_some())
+        {
+            return Ok(Some(Step::Alone(same)));
+        }
+        // What stands where it should not: with another than is said now.
+        let place = if dead { self.place(&s.known)? } else { None };
+        if let Some(at) = place.filter(|p| Some(*p) != stands && (target.is_some() || merge::unsettled(&s.known, &lives, in_host))) {
+            return Ok(Some(Step::Apart(Some(at))));
+        }
+        for (other, _) in s.known.same_as.range(..b) {
+            let Some(o) = self.state.load(other)?.filter(|o| o.flags & state::DELETED == 0 && o.known.erased.is_none()) else { continue };
+            if Some(*other) != stands && o.known.same_as.get(&b).is_some_and(|(_, says)| *says == SameAs::Same) {
+                return Ok(Some(Step::Apart(Some(*other))));
+            }
+        }
+        if !merge::unsettled(&s.known, &lives, in_host) {
+            return Ok(None);
+        }
+        Ok(Some(stands.map_or(Step::Apart(None), Step::Match)))
+    }
+
+    /// Where the content of a record that left went, in the end, if that stands.
+    fn place(&self, known: &Record) -> Result<Option<RecordId>, Error> {
+        let mut at = merge::folded_to(known);
+        for _ in 0..8 {
+            let Some(id) = at else { return Ok(None) };
+            let Some(s) = self.state.load(&id)?.filter(|s| s.known.erased.is_none()) else { return Ok(None) };
+            if s.flags & state::DELETED == 0 {
+                return Ok(Some(id));
+            }
+            match merge::folded_to(&s.known) {
+                Some(next) => at = Some(next),
+                None => return Ok(Some(id)),
+            }
+        }
+        Ok(None)
     }
 
     /// The record that one is the same as, in the end. `None` if one on the way is not known here.
@@ -134,18 +201,6 @@ impl Engine<'_> {
                 None => return Ok(Some(at)),
             }
         }
-    }
-
-    /// If one is the same as two others, those two are the same, unless somebody said otherwise.
-    fn say_the_rest(&mut self, known: &Record) -> Result<(), Error> {
-        let Some(least) = merge::same_target(known) else { return Ok(()) };
-        let same = known.same_as.iter().filter(|(o, (_, says))| **o < known.id && **o != least && *says == SameAs::Same);
-        for (other, _) in same {
-            if self.state.load(other)?.is_some_and(|s| merge::said(&s.known, &least).is_none()) {
-                self.settle_here(Work { id: *other, dirty: true, orders: vec![Order::Say { other: least, says: SameAs::Same, by_itself: true }], ..Work::default() })?;
-            }
-        }
-        Ok(())
     }
 
     /// Brings what stands of `b` to `a`, in what is known and then in the host.
@@ -198,26 +253,23 @@ impl Engine<'_> {
         Ok(false)
     }
 
-    /// Lets a record stand by itself again.
-    fn take_apart(&mut self, b: RecordId) -> Result<(), Error> {
+    /// Lets a record stand by itself again, with what of it stands at `place`.
+    fn take_apart(&mut self, b: RecordId, place: Option<RecordId>) -> Result<(), Error> {
         let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
-        let root = pb.known.root_key();
-        let place = self.lookup.follow(b, &root)?.map(|(record, _)| record);
         let mut pa = None;
         if let Some(a) = place {
             let work = self.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
             pa = self.prepare(Work { dirty: true, ..work })?;
         }
-        if merge::unsettled(&pb.known, &pb.lives, false) {
-            let stamps = &mut self.stamps();
-            let into = pa.as_mut().map(|p| &mut p.known).filter(|a| a.erased.is_none() && !a.rows.is_empty());
-            merge::unfold(into, &mut pb.known, &self.site_name, &mut || stamps.next());
-            self.clock = stamps.clock;
-            let kind = pb.known.kind.clone();
-            pb.log.push(self.change(b, &kind, None, None, "match taken back", Some(self.site)));
-            pb.weigh();
-            pa.iter_mut().for_each(Prepared::weigh);
-        }
+        let stamps = &mut self.stamps();
+        let shape = Rows { mapping: self.mapping, key: &self.manifest.key, site: self.site };
+        let into = pa.as_mut().map(|p| &mut p.known).filter(|a| a.erased.is_none() && !a.rows.is_empty());
+        merge::unfold(into, &mut pb.known, &shape, &self.site_name, &mut || stamps.next());
+        self.clock = stamps.clock;
+        let kind = pb.known.kind.clone();
+        pb.log.push(self.change(b, &kind, None, None, "match taken back", Some(self.site)));
+        pb.weigh();
+        pa.iter_mut().for_each(Prepared::weigh);
         if let Some(pa) = pa {
             self.commit(pa)?;
         }
@@ -369,6 +421,18 @@ impl Engine<'_> {
         }
         None
     }
+}
+
+/// What is to be done about a record that something was said about.
+enum Step {
+    /// Two others are the same as well.
+    Say(RecordId, RecordId),
+    /// It goes to another.
+    Match(RecordId),
+    /// What of it stands elsewhere comes back.
+    Apart(Option<RecordId>),
+    /// What was said of it holds no more: it is alone.
+    Alone(Vec<RecordId>),
 }
 
 struct Stamps {

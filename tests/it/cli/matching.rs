@@ -38,7 +38,9 @@ fn two_records_are_matched_and_taken_apart() {
     c.rounds();
     assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), (before.clone(), before));
     assert!(c.run("south", &["match", &a, &b, "--not"]).refused(2).contains("said already"));
-    insta::assert_snapshot!("match", c.plain(&all));
+    // Which of the two stays is a matter of chance, and with it what is superseded.
+    let said: Vec<String> = c.plain(&all).lines().filter(|l| !l.starts_with("Synchronized") && !l.contains("superseded value")).map(str::to_owned).collect();
+    insta::assert_snapshot!("match", said.join("\n"));
 }
 
 #[test]
@@ -51,7 +53,12 @@ fn a_pair_waits_for_a_word() {
     let status = c.run("north", &["status", "--json"]).json(0);
     assert_eq!(status["pairs"].as_u64(), Some(1), "{status}");
     assert!(c.run("north", &["status"]).ended(0).contains("To decide   1 pair of records that may be one person: cfs match"));
-    insta::assert_snapshot!("pairs", c.plain(&c.run("north", &["match"]).ended(0)));
+    let listed = c.run("north", &["match"]).ended(0);
+    for part in
+        ["Hollowell, Amadou", "Vexley, Tobiah", "they match, but differ in last_name, birth_date", "To decide, for example the first:\n  cfs match ", "--not   they are two"]
+    {
+        assert!(listed.contains(part), "{listed}");
+    }
     let pair = c.run("south", &["match", "--json"]).json(0)["pairs"][0].clone();
     let id = |side: &str| pair[side]["record"].as_str().expect("a record").to_owned();
     c.run("south", &["match", &id("a"), &id("b"), "--not", "--json"]).json(0);

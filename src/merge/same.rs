@@ -315,13 +315,15 @@ pub fn unfold(a: Option<&mut Record>, b: &mut Record, shape: &dyn Shape, by: &st
 
 /// Takes out of `a` what a match had brought from `b`.
 fn give_back(a: &mut Record, b: RecordId, back: &[RowKey], ids: &BTreeMap<RowKey, RowId>, seen: &Version, by: &str, next: &mut dyn FnMut() -> Stamp) {
+    let there = life(a);
     let mut done = BTreeSet::new();
     for k in back.iter().filter(|k| done.insert((*k).clone())) {
         let (stamp, to) = (next(), ids.get(k).copied().unwrap_or(k.id));
         let why = format!("not the same as {b} after all");
         tombstone(a, k, Tombstone { stamp, by: by.to_owned(), why, moved_to: Some((b, to)), seen: seen.clone(), bare: false, unknown: Unknown::new() });
     }
-    let stays: Vec<RowKey> = a.rows.keys().filter(|k| !done.contains(*k)).cloned().collect();
+    // What is in the trash stays as it was.
+    let stays: Vec<RowKey> = a.rows.keys().filter(|k| !done.contains(*k) && there.get(*k) == Some(&Life::Live)).cloned().collect();
     for k in stays {
         let Some(row) = a.rows.get_mut(&k) else { continue };
         let mut empty = Vec::new();

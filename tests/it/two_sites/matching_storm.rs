@@ -6,6 +6,7 @@ use crate::dsl::{Site, schema};
 use cloud_folder_sync::id::{Random, RecordId};
 use cloud_folder_sync::record::{RowKey, SameAs};
 use cloud_folder_sync::sync::Order;
+use std::collections::BTreeSet;
 
 struct Storm {
     all: Vec<Site>,
@@ -13,6 +14,8 @@ struct Storm {
     dice: Random,
     typed: Vec<String>,
     told: Vec<String>,
+    /// Words that somebody wrote over having seen them.
+    gone: BTreeSet<String>,
 }
 
 impl Storm {
@@ -26,7 +29,7 @@ impl Storm {
             cloud.carry();
             all.push(s);
         }
-        Storm { all, cloud, dice: Random::Seeded(seed), typed: Vec::new(), told: Vec::new() }
+        Storm { all, cloud, dice: Random::Seeded(seed), typed: Vec::new(), told: Vec::new(), gone: BTreeSet::new() }
     }
 
     fn roll(&mut self, n: usize) -> usize {
@@ -39,6 +42,18 @@ impl Storm {
         w
     }
 
+    /// Somebody types a word, over what the host shows.
+    fn write(&mut self, i: usize, over: &str, sql: &str) {
+        let old = if over.is_empty() { String::new() } else { self.all[i].get(over) };
+        let w = self.word();
+        self.all[i].sql(&sql.replace('%', &w));
+        let there = self.all[i].get(&format!(
+            "SELECT (SELECT count(*) FROM patient WHERE phone = '{w}') + (SELECT count(*) FROM visit WHERE notes = '{w}') + (SELECT count(*) FROM allergy WHERE severity = '{w}')"
+        ));
+        self.told.push(format!("{i} writes {w} over {old}"));
+        self.gone.insert(if there == "0" { w } else { old });
+    }
+
     fn ids(&self, i: usize) -> Vec<RecordId> {
         self.all[i].state().all(Some("patient")).unwrap()
     }
@@ -48,27 +63,13 @@ impl Storm {
         let what = self.roll(14);
         let n = self.roll(6);
         let some = format!("(SELECT patient_id FROM patient ORDER BY patient_id LIMIT 1 OFFSET {n})");
+        let visit = format!("(SELECT min(visit_id) FROM visit WHERE patient_id = {some})");
         match what {
-            0..=2 => {
-                let w = self.word();
-                self.all[i].sql(&format!("UPDATE patient SET phone = '{w}' WHERE patient_id = {some}"));
-            }
-            3 => {
-                let w = self.word();
-                self.all[i].sql(&format!("INSERT INTO visit (patient_id, day, notes) SELECT {some}, 'd', '{w}' WHERE {some} IS NOT NULL"));
-            }
-            4 => {
-                let w = self.word();
-                self.all[i].sql(&format!("UPDATE visit SET notes = '{w}' WHERE visit_id = (SELECT min(visit_id) FROM visit WHERE patient_id = {some})"));
-            }
-            5 => {
-                let w = self.word();
-                self.all[i].sql(&format!("INSERT OR IGNORE INTO allergy (patient_id, code, severity) SELECT {some}, 'nuts', '{w}' WHERE {some} IS NOT NULL"));
-            }
-            6 => {
-                let w = self.word();
-                self.all[i].sql(&format!("UPDATE allergy SET severity = '{w}' WHERE patient_id = {some}"));
-            }
+            0..=2 => self.write(i, &format!("SELECT phone FROM patient WHERE patient_id = {some}"), &format!("UPDATE patient SET phone = '%' WHERE patient_id = {some}")),
+            3 => self.write(i, "", &format!("INSERT INTO visit (patient_id, day, notes) SELECT {some}, 'd', '%' WHERE {some} IS NOT NULL")),
+            4 => self.write(i, &format!("SELECT notes FROM visit WHERE visit_id = {visit}"), &format!("UPDATE visit SET notes = '%' WHERE visit_id = {visit}")),
+            5 => self.write(i, "", &format!("INSERT OR IGNORE INTO allergy (patient_id, code, severity) SELECT {some}, 'nuts', '%' WHERE {some} IS NOT NULL")),
+            6 => self.write(i, &format!("SELECT severity FROM allergy WHERE patient_id = {some}"), &format!("UPDATE allergy SET severity = '%' WHERE patient_id = {some}")),
             7 if n == 0 => {
                 if let Some(id) = self.ids(i).first().copied() {
                     self.told.push(format!("{i} deletes {id}"));
@@ -125,6 +126,14 @@ impl Storm {
             last = apart(&s.all.iter().collect::<Vec<_>>());
         }
         s.cloud.carry();
+        if std::env::var("SAME_DUMP").is_ok() {
+            for (id, k) in known(&s.all[0]) {
+                println!("{id}\n{k}");
+            }
+            for x in &s.all {
+                println!("{} {} {:#?} {:?}", x.name, x.state().site().unwrap(), crate::dsl::check::content(x), x.state().held().unwrap());
+            }
+        }
         let tell = |why: String, s: &Storm| Err(format!("seed {seed}: {why}\n{}", s.told.join("\n")));
         if let Some(why) = last {
             return tell(why, &s);
@@ -135,6 +144,9 @@ impl Storm {
         }
         // Whatever was typed last in a field, or lost against another, is somewhere.
         let all_known: String = known(&s.all[0]).into_values().collect();
+        if let Some(w) = s.typed.iter().find(|w| !s.gone.contains(*w) && !all_known.contains(&format!(">{w}<"))) {
+            return tell(format!("{w} is nowhere"), &s);
+        }
         for site in &s.all {
             if site.get("SELECT count(*) FROM pragma_foreign_key_check") != "0" {
                 return tell("a dangling pointer".to_owned(), &s);
@@ -167,4 +179,13 @@ fn storms_of_matches_converge_and_hold_nothing() {
         bad.len(),
         bad.iter().take(std::env::var("SAME_SHOW").ok().and_then(|s| s.parse().ok()).unwrap_or(3)).cloned().collect::<Vec<_>>().join("\n\n")
     );
+}
+
+#[test]
+#[ignore = "for looking"]
+fn look_at_one() {
+    let seed: u64 = std::env::var("SAME_SEED").unwrap().parse().unwrap();
+    if let Err(e) = Storm::run(seed) {
+        panic!("{e}");
+    }
 }

@@ -11,6 +11,7 @@ mod identity;
 mod keep;
 mod look;
 pub mod lookup;
+mod matches;
 pub mod orders;
 mod queue;
 mod same;
@@ -171,16 +172,8 @@ pub(crate) struct Engine<'a> {
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
-    /// Two records are being settled together.
-    matching: bool,
-    /// Records to be settled after those that they were matched with.
-    later: take::Works,
-    /// Records about which what was said has been carried out, or tried.
-    united: BTreeMap<RecordId, u32>,
-    /// Records that may no longer stand where it is said that they do.
-    told: BTreeSet<RecordId>,
-    /// Records that were compared with those that match them.
-    compared: BTreeSet<RecordId>,
+    /// What is under way about records that are one.
+    same: same::Same,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -251,11 +244,7 @@ pub fn sync(
         fresh: diff::Fresh::new(),
         file_stats: None,
         erased: BTreeSet::new(),
-        matching: false,
-        later: take::Works::new(),
-        united: BTreeMap::new(),
-        told: BTreeSet::new(),
-        compared: BTreeSet::new(),
+        same: same::Same::default(),
         manifest,
         env,
         keeper,

@@ -159,7 +159,7 @@ impl Engine<'_> {
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
         if !p.known.same_as.is_empty() {
             // Its own facts, and those in whose files it is named.
-            self.told.extend(p.known.same_as.keys().copied().filter(|o| *o > id).chain([id]));
+            self.same.told.extend(p.known.same_as.keys().copied().filter(|o| *o > id).chain([id]));
         }
         flags |= mark(!p.known.same_as.is_empty() && merge::unsettled(&p.known, &p.lives, local.rows.values().any(|l| l.away.is_none())), state::SAME);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());

@@ -1,5 +1,5 @@
-//! Same: records that are one person. What was said about two records is carried out here, and
-//! records that match by themselves are found (decision 0009).
+//! Same: records that are one person. What was said about two records is carried out here
+//! (decision 0009).
 
 use super::commit::held_local;
 use super::orders::Order;
@@ -10,16 +10,27 @@ use crate::host::mapping::Mapping;
 use crate::id::{RecordId, RowId, SiteId};
 use crate::merge::{self, Life, Shape};
 use crate::record::{FieldKey, Record, Row, SameAs};
-use crate::state::{self, Pair};
+use crate::state;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// From so many records on, one question is asked about all of them.
-const MANY: usize = 500;
 /// How often one record is tried in a sync.
 const TRIES: u32 = 6;
-/// What more records than this share is a placeholder, and names nobody.
-const PLACEHOLDER: usize = 8;
+
+/// What is under way about records that are one.
+#[derive(Default)]
+pub(super) struct Same {
+    /// Two records are being settled together.
+    pub(super) matching: bool,
+    /// Records to be settled after those that they were matched with.
+    pub(super) later: super::take::Works,
+    /// How often each record was tried.
+    pub(super) united: BTreeMap<RecordId, u32>,
+    /// Records that may no longer stand where it is said that they do.
+    pub(super) told: BTreeSet<RecordId>,
+    /// Records that were compared with those that match them.
+    pub(super) compared: BTreeSet<RecordId>,
+}
 
 /// What the mapping knows of rows, for a match.
 struct Rows<'a> {
@@ -62,8 +73,8 @@ impl Engine<'_> {
         // Each step can make another possible; a person's contradictions end here as well.
         for _ in 0..8 {
             let mut list: BTreeSet<RecordId> = self.state.flagged(state::SAME)?.into_iter().collect();
-            list.append(&mut self.told);
-            list.retain(|b| self.united.get(b).is_none_or(|n| *n < TRIES));
+            list.append(&mut self.same.told);
+            list.retain(|b| self.same.united.get(b).is_none_or(|n| *n < TRIES));
             if list.is_empty() {
                 break;
             }
@@ -71,13 +82,13 @@ impl Engine<'_> {
                 if self.plan(b)?.is_none() {
                     continue;
                 }
-                *self.united.entry(b).or_default() += 1;
+                *self.same.united.entry(b).or_default() += 1;
                 self.ticked = true;
                 self.renew_token()?;
                 self.locked(&mut |e| e.carry_out_same(b))?;
             }
         }
-        while let Some((_, work)) = self.later.pop_first() {
+        while let Some((_, work)) = self.same.later.pop_first() {
             self.ticked = true;
             self.renew_token()?;
             let mut work = Some(work);
@@ -93,9 +104,9 @@ impl Engine<'_> {
     /// Does something under the write lock, as a whole or not at all.
     fn locked(&mut self, f: &mut dyn FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.lock()?;
-        self.matching = true;
+        self.same.matching = true;
         let done = f(self);
-        self.matching = false;
+        self.same.matching = false;
         if let Err(e) = done.and_then(|()| self.drop_own_notes()) {
             self.rollback();
             return Err(e);
@@ -206,7 +217,7 @@ impl Engine<'_> {
     /// Brings what stands of `b` to `a`, in what is known and then in the host.
     fn match_up(&mut self, a: RecordId, b: RecordId) -> Result<(), Error> {
         let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
-        let work = self.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
+        let work = self.same.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
         let Some(mut pa) = self.prepare(Work { dirty: true, ..work })? else { return self.commit(pb) };
         if pa.work.kind.is_none() {
             self.commit(pb)?;
@@ -258,7 +269,7 @@ impl Engine<'_> {
         let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
         let mut pa = None;
         if let Some(a) = place {
-            let work = self.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
+            let work = self.same.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
             pa = self.prepare(Work { dirty: true, ..work })?;
         }
         let stamps = &mut self.stamps();
@@ -295,8 +306,8 @@ impl Engine<'_> {
 
     /// Puts a record off; what came for it is kept.
     pub(super) fn put_off(&mut self, work: Work) {
-        let Some(kept) = self.later.get_mut(&work.id) else {
-            self.later.insert(work.id, work);
+        let Some(kept) = self.same.later.get_mut(&work.id) else {
+            self.same.later.insert(work.id, work);
             return;
         };
         kept.files.extend(work.files);
@@ -332,94 +343,6 @@ impl Engine<'_> {
         self.lookup.forget(&p.work.id);
         self.settled.insert(p.work.id);
         self.store(p, state::HELD, Some(why), BTreeSet::new(), applied, local)
-    }
-
-    /// Finds records that match others, among those settled. Gives the pairs that are one without
-    /// doubt, the larger UUID first; the others are noted for a person.
-    fn find_same(&mut self) -> Result<Vec<(RecordId, RecordId)>, Error> {
-        let mut settled: BTreeSet<RecordId> = self.settled.iter().filter(|id| !self.compared.contains(*id)).copied().collect();
-        if settled.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.compared.extend(&settled);
-        let noted: BTreeMap<(RecordId, RecordId), String> = self.state.pairs()?.into_iter().map(|p| ((p.a, p.b), p.reason)).collect();
-        let touched = settled.clone();
-        if settled.len() > MANY {
-            let alike = self.state.all_alike()?;
-            settled.retain(|id| alike.contains(id));
-        }
-        let mut sure = BTreeSet::new();
-        let mut doubts: BTreeMap<(RecordId, RecordId), String> = BTreeMap::new();
-        for id in settled {
-            let alike = self.state.alike(&id)?;
-            if alike.is_empty() {
-                continue;
-            }
-            let others: BTreeSet<RecordId> = alike.iter().map(|(_, o)| *o).collect();
-            let Some(mine) = self.state.load(&id)?.filter(|s| s.flags & state::DELETED == 0) else { continue };
-            for other in others.iter().take(PLACEHOLDER) {
-                let Some(theirs) = self.state.load(other)? else { continue };
-                let (a, b) = if id < *other { (&mine.known, &theirs.known) } else { (&theirs.known, &mine.known) };
-                if merge::said(b, &a.id).is_some() || merge::same_target(a).is_some() || merge::same_target(b).is_some() {
-                    continue;
-                }
-                match self.doubt(a, b, others.len()) {
-                    None => {
-                        sure.insert((b.id, a.id));
-                    }
-                    Some(why) => {
-                        doubts.insert((a.id, b.id), why);
-                    }
-                }
-            }
-        }
-        // Two ways of matching that name different records name nobody.
-        let several: Vec<(RecordId, RecordId)> = sure.iter().filter(|(b, a)| self.ambiguous(b).unwrap_or(true) || self.ambiguous(a).unwrap_or(true)).copied().collect();
-        for (b, a) in several {
-            sure.remove(&(b, a));
-            doubts.insert((a, b), "two ways of matching name different records".to_owned());
-        }
-        let stale: Vec<(RecordId, RecordId)> =
-            noted.iter().filter(|((a, b), why)| (touched.contains(a) || touched.contains(b)) && doubts.get(&(*a, *b)) != Some(why)).map(|(k, _)| *k).collect();
-        let new: Vec<Pair> = doubts.into_iter().filter(|(k, why)| noted.get(k) != Some(why)).map(|((a, b), reason)| Pair { a, b, reason }).collect();
-        if !stale.is_empty() || !new.is_empty() {
-            self.lock()?;
-            stale.iter().try_for_each(|(a, b)| self.state.drop_pair(a, b))?;
-            new.iter().try_for_each(|p| self.state.add_pair(p))?;
-            self.unlock()?;
-        }
-        Ok(sure.into_iter().collect())
-    }
-
-    /// Whether the ways in which a record matches name different records.
-    fn ambiguous(&self, id: &RecordId) -> Result<bool, Error> {
-        let mut ways: BTreeMap<[u8; 16], BTreeSet<RecordId>> = BTreeMap::new();
-        for (hash, other) in self.state.alike(id)? {
-            ways.entry(hash).or_default().insert(other);
-        }
-        Ok(ways.values().collect::<BTreeSet<_>>().len() > 1)
-    }
-
-    /// Why two records that match are for a person to decide; `None` if they are one.
-    fn doubt(&self, a: &Record, b: &Record, alike: usize) -> Option<String> {
-        let kind = self.mapping.kind(&a.kind).and_then(|k| self.mapping.types.get(k));
-        let (Some(k), Some(x), Some(y)) = (kind, a.root(), b.root()) else { return Some("their type is not synchronized here".to_owned()) };
-        let filled = |r: &Row, c: &String| r.get(c).filter(|v| !v.is_null()).cloned();
-        let both = |c: &String| filled(x, c).zip(filled(y, c));
-        if k.match_on.iter().any(|set| set.iter().all(|c| both(c).is_some()) && set.iter().any(|c| both(c).is_some_and(|(v, w)| v != w))) {
-            return Some("they match in one way and differ in another".to_owned());
-        }
-        let differ: Vec<&str> = k.match_check.iter().filter(|c| both(c).is_some_and(|(v, w)| !super::identity::same_enough(&v, &w))).map(String::as_str).collect();
-        if !differ.is_empty() {
-            return Some(format!("they match, but differ in {}", differ.join(", ")));
-        }
-        if alike > PLACEHOLDER {
-            return Some(format!("they match, and so do {} others", alike - 1));
-        }
-        if k.shared || !k.match_check.iter().any(|c| both(c).is_some()) {
-            return Some("they match; nothing else says that they are one".to_owned());
-        }
-        None
     }
 }
 

@@ -85,7 +85,7 @@ impl Engine<'_> {
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
         let stray = self.stray_sources.contains_key(&work.id);
         let mut came = self.gather(&mut work, &stored)?;
-        if !self.matching && !stray && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)? {
+        if !self.same.matching && !stray && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)? {
             self.report.pending -= came.waiting.len() as u64;
             self.put_off(Work { dirty: true, files: read, items, ..work });
             return Ok(None);
@@ -234,7 +234,7 @@ impl Engine<'_> {
             self.report.revived += back.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);
-        p.before = self.matching.then_some(before);
+        p.before = self.same.matching.then_some(before);
         p.lives = merge::life(&p.known);
         if p.known.erased.is_some() {
             p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();

@@ -27,9 +27,20 @@ struct Turn {
     to: HostKey,
 }
 
+/// A row that points elsewhere now, and may have another key for it.
+struct Turned<'a> {
+    table: usize,
+    old: &'a HostKey,
+    new: HostKey,
+    field: &'a str,
+    to: &'a [Value],
+}
+
 /// The rows of a record that is about to leave the host.
 struct Leaving {
     id: RecordId,
+    /// The record that takes them over.
+    into: RecordId,
     /// Those that become rows of the other record, by what they are called there, with their keys.
     adopted: BTreeMap<RowKey, (RowKey, LocalRow)>,
     /// Those that go.
@@ -84,7 +95,7 @@ impl Engine<'_> {
     fn take_over(&mut self, kind: usize, p: &mut Prepared, b: &Stored) -> Result<(), Error> {
         let a = p.work.id;
         let here: BTreeSet<RowKey> = p.stored.local.rows.iter().filter(|(k, l)| l.away.is_none() && p.image.rows.contains_key(*k)).map(|(k, _)| k.clone()).collect();
-        let mut leaving = Leaving { id: b.known.id, adopted: BTreeMap::new(), gone: Vec::new() };
+        let mut leaving = Leaving { id: b.known.id, into: a, adopted: BTreeMap::new(), gone: Vec::new() };
         let mut turns: Vec<Turn> = Vec::new();
         let tables = self.mapping.types.get(kind).map_or(&[][..], |k| &k.tables);
         for table in tables {
@@ -105,7 +116,7 @@ impl Engine<'_> {
             }
         }
         for turn in &turns {
-            self.turn(turn, &mut leaving, &mut p.stored.local, a)?;
+            self.turn(turn, &mut leaving, &mut p.stored.local)?;
         }
         if p.stored.root_key.is_none() || !here.contains(&p.known.root_key()) {
             p.stored.root_key.clone_from(&b.root_key);
@@ -129,7 +140,7 @@ impl Engine<'_> {
     }
 
     /// Lets everything in the host that points to a row point to another.
-    fn turn(&mut self, turn: &Turn, leaving: &mut Leaving, ours: &mut Local, a: RecordId) -> Result<(), Error> {
+    fn turn(&mut self, turn: &Turn, leaving: &mut Leaving, ours: &mut Local) -> Result<(), Error> {
         let m = self.mapping;
         let Some(target) = m.tables.get(turn.table) else { return Ok(()) };
         let mut done: BTreeSet<(String, Vec<String>)> = BTreeSet::new();
@@ -154,7 +165,7 @@ impl Engine<'_> {
                     }
                     let at = |c: &String| r.columns.iter().position(|x| x.eq_ignore_ascii_case(c)).and_then(|i| to.get(i));
                     let new: HostKey = t.key_columns().iter().zip(&key).map(|(c, v)| at(c).unwrap_or(v).clone()).collect();
-                    self.renamed(n, t, &key, new, &r.field, &to, leaving, ours, a)?;
+                    self.renamed(&Turned { table: n, old: &key, new, field: &r.field, to: &to }, leaving, ours)?;
                 }
             }
         }
@@ -163,25 +174,26 @@ impl Engine<'_> {
 
     /// A row of the host points elsewhere now, and may have another key for it. That it does is no
     /// edit: its reference stays as it was written.
-    fn renamed(&self, n: usize, t: &Table, old: &HostKey, new: HostKey, field: &str, to: &[Value], leaving: &mut Leaving, ours: &mut Local, a: RecordId) -> Result<(), Error> {
+    fn renamed(&self, at: &Turned<'_>, leaving: &mut Leaving, ours: &mut Local) -> Result<(), Error> {
+        let Some(t) = self.mapping.tables.get(at.table) else { return Ok(()) };
         let change = |l: &mut LocalRow, differs: bool| {
-            l.key.clone_from(&new);
+            l.key.clone_from(&at.new);
             if differs {
-                l.differs.insert(field.to_owned(), print(to));
+                l.differs.insert(at.field.to_owned(), print(at.to));
             }
         };
-        if let Some((_, (_, l))) = leaving.adopted.iter_mut().find(|(k, (_, l))| k.table == t.name && l.key == *old) {
+        if let Some((_, (_, l))) = leaving.adopted.iter_mut().find(|(k, (_, l))| k.table == t.name && l.key == *at.old) {
             change(l, false);
             return Ok(());
         }
-        if let Some(l) = ours.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *old).map(|(_, l)| l) {
+        if let Some(l) = ours.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *at.old).map(|(_, l)| l) {
             change(l, true);
             return Ok(());
         }
-        let Some(root) = rows::climb(self.conn, self.mapping, n, &t.key_columns(), &new, &|_, _, _| None)? else { return Ok(()) };
-        let Some(record) = self.lookup.record_of_root(t.kind, &root)?.filter(|r| *r != a && *r != leaving.id) else { return Ok(()) };
+        let Some(root) = rows::climb(self.conn, self.mapping, at.table, &t.key_columns(), &at.new, &|_, _, _| None)? else { return Ok(()) };
+        let Some(record) = self.lookup.record_of_root(t.kind, &root)?.filter(|r| *r != leaving.into && *r != leaving.id) else { return Ok(()) };
         let Some(mut local) = self.state.local(&record).map_err(wrap)? else { return Ok(()) };
-        if let Some(l) = local.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *old).map(|(_, l)| l) {
+        if let Some(l) = local.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *at.old).map(|(_, l)| l) {
             change(l, true);
             self.state.set_local(&record, &local)?;
         }

@@ -453,3 +453,92 @@ fn the_two_files_arrive_one_after_the_other() {
         all.iter().for_each(one);
     }
 }
+
+/// The host cannot hold two links to one person: a person lets one go.
+#[test]
+fn two_links_that_become_one() {
+    let (mut all, mut cloud) = with_twins(2);
+    all[0].add("p2");
+    all[0].sql("INSERT INTO patient_link SELECT p.patient_id, q.patient_id, 'aunt of ' || q.national_id FROM patient p, patient q WHERE p.national_id = 'p2' AND q.national_id IN ('x', 'y')");
+    rest(&mut all, &mut cloud);
+    let (x, y) = ids(&all[0]);
+    let before = content(&all[0]);
+    say(&mut all[0], x, y, SameAs::Same);
+    let mut refs: Vec<&mut Site> = all.iter_mut().collect();
+    at_rest_but_held(&mut refs, &mut cloud);
+    for s in &all {
+        assert_eq!(content(s), before, "nothing half-done at {}", s.name);
+    }
+    let p2 = all[1].id("p2");
+    let link = all[1].known(&p2).rows.keys().find(|k| k.table == "patient_link").cloned().unwrap();
+    all[1].order(p2, Order::Delete { row: link, why: "twice".into(), by: None, request: None });
+    rest(&mut all, &mut cloud);
+    for s in &all {
+        assert_eq!(s.get("SELECT count(*) || '/' || (SELECT count(*) FROM patient_link) FROM patient"), "2/1", "{}", s.name);
+    }
+}
+
+/// Roots whose key is no local number: the key of the one that stays is nobody else's.
+#[test]
+fn records_with_keys_that_travel() {
+    let sql = format!(
+        "{}CREATE TABLE person (id TEXT PRIMARY KEY, ssn TEXT UNIQUE, name TEXT); CREATE TABLE note (note_id INTEGER PRIMARY KEY, person_id TEXT NOT NULL REFERENCES person(id) ON DELETE CASCADE, words TEXT);",
+        schema::SQL
+    );
+    let toml =
+        schema::TOML.replace("[type.patient]", "[type.person]\nmatch_on = \"ssn\"\n[type.patient]").replace("[leave_out]", "[table.note]\nowner = \"person_id\"\n[leave_out]");
+    let mut cloud = Cloud::default();
+    let mut all = Vec::new();
+    for name in ["north", "south"] {
+        let mut s = Site::with(name, cloud.join(), schema::open(&sql), &toml);
+        s.set_up();
+        cloud.carry();
+        all.push(s);
+    }
+    all[0].sql("INSERT INTO person VALUES ('P-1', 's1', 'Ada'); INSERT INTO note (person_id, words) VALUES ('P-1', 'one')");
+    all[1].sql("INSERT INTO person VALUES ('Q-1', 's2', NULL); INSERT INTO note (person_id, words) VALUES ('Q-1', 'two')");
+    rest(&mut all, &mut cloud);
+    let two = all[0].state().all(Some("person")).unwrap();
+    let stays = all[0].known(&two[0]).root().and_then(|r| r.get("id").cloned());
+    say(&mut all[0], two[0], two[1], SameAs::Same);
+    rest(&mut all, &mut cloud);
+    for s in &all {
+        assert_eq!(s.get("SELECT group_concat(words) FROM (SELECT words FROM note JOIN person ON id = person_id ORDER BY words)"), "one,two", "{}", s.name);
+        assert_eq!((s.get("SELECT count(*) FROM person").as_str(), s.get("SELECT name FROM person").as_str()), ("1", "Ada"));
+        assert_eq!(s.known(&two[0]).root().and_then(|r| r.get("id").cloned()), stays);
+    }
+    say(&mut all[1], two[0], two[1], SameAs::Undone);
+    rest(&mut all, &mut cloud);
+    for s in &all {
+        assert_eq!(
+            s.get("SELECT group_concat(id || words || coalesce(name, '')) FROM (SELECT * FROM note JOIN person ON id = person_id ORDER BY words)"),
+            "P-1oneAda,Q-1two",
+            "{}",
+            s.name
+        );
+    }
+}
+
+/// What a later format keeps, and a match of what was matched and stripped.
+#[test]
+fn a_match_after_the_retention_time() {
+    let (mut all, mut cloud) = with_twins(2);
+    let (x, y) = ids(&all[0]);
+    say(&mut all[0], x, y, SameAs::Same);
+    rest(&mut all, &mut cloud);
+    for _ in 0..40 {
+        for s in &mut all {
+            s.pass(crate::dsl::DAY_MS);
+            s.sync();
+        }
+        cloud.carry();
+    }
+    let stripped = all[0].known(&x.max(y));
+    assert!(stripped.root().unwrap().tombstone.as_ref().unwrap().bare);
+    rest(&mut all, &mut cloud);
+    all.iter().for_each(one);
+    // Too late to take it back: nothing goes, and nobody writes for ever.
+    say(&mut all[1], x, y, SameAs::Undone);
+    rest(&mut all, &mut cloud);
+    all.iter().for_each(one);
+}

@@ -88,8 +88,8 @@ impl Storm {
             }
             10 => {
                 let mut dice = self.dice.clone();
-                self.cloud.send(i, &mut |_| dice.bits() % 4 > 0);
-                self.cloud.fetch(i, &mut |_| if dice.bits() % 4 > 0 { Way::Whole } else { Way::Later });
+                self.cloud.send(i, &mut |_| !dice.bits().is_multiple_of(4));
+                self.cloud.fetch(i, &mut |_| if !dice.bits().is_multiple_of(4) { Way::Whole } else { Way::Later });
                 self.dice = dice;
             }
             _ => {
@@ -126,14 +126,6 @@ impl Storm {
             last = apart(&s.all.iter().collect::<Vec<_>>());
         }
         s.cloud.carry();
-        if std::env::var("SAME_DUMP").is_ok() {
-            for (id, k) in known(&s.all[0]) {
-                println!("{id}\n{k}");
-            }
-            for x in &s.all {
-                println!("{} {} {:#?} {:?}", x.name, x.state().site().unwrap(), crate::dsl::check::content(x), x.state().held().unwrap());
-            }
-        }
         let tell = |why: String, s: &Storm| Err(format!("seed {seed}: {why}\n{}", s.told.join("\n")));
         if let Some(why) = last {
             return tell(why, &s);
@@ -158,7 +150,7 @@ impl Storm {
         }
         // Contradictions of people can leave two records with one number: the host refuses one, and
         // `cfs conflicts` offers the number that it had before.
-        let held: Vec<String> = s.all.iter().flat_map(|s| reasons(s)).collect();
+        let held: Vec<String> = s.all.iter().flat_map(reasons).collect();
         let numbers = held.iter().any(|h| h.contains("UNIQUE"));
         let held: Vec<String> = held.into_iter().filter(|h| !(numbers && (h.contains("UNIQUE") || h.contains("has not taken its rows")))).collect();
         if !held.is_empty() {
@@ -179,13 +171,4 @@ fn storms_of_matches_converge_and_hold_nothing() {
         bad.len(),
         bad.iter().take(std::env::var("SAME_SHOW").ok().and_then(|s| s.parse().ok()).unwrap_or(3)).cloned().collect::<Vec<_>>().join("\n\n")
     );
-}
-
-#[test]
-#[ignore = "for looking"]
-fn look_at_one() {
-    let seed: u64 = std::env::var("SAME_SEED").unwrap().parse().unwrap();
-    if let Err(e) = Storm::run(seed) {
-        panic!("{e}");
-    }
 }

@@ -247,12 +247,16 @@ fn join_values(a: &mut Record, key: &RowKey, from: Row, shape: &dyn Shape, next:
 }
 
 /// Takes a match back: what `b` held stands again, with what was written since to the rows that
-/// came from it; what it brought to `a` goes from there. `a` is where it stands now; `None` where
-/// nothing of that is left, or `a` is not known.
+/// came from it; what it brought to `a` goes from there. Where its own is stripped, nothing happens.
+/// `a` is where it stands now; `None` where nothing of that is left, or `a` is not known.
 pub fn unfold(a: Option<&mut Record>, b: &mut Record, shape: &dyn Shape, by: &str, next: &mut dyn FnMut() -> Stamp) {
     let lives = life(b);
     let moved = |row: &Row| row.tombstone.as_ref().filter(|t| !t.bare).and_then(|t| t.moved_to);
     let root = b.root_key();
+    if lives.get(&root) == Some(&Life::Deleted) && b.root().is_some_and(|r| moved(r).is_none()) {
+        // Stripped, or deleted by a person since: what it brought to `a` is all there is.
+        return;
+    }
     let rows: Vec<(RowKey, RowId)> =
         tree(b, &root).into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)).filter_map(|k| Some((k.clone(), moved(b.rows.get(&k)?)?.1))).collect();
     let mut ids: BTreeMap<RowKey, RowId> = BTreeMap::new();

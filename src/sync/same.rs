@@ -167,6 +167,10 @@ impl Engine<'_> {
         {
             return Ok(Some(Step::Alone(same)));
         }
+        if dead && s.known.root().and_then(|r| r.tombstone.as_ref()).is_none_or(|t| t.bare || t.moved_to.is_none()) {
+            // Nothing is left that could stand by itself: what it brought elsewhere is all there is.
+            return Ok(stands.filter(|_| in_host).map(Step::Match));
+        }
         // What stands where it should not: with another than is said now.
         let place = if dead { self.place(&s.known)? } else { None };
         if let Some(at) = place.filter(|p| Some(*p) != stands && (target.is_some() || merge::unsettled(&s.known, &lives, in_host))) {

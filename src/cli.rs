@@ -7,6 +7,7 @@ mod detach;
 mod doctor;
 mod init;
 mod log;
+mod match_;
 mod show;
 mod status;
 mod sync;
@@ -62,6 +63,9 @@ enum Command {
         after_help = "Examples:\n  cfs conflicts\n  cfs conflicts keep patient:17 patient phone\n  cfs conflicts keep patient:17 prescription:31 dose --value 2\n  cfs conflicts discard patient:17"
     )]
     Conflicts(conflicts::ConflictsArgs),
+    /// Two records that are one person: says so, or that they are not, or takes that back.
+    #[command(after_help = "Examples:\n  cfs match\n  cfs match patient:17 5b1d8f0e\n  cfs match patient:17 5b1d8f0e --not\n  cfs match 0c4e 5b1d8f0e --undo")]
+    Match(match_::MatchArgs),
     /// Deletes a record, or a row of it, at every site. It can be restored from the trash.
     #[command(after_help = "Examples:\n  cfs delete patient:17 --why \"entered twice\"\n  cfs delete patient:17 --row prescription:31")]
     Delete(deletions::DeleteArgs),
@@ -134,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Log(args) => log::run(&args, &cli.config),
         Command::Show(args) => show::run(&args, &cli.config),
         Command::Conflicts(args) => conflicts::run(&args, &cli.config),
+        Command::Match(args) => match_::run(&args, &cli.config),
         Command::Delete(args) => deletions::delete(&args, &cli.config),
         Command::Deletions(args) => deletions::deletions(&args, &cli.config),
         Command::Trash(args) => trash::trash(&args, &cli.config),

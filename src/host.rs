@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod capture;
+pub mod derived;
 pub mod events;
 pub mod image;
 pub mod key;

@@ -69,6 +69,9 @@ pub struct Report {
     pub restored: u64,
     /// Rows deleted at one site while edited at another, that are back.
     pub revived: u64,
+    /// Records that were found, or said, to be the same as another.
+    #[serde(default)]
+    pub matched: u64,
     /// Records the host refuses for now.
     pub held: Vec<Held>,
     /// Records and segments announced and not here yet.

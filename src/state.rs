@@ -3,12 +3,14 @@
 mod ask;
 mod large;
 mod pack;
+mod pairs;
 mod peers;
 mod runs;
 
 pub use ask::{Brief, HeldRow, PendingRow};
 pub use large::{Awaited, Place, Use};
 pub use pack::{Dictionary, SAMPLE_BYTES, pack};
+pub use pairs::Pair;
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow};
 
@@ -53,6 +55,9 @@ pub const DELETED: i64 = 32;
 pub const AGAIN: i64 = 64;
 /// The record has tombstones whose content is still kept.
 pub const TRASH: i64 = 128;
+
+/// What was said about the record being the same as another is not carried out yet.
+pub const SAME: i64 = 256;
 
 /// A record as our tables hold it.
 #[derive(Debug, Clone)]

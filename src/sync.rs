@@ -13,16 +13,19 @@ mod keep;
 mod large;
 mod look;
 pub mod lookup;
+mod matches;
 pub mod orders;
 mod pipeline;
 mod provide;
 mod queue;
 mod room;
+mod same;
 mod settle;
 mod swap;
 mod take;
 pub(crate) mod tell;
 mod token;
+mod unite;
 mod walk;
 mod withdraw;
 
@@ -92,14 +95,12 @@ pub(crate) struct Engine<'a> {
     bulk: bool,
     undelivered: bool,
     refused: bool,
-    matched: u64,
     report: Report,
     run: Option<i64>,
     lookup: Lookup<'a>,
     notes: look::Notes,
     roots: identity::NewRoots,
     doubts: BTreeMap<(usize, Vec<u8>), RecordId>,
-    pairs: BTreeMap<(RecordId, RecordId), String>,
     due: Vec<(RecordId, String, Vec<u8>)>,
     again: BTreeSet<RecordId>,
     /// Deleted records that live rows must point to.
@@ -142,6 +143,8 @@ pub(crate) struct Engine<'a> {
     inserted: usize,
     /// Large values whose content may be needed here no more.
     spare: BTreeSet<crate::value::Hash>,
+    /// What is under way about records that are one.
+    same: same::Same,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -193,14 +196,12 @@ pub fn sync(
         bulk: false,
         undelivered: false,
         refused: false,
-        matched: 0,
         report: Report::default(),
         run: None,
         lookup: Lookup::new(conn, state, mapping),
         notes: look::Notes::default(),
         roots: identity::NewRoots::default(),
         doubts: BTreeMap::new(),
-        pairs: BTreeMap::new(),
         due: Vec::new(),
         again: BTreeSet::new(),
         back: BTreeSet::new(),
@@ -227,6 +228,7 @@ pub fn sync(
         reading: false,
         inserted: 0,
         spare: BTreeSet::new(),
+        same: same::Same::default(),
         manifest,
         env,
         keeper,
@@ -349,7 +351,6 @@ impl Engine<'_> {
         let nothing = self.run.is_none()
             && self.peers.is_empty()
             && self.new_dirs.is_empty()
-            && self.pairs.is_empty()
             && self.requests_done.is_empty()
             && seen == self.notes.upto
             && !self.ticked
@@ -386,10 +387,6 @@ impl Engine<'_> {
         }
         for rowid in std::mem::take(&mut self.requests_done) {
             self.conn.execute("DELETE FROM cfs_delete WHERE rowid = ?1", [rowid])?;
-        }
-        for ((a, b), reason) in std::mem::take(&mut self.pairs) {
-            self.conn.execute("DELETE FROM cfs_pair WHERE a = ?1 AND b = ?2", rusqlite::params![a.as_bytes(), b.as_bytes()])?;
-            self.conn.execute("INSERT INTO cfs_pair (a, b, reason) VALUES (?1, ?2, ?3)", rusqlite::params![a.as_bytes(), b.as_bytes(), reason])?;
         }
         let busy = self.run.is_some() || self.report.exported + self.report.imported > 0 || !self.report.notices.is_empty();
         if busy {

@@ -8,6 +8,7 @@ pub mod find;
 pub mod history;
 mod host_side;
 pub mod large;
+pub mod matching;
 pub mod show;
 pub mod status;
 pub mod verify;

@@ -41,6 +41,14 @@ fn render(v: &RecordView) -> String {
     if v.waiting {
         lines.push("  Waiting  rows point to a record that is not here".to_owned());
     }
+    for s in &v.same_as {
+        let says = match s.says {
+            "same" => "Same as ",
+            "not" => "Not     ",
+            _ => "Was     ",
+        };
+        lines.push(format!("  {says} {}{}", s.record, s.written.as_ref().map_or_else(String::new, |w| format!("  ({})", text::written(w)))));
+    }
     for (i, w) in v.version.iter().enumerate() {
         lines.push(format!("  {}  {}, up to {}", if i == 0 { "Version" } else { "       " }, text::cut(&w.site.name, 24), text::when(&w.time)));
     }

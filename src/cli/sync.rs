@@ -99,6 +99,7 @@ pub(super) fn parts(r: &Report) -> String {
     part(r.exported, format!("{} sent", plural(r.exported, "record")));
     part(r.imported, format!("{} received", plural(r.imported, "record")));
     part(r.merged, format!("{} merged", plural(r.merged, "record")));
+    part(r.matched, format!("{} matched", plural(r.matched, "record")));
     part(r.conflict_files.merged, format!("{} merged", plural(r.conflict_files.merged, "conflict file")));
     part(r.tombstones.sent, format!("{} sent", plural(r.tombstones.sent, "deletion")));
     part(r.tombstones.applied, format!("{} applied", plural(r.tombstones.applied, "deletion")));

@@ -117,7 +117,7 @@ pub(super) fn erase(args: &EraseArgs, config: &Path) -> Result<u8, Failure> {
         ));
     }
     let by = args.by.clone().unwrap_or_else(|| s.config().site.clone());
-    super::sync::carry_out(&s, vec![(id, Order::Erase { by })], "Erased here. The other sites erase it with their next synchronization.", args.json)
+    super::sync::carry_out(&s, s.erase(id, &by)?, "Erased here. The other sites erase it with their next synchronization.", args.json)
 }
 
 fn render(found: &[Trashed], fields: bool) -> String {

@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Found {
     /// To a row with these values in the columns asked for.
     Values(Vec<Value>),
+    /// To the row that this one became when its record was found to be the same as another.
+    Instead(Vec<Value>),
     /// Nowhere, as long as this record is not here.
     NotHere(RecordId),
 }
@@ -141,6 +143,8 @@ struct Wish {
     later: bool,
     /// A NOT NULL reference cannot be met: the row waits.
     away: bool,
+    /// The reference just looked at leads to what its target became.
+    instead: bool,
     /// Fields that changed: old and new, in our terms.
     changed: Vec<(Name, Value)>,
 }
@@ -309,11 +313,17 @@ impl Applier<'_> {
                 w.differs.insert(r.field.clone());
                 continue;
             }
+            w.instead = false;
             let values = match value {
                 Value::Ref(to) => self.target(t, r, to, row, &mut w)?,
                 _ => None,
             };
-            let changed = held.is_some_and(|h| h != value) && values.is_some();
+            let points = image.is_some_and(|i| values.as_ref() == Some(&raw(t, &r.field, &t.holds(&i.host))));
+            if w.instead {
+                // The host points to what the target became: no edit, and none to send back.
+                w.differs.insert(r.field.clone());
+            }
+            let changed = held.is_some_and(|h| h != value) && values.is_some() && !(w.instead && points);
             if changed {
                 w.changed.push((r.field.clone(), held.cloned().unwrap_or(Value::Null)));
             }
@@ -369,18 +379,22 @@ impl Applier<'_> {
                 _ => {
                     if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
                         let moved = Reference { row, record: Some(record), ..to.clone() };
-                        return self.elsewhere(table, &moved, columns);
+                        return self.elsewhere(table, &moved, columns, w);
                     }
                     return Ok(None);
                 }
             }
         }
-        self.elsewhere(table, to, columns)
+        self.elsewhere(table, to, columns, w)
     }
 
-    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
+    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name], w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
         match self.targets.values_of(table, to, columns)? {
             Found::Values(v) => Ok(Some(v)),
+            Found::Instead(v) => {
+                w.instead = true;
+                Ok(Some(v))
+            }
             Found::NotHere(record) => {
                 self.done.waits.insert(record);
                 Ok(None)

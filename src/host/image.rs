@@ -5,7 +5,7 @@ use crate::host::key::{HostKey, encode};
 use crate::host::local::Local;
 use crate::host::mapping::{Mapping, Role, Rule, Table, Target};
 use crate::host::rows::{HostRecord, HostRow};
-use crate::id::{Random, RecordId, RowId, SiteId, derive};
+use crate::id::{Random, RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
 use crate::shared::Name;
@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// The field that a column's value travels in.
-    fn field_of(&self, column: &str, site: SiteId) -> Option<FieldKey> {
+    pub(super) fn field_of(&self, column: &str, site: SiteId) -> Option<FieldKey> {
         match self.column(column)?.role {
             Role::Data | Role::Local { keep_if_free: true, .. } => Some(FieldKey::shared(column)),
             Role::Local { .. } => Some(FieldKey::local(column, site)),
@@ -308,39 +308,20 @@ impl<'a> Builder<'a> {
         t.unique.get(unique).is_some_and(|set| set.iter().any(|c| t.column(c).is_some_and(|c| matches!(c.role, Role::Local { .. }))))
     }
 
-    /// The identity that a row's key gives it, or else a set of UNIQUE columns, if that is made of
-    /// references, UUIDs and words only: then two sites that make the row make the same row.
+    /// The identity that the row's own content gives it.
     fn derived(&self, table: usize, at: usize, t: &Table, row: &HostRow, others: &mut dyn Others) -> Result<Option<RowId>, crate::host::Error> {
-        let key = t.key_columns();
-        // UNIQUE within the chart: two such rows can never both be in a host.
-        let within = |set: &&[Name]| **set != *key && t.owner_columns().iter().all(|c| set.contains(c)) && !t.owner_columns().is_empty();
-        let sets: Vec<&[Name]> = t.derived.then_some(key).into_iter().chain(t.unique.iter().map(Vec::as_slice).filter(within)).collect();
-        if sets.is_empty() {
+        if super::derived::sets(t).next().is_none() {
             return Ok(None);
         }
-        let ready = self.done.get(&(table, at)).cloned();
-        let (fields, dangling) = match ready {
+        let made;
+        let (fields, dangling) = match self.done.get(&(table, at)) {
             Some(f) => f,
-            None => self.fields(table, row, others)?.0,
-        };
-        let text = |v: &Value| matches!(v, Value::Text(t) if !t.is_empty());
-        let part = |column: &Name, of_key: bool| match fields.get(&t.field_of(column, self.c.site)?) {
-            Some(Value::Ref(r)) if !dangling.contains(column) => Some(r.row.as_bytes().to_vec()),
-            Some(v @ (Value::Text(b) | Value::Blob(b))) if looks_like_uuid(v) => Some(b.to_ascii_lowercase()),
-            // Words, unlike numbers that are counted, mean the same everywhere.
-            Some(v @ Value::Text(b)) if !of_key && text(v) => Some(b.to_vec()),
-            _ => None,
-        };
-        for set in sets {
-            let Some(values) = set.iter().map(|c| part(c, *set == *key)).collect::<Option<Vec<_>>>() else { continue };
-            let mut parts: Vec<&[u8]> = vec![t.name.as_bytes()];
-            if *set != *key {
-                parts.extend(set.iter().map(|c| c.as_bytes()));
+            None => {
+                made = self.fields(table, row, others)?.0;
+                &made
             }
-            parts.extend(values.iter().map(Vec::as_slice));
-            return Ok(Some(derive(self.c.folder_key, &parts)));
-        }
-        Ok(None)
+        };
+        Ok(super::derived::id(self.c.folder_key, t, self.c.site, &|f| fields.get(f).cloned(), dangling))
     }
 
     /// A host row's fields, with its references as far as their targets are identified. `true` if

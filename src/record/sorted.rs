@@ -116,6 +116,16 @@ impl<K, V> SortedMap<K, V> {
         self.0.iter_mut().map(|(_, v)| v)
     }
 
+    /// In order, the values to be changed.
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&K, &mut V)> + ExactSizeIterator {
+        self.0.iter_mut().map(|(k, v)| (&*k, v))
+    }
+
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len()

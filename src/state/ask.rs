@@ -93,9 +93,4 @@ impl State<'_> {
         let rows = q.query_map(params![hex, hex.len() as i64, limit as i64], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|b| uuid(&b?)).collect()
     }
-
-    /// Pairs that look like one person and are for a person to decide.
-    pub fn pair_count(&self) -> Result<u64, Error> {
-        Ok(self.conn.query_row("SELECT count(*) FROM cfs_pair", [], |r| r.get::<_, i64>(0))?.unsigned_abs())
-    }
 }

@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine<'_> {
     /// Applies and stores a prepared record. The caller holds the write lock.
-    pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, p: Prepared) -> Result<(), Error> {
+        let Some(mut p) = self.before_commit(p)? else { return Ok(()) };
         self.keep_large(&p)?;
         if p.own {
             let local = |(k, r): (&RowKey, &image::ImageRow)| (k.clone(), LocalRow { key: r.host.key.clone(), ..LocalRow::default() });
@@ -164,6 +165,11 @@ impl Engine<'_> {
         flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);
         flags |= mark(!alive, state::DELETED);
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
+        if !p.known.same_as.is_empty() {
+            // Its own facts, and those in whose files it is named.
+            self.same.told.extend(p.known.same_as.keys().copied().filter(|o| *o > id).chain([id]));
+        }
+        flags |= mark(!p.known.same_as.is_empty() && merge::unsettled(&p.known, &p.lives, local.rows.values().any(|l| l.away.is_none())), state::SAME);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
         let uses = self.uses_of(&p, &local, flags)?;
@@ -270,7 +276,7 @@ fn as_written(host: &HostRecord, done: &Done) -> bool {
 }
 
 /// While a record is held, the host's rows are as the image has them.
-fn held_local(p: &Prepared, mut local: Local) -> Local {
+pub(super) fn held_local(p: &Prepared, mut local: Local) -> Local {
     local.rows.retain(|k, l| l.away.is_some() || p.image.rows.contains_key(k));
     for (k, row) in &p.image.rows {
         let entry = local.rows.entry(k.clone()).or_default();

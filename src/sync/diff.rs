@@ -4,7 +4,7 @@ use crate::host::apply::raw;
 use crate::host::image::{Image, ImageRow};
 use crate::host::local::{Local, print};
 use crate::host::mapping::{Mapping, Rule, Table};
-use crate::merge::{Change, Life, Seen, shown};
+use crate::merge::{Change, Life, Seen, brought, shown};
 use crate::record::{Field, FieldKey, Record, Row, RowKey};
 use crate::shared::Name;
 use crate::stamp::Stamp;
@@ -98,6 +98,8 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         let change = |seen| Change { row: key.clone(), field: field.clone(), value: value.clone(), seen };
         match was {
             None if field.place.is_some() => out.own.push(change(Seen::All)),
+            // Nor is the number beside one that a match brought.
+            Some(_) if field.place.is_some() && base.fields.get(field).and_then(Field::current).is_some_and(brought) => out.own.push(change(Seen::Nothing)),
             // A column that the record does not have yet says something once it is filled in.
             None if value.is_null() => {}
             // Nor does one that was empty here before the record was met.

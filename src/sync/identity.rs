@@ -156,9 +156,6 @@ impl Engine<'_> {
             candidates.extend(found.map(|(_, key)| key.clone()));
         }
         let [key] = candidates.as_slice() else {
-            if candidates.len() > 1 {
-                self.pair(work.id, None, "several rows here match it")?;
-            }
             return Ok(());
         };
         let key = key.clone();
@@ -176,7 +173,6 @@ impl Engine<'_> {
         self.lookup.assign(kind, bytes, work.id);
         work.root = Some(key);
         work.dirty = true;
-        self.matched += 1;
     }
 
     fn derived_by_key(&self, kind: usize, key: &HostKey) -> Option<RecordId> {
@@ -216,18 +212,15 @@ impl Engine<'_> {
                     continue;
                 }
                 if self.agrees(kind, key, &there.known)? {
-                    self.matched += 1;
                     return Ok(self.assign(kind, bytes, id));
                 }
-                self.pair(id, None, "matches a row here, but name or birth date differ")?;
                 derived = Some(None);
             }
             if derived.is_none() {
                 derived = Some(Some(self.derived_by_match(&name, n, set, checks(k, &values))));
             }
         }
-        if let Some(d) = doubt {
-            self.pair(d, None, "matches a row here, but name or birth date differ")?;
+        if doubt.is_some() {
             derived = None;
         }
         if let Some(Some(id)) = derived {
@@ -256,13 +249,6 @@ impl Engine<'_> {
         derive(&self.manifest.key, &parts)
     }
 
-    /// Notes a pair that a person must decide about.
-    pub(super) fn pair(&mut self, a: RecordId, b: Option<RecordId>, reason: &str) -> Result<(), Error> {
-        let b = b.unwrap_or_default();
-        self.pairs.insert((a, b), reason.to_owned());
-        Ok(())
-    }
-
     /// Where a vanished row of a record stands now: the other record it moved to.
     pub(super) fn moved_to(&mut self, from: RecordId, table: usize, key: &HostKey, row: &RowKey) -> Result<Option<(RecordId, RowId)>, Error> {
         let Some(to) = self.notes.moves.get(&from).cloned() else { return Ok(None) };
@@ -274,7 +260,7 @@ impl Engine<'_> {
 }
 
 /// Names and dates agree whatever their letters' case and blanks around them.
-fn same_enough(a: &Value, b: &Value) -> bool {
+pub(super) fn same_enough(a: &Value, b: &Value) -> bool {
     folded(a) == folded(b)
 }
 

@@ -6,6 +6,7 @@ use crate::host::key::{HostKey, encode};
 use crate::host::mapping::Mapping;
 use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
+use crate::merge;
 use crate::record::{RowKey, SortedMap};
 use crate::shared::Name;
 use crate::state::{self, Place, State};
@@ -92,6 +93,31 @@ impl<'a> Lookup<'a> {
     pub fn forget(&self, id: &RecordId) {
         self.found.borrow_mut().retain(|_, (_, r)| r != id);
         self.keys.borrow_mut().retain(|(_, row), _| row != id);
+    }
+
+    /// Forgets where any row was found.
+    pub fn forget_all(&self) {
+        self.found.borrow_mut().clear();
+        self.keys.borrow_mut().clear();
+    }
+
+    /// Where a row stands now that its record is the same as another; `None` if it is where it was.
+    pub fn follow(&self, record: RecordId, row: &RowKey) -> Result<Option<(RecordId, RowKey)>, state::Error> {
+        let (mut at, mut key) = (record, row.clone());
+        // Each step leads to a smaller UUID, or back: a few are enough.
+        for _ in 0..8 {
+            let Some((_, _, flags)) = self.state.root_of(&at)? else { break };
+            if flags & state::DELETED == 0 {
+                break;
+            }
+            let Some(stored) = self.state.load(&at)? else { break };
+            let moved = stored.known.rows.get(&key).and_then(|r| r.tombstone.as_ref()).and_then(|t| t.moved_to);
+            let root = merge::same_target(&stored.known).filter(|_| key == stored.known.root_key()).map(|to| (to, to));
+            let Some((to, id)) = root.or(moved) else { break };
+            at = to;
+            key.id = id;
+        }
+        Ok((at != record).then_some((at, key)))
     }
 
     /// Forgets the numbers given so far. Whether there were any.
@@ -191,25 +217,43 @@ pub fn moved_id(old: &RowId, to: &RecordId) -> RowId {
     derive(b"moved", &[old.as_bytes(), to.as_bytes()])
 }
 
+impl Of<'_, '_> {
+    /// The host's key of a row of another record.
+    fn key_of(&self, t: &crate::host::mapping::Table, table: usize, record: RecordId, row: RowId) -> Result<Option<HostKey>, host::Error> {
+        let l = self.lookup;
+        let hit = l.keys.borrow().get(&(table, row)).cloned();
+        let key = match hit {
+            Some(k) => Some(k),
+            None if t.owner.is_none() => l.state.root_of(&row).map_err(wrap)?.and_then(|(_, key, flags)| key.filter(|_| flags & state::DELETED == 0)),
+            None => l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.rows.get(&RowKey::new(t.name.clone(), row)).filter(|r| r.away.is_none()).map(|r| r.key.clone())),
+        };
+        if let Some(key) = key.as_ref().filter(|_| l.mapping.types.get(t.kind).is_some_and(|k| k.shared)) {
+            l.keys.borrow_mut().insert((table, row), key.clone());
+        }
+        Ok(key)
+    }
+}
+
 impl Targets for Of<'_, '_> {
     fn values_of(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Found, host::Error> {
         let l = self.lookup;
         let record = to.record.unwrap_or(to.row);
         let Some(t) = l.mapping.tables.get(table) else { return Ok(Found::NotHere(record)) };
-        let hit = l.keys.borrow().get(&(table, to.row)).cloned();
-        let key = match hit {
-            Some(k) => Some(k),
-            None if t.owner.is_none() => l.state.root_of(&to.row).map_err(wrap)?.and_then(|(_, key, flags)| key.filter(|_| flags & state::DELETED == 0)),
-            None => l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.rows.get(&RowKey::new(t.name.clone(), to.row)).filter(|r| r.away.is_none()).map(|r| r.key.clone())),
-        };
-        let Some(key) = key else { return Ok(Found::NotHere(record)) };
-        if l.mapping.types.get(t.kind).is_some_and(|k| k.shared) {
-            l.keys.borrow_mut().insert((table, to.row), key.clone());
+        let (mut at, mut instead) = (record, false);
+        let mut key = self.key_of(t, table, record, to.row)?;
+        if key.is_none()
+            && let Some((there, row)) = l.follow(record, &RowKey::new(t.name.clone(), to.row)).map_err(wrap)?
+        {
+            (at, instead) = (there, true);
+            key = self.key_of(t, table, there, row.id)?;
         }
-        if l.is_key(table, columns) {
-            return Ok(Found::Values(key));
-        }
-        Ok(rows::look_up(l.conn, t, columns, t.key_columns(), &key)?.map_or(Found::NotHere(record), Found::Values))
+        let Some(key) = key else { return Ok(Found::NotHere(at)) };
+        let values = if l.is_key(table, columns) { Some(key) } else { rows::look_up(l.conn, t, columns, t.key_columns(), &key)? };
+        Ok(match values {
+            None => Found::NotHere(at),
+            Some(v) if instead => Found::Instead(v),
+            Some(v) => Found::Values(v),
+        })
     }
 
     fn content_of(&mut self, large: Large) -> Result<Content, host::Error> {

@@ -4,7 +4,7 @@ use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::host::local::Away;
 use crate::merge::{self, Change, Life, Seen};
-use crate::record::{FieldKey, RowKey, Tombstone};
+use crate::record::{FieldKey, RowKey, SameAs, Tombstone};
 use crate::value::Value;
 use std::collections::BTreeMap;
 
@@ -45,6 +45,15 @@ pub enum Order {
     Erase {
         /// Who asked for it.
         by: String,
+    },
+    /// Say whether the record is the same as another, whose UUID is smaller.
+    Say {
+        /// The other record.
+        other: crate::id::RecordId,
+        /// What is said.
+        says: SameAs,
+        /// Whether nobody said it: the records match.
+        by_itself: bool,
     },
     /// Strip what was deleted now, without waiting for the retention time.
     Purge,
@@ -91,6 +100,7 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
                 let (known, _, _, _) = p.parts();
                 merge::erase(known, stamp, &by);
             }
+            Order::Say { other, says, by_itself } => say(engine, p, other, says, by_itself),
             Order::Purge => {
                 let (known, _, _, _) = p.parts();
                 merge::strip(known, |_| true);
@@ -119,6 +129,16 @@ fn delete(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey, why: &str, by
     let mut line = engine.change(id, &kind, Some(row), None, "deleted", Some(site));
     line.new = Some(why.to_owned());
     p.parts().3.push(line);
+}
+
+fn say(engine: &mut Engine<'_>, p: &mut Prepared, other: crate::id::RecordId, says: SameAs, by_itself: bool) {
+    let stamp = engine.tick();
+    let (known, _, _, _) = p.parts();
+    let fact = (if by_itself { merge::by_itself(stamp.site) } else { stamp }, says);
+    if other < known.id && known.same_as.get(&other).is_none_or(|had| *had < fact) {
+        known.same_as.insert(other, fact);
+        known.version.add(stamp);
+    }
 }
 
 fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {

@@ -72,6 +72,7 @@ impl Engine<'_> {
             })?;
         }
         self.take_strays()?;
+        self.settle_same()?;
         // What waited for a record that is here now, and what pointed to one that had no name yet.
         for _ in 0..8 {
             let mut again = std::mem::take(&mut self.again);
@@ -90,6 +91,7 @@ impl Engine<'_> {
             for chunk in chunks(list) {
                 self.settle_chunk(chunk)?;
             }
+            self.settle_same()?;
         }
         self.swap_held()
     }

@@ -71,6 +71,8 @@ pub(super) struct Prepared {
     pub(super) read: Vec<String>,
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
     pub(super) orders: Vec<Order>,
+    /// What was known before anything was stamped; only while records are being matched.
+    pub(super) before: Option<Record>,
 }
 
 impl Engine<'_> {
@@ -95,7 +97,13 @@ impl Engine<'_> {
             file_hash: None,
         });
         let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
+        let stray = self.stray_sources.contains_key(&work.id);
         let mut came = self.gather(&mut work, &stored)?;
+        if !self.same.matching && !stray && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)? {
+            self.report.pending -= came.waiting.len() as u64;
+            self.put_off(Work { dirty: true, files: read, items, ..work });
+            return Ok(None);
+        }
         if came.known.kind.is_empty()
             && let Some(k) = work.kind.and_then(|k| self.mapping.types.get(k))
         {
@@ -146,6 +154,7 @@ impl Engine<'_> {
             read,
             items,
             orders,
+            before: None,
             image,
             new,
             stored,
@@ -160,7 +169,7 @@ impl Engine<'_> {
     }
 
     /// The host's rows of a record, in our terms.
-    fn image(&mut self, kind: usize, work: &mut Work, stored: &Stored, known: &Record) -> Result<Image, Error> {
+    pub(super) fn image(&mut self, kind: usize, work: &mut Work, stored: &Stored, known: &Record) -> Result<Image, Error> {
         let Some(root) = stored.root_key.clone() else { return Ok(Image::default()) };
         let host = match work.rows.take() {
             Some(r) => r,
@@ -250,6 +259,7 @@ impl Engine<'_> {
             self.report.revived += back.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);
+        p.before = self.same.matching.then_some(before);
         p.lives = merge::life(&p.known);
         if p.known.erased.is_some() {
             p.lives = p.image.rows.keys().map(|k| (k.clone(), Life::Deleted)).collect();
@@ -265,7 +275,7 @@ impl Engine<'_> {
     /// say. Gives `false` where there is more to it.
     fn stamp_own(&mut self, p: &mut Prepared) -> bool {
         let unknown = p.new && !p.came && p.known.version.0.is_empty() && p.known.rows.is_empty() && p.known.erased.is_none() && p.waiting.is_empty();
-        if !unknown || p.image.rows.is_empty() || !p.work.orders.is_empty() || p.image.rows.values().any(|r| !r.dangling.is_empty()) {
+        if !unknown || self.same.matching || p.image.rows.is_empty() || !p.work.orders.is_empty() || p.image.rows.values().any(|r| !r.dangling.is_empty()) {
             return false;
         }
         let stamp = self.tick();
@@ -325,7 +335,10 @@ impl Engine<'_> {
                 continue;
             }
             // Only the person who deleted it here saw what went with it.
-            let by_us = self.state.load(&record)?.is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site));
+            let by_us = self
+                .state
+                .load(&record)?
+                .is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site) && merge::same_target(&s.known).is_none());
             if by_us {
                 return Ok(true);
             }

@@ -130,6 +130,7 @@ impl Synchronizer {
         if stored.known.erased.is_some() {
             return Err(Error::Usage("the record was erased; nothing of it is left anywhere to restore".into()));
         }
+        self.refuse_matched(&stored)?;
         let dead = dead_trees(&stored.known);
         let row = match row {
             Some(r) => self.find_row(&stored, r)?,

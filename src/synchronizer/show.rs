@@ -3,6 +3,7 @@
 use super::find::{RecordName, SiteName, SiteNames, Values, Written, key_text, moment, named};
 use super::history::ChangeView;
 use super::host_side::Apart;
+use super::matching::SameView;
 use super::{Error, Synchronizer};
 use crate::folder::Folder;
 use crate::host::image::Image;
@@ -106,6 +107,8 @@ pub struct RecordView {
     pub file: FileView,
     /// What has been seen of it: for each site the newest stamp.
     pub version: Vec<Written>,
+    /// What was said about it and other records being one.
+    pub same_as: Vec<SameView>,
     /// Its rows, the root first.
     pub rows: Vec<RowView>,
     /// What happened to it, if that was asked for.
@@ -146,6 +149,7 @@ impl Synchronizer {
             waiting: stored.flags & state::WAITING != 0,
             file: self.file_view(&stored.known)?,
             version,
+            same_as: self.same_views(&stored)?,
             rows: rows.collect(),
             history: history.then(|| self.history(id)).transpose()?,
         })

@@ -7,6 +7,7 @@ mod deciding;
 mod demo;
 mod large;
 mod looking;
+mod matching;
 mod mending;
 
 use rusqlite::Connection;

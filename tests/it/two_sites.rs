@@ -9,4 +9,6 @@ mod held;
 mod identity;
 mod large;
 mod large_faults;
+mod matching;
+mod matching_storm;
 mod saving;

@@ -3,7 +3,7 @@
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::record::Delta;
 use crate::shared::Name;
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, Time};
 use crate::xml::{self, Error, Out, Pull, Sites};
 use std::collections::BTreeSet;
 
@@ -37,6 +37,24 @@ impl Item {
             Item::Delta(d) => d.part.id,
             Item::Named { id, .. } => *id,
         }
+    }
+}
+
+impl Item {
+    /// A named record in one line, for our own tables: a first export has one for each record.
+    /// `None` for a delta.
+    pub fn line(&self) -> Option<String> {
+        let Item::Named { kind, sha256, stamp, .. } = self else { return None };
+        Some(format!("{sha256} {} {} {kind}", stamp.site, stamp.time.text()))
+    }
+
+    /// Reads what [`Item::line`] wrote about a record.
+    pub fn of_line(id: RecordId, line: &str) -> Option<Item> {
+        let mut parts = line.splitn(4, ' ');
+        let sha256 = parts.next()?.to_owned();
+        let site = SiteId::parse_str(parts.next()?).ok()?;
+        let time = Time::parse(parts.next()?)?;
+        Some(Item::Named { kind: parts.next()?.into(), id, sha256, stamp: Stamp { time, site } })
     }
 }
 

@@ -354,6 +354,14 @@ impl<'c> State<'c> {
         rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("id"))).collect()
     }
 
+    /// Adds a record's name to be sent with the next segment.
+    pub fn push_name(&self, id: &RecordId, line: &str) -> Result<(), Error> {
+        // In a segment its parts have names, and the record's id stands beside them.
+        let size = line.len() as i64 + 120;
+        self.conn.prepare_cached("INSERT INTO cfs_out (id, item, size) VALUES (?1, ?2, ?3)")?.execute(params![id.as_bytes(), line, size])?;
+        Ok(())
+    }
+
     /// Adds something to be sent with the next segment.
     pub fn push_out(&self, id: &RecordId, item: &[u8]) -> Result<(), Error> {
         let packed = pack(item, None)?;

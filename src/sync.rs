@@ -305,7 +305,7 @@ impl Engine<'_> {
 
     fn lock(&mut self) -> Result<(), Error> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        self.conn.prepare_cached("PRAGMA defer_foreign_keys = ON")?.execute([])?;
+        self.lookup.new_transaction();
         Ok(())
     }
 

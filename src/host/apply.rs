@@ -42,6 +42,8 @@ pub enum Content {
 pub trait Targets {
     /// Where the content of a large value is.
     fn content_of(&mut self, large: Large) -> Result<Content, Error>;
+    /// Has foreign keys checked when the transaction ends, or at once. Gives how it was.
+    fn defer(&mut self, on: bool) -> Result<bool, Error>;
     /// That content.
     fn content(&mut self, large: Large) -> Result<Option<Vec<u8>>, Error>;
     /// The values of columns of the row that a reference leads to.
@@ -423,9 +425,9 @@ impl Applier<'_> {
             }
             let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
             // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
-            self.conn.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+            let was = self.targets.defer(false)?;
             let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
-            self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+            self.targets.defer(was)?;
             deleted?;
             self.done.fired |= self.remember;
             self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });

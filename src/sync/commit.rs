@@ -49,6 +49,11 @@ impl Engine<'_> {
                 self.conn.execute_batch("ROLLBACK TO cfs_record")?;
                 tried = self.apply(kind, &p);
             }
+            if tried.as_ref().is_err_and(|e| e.refusal().is_some_and(|why| why.contains("FOREIGN KEY"))) && !self.lookup.defer(true)? {
+                // Rows that point to each other, or keys that change: what counts is how it ends.
+                self.conn.execute_batch("ROLLBACK TO cfs_record")?;
+                tried = self.apply(kind, &p);
+            }
             match tried {
                 Ok(done) => {
                     self.conn.prepare_cached("RELEASE cfs_record")?.execute([])?;

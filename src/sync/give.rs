@@ -4,15 +4,16 @@ use super::pipeline::{Batch, Written};
 use super::settle::seal_hash;
 use super::{Engine, Error};
 use crate::folder;
-use crate::id::RecordId;
+use crate::id::{RecordId, Uuid};
 use crate::log::{Item, MAX_DELTA_BYTES, MAX_SEGMENT_BYTES, Segment};
 use crate::names;
 use crate::record::Delta;
 use crate::report::BadFile;
 use crate::site::Site;
 use crate::stamp::{Stamp, Time};
-use crate::state::Stored;
+use crate::state::{self, Stored};
 use crate::xml::MAX_FILE_BYTES;
+use rusqlite::types::ValueRef;
 use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
@@ -34,16 +35,15 @@ impl Engine<'_> {
         let stamp = delta.part.version.0.get(&self.site).map(|t| Stamp { time: *t, site: self.site });
         let Some(stamp) = stamp else { return Ok(()) };
         let one = |item: Item| Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
-        let named = || Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
+        let named = Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
-        let bytes = if self.report.exported >= BULK || self.bulk || large {
-            one(named())
-        } else {
-            let d = one(Item::Delta(delta.clone()));
-            if d.len() > MAX_DELTA_BYTES { one(named()) } else { d }
-        };
-        Ok(self.state.push_out(id, &bytes)?)
+        let delta = if self.report.exported >= BULK || self.bulk || large { None } else { Some(one(Item::Delta(delta.clone()))) };
+        match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {
+            Some(d) => self.state.push_out(id, &d)?,
+            None => self.state.push_name(id, &named.line().unwrap_or_default())?,
+        }
+        Ok(())
     }
 
     /// Writes the record files that are due. What cannot be written stays due.
@@ -122,7 +122,7 @@ impl Engine<'_> {
         self.lock()?;
         let mut seq: i64 = self.state.meta("seq")?.unwrap_or(0);
         let mut previous: String = self.state.meta("seq_hash")?.unwrap_or_default();
-        let mut q = self.conn.prepare("SELECT o, item, size FROM cfs_out ORDER BY o")?;
+        let mut q = self.conn.prepare("SELECT o, item, size, id FROM cfs_out ORDER BY o")?;
         let mut rows = q.query([])?;
         let mut items: Vec<Item> = Vec::new();
         let mut size = 0usize;
@@ -130,7 +130,17 @@ impl Engine<'_> {
         loop {
             let row = rows.next()?;
             let next = match &row {
-                Some(r) => Some((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?, r.get::<_, i64>(2)?)),
+                Some(r) => {
+                    let items = match r.get_ref(1)? {
+                        ValueRef::Text(line) => {
+                            let id = Uuid::from_slice(&r.get::<_, Vec<u8>>(3)?).map_err(|_| state::Error::Damaged("id"))?;
+                            std::str::from_utf8(line).ok().and_then(|l| Item::of_line(id, l)).map(|i| vec![i])
+                        }
+                        ValueRef::Blob(packed) => Segment::read(&self.state.unpack(packed)?, &self.manifest.folder).ok().map(|(s, _)| s.items),
+                        _ => None,
+                    };
+                    Some((r.get::<_, i64>(0)?, items.ok_or(state::Error::Damaged("item to be sent"))?, r.get::<_, i64>(2)?))
+                }
                 None => None,
             };
             let full = next.as_ref().is_some_and(|(_, _, s)| size + s.unsigned_abs() as usize > MAX_SEGMENT_BYTES);
@@ -143,10 +153,7 @@ impl Engine<'_> {
                 size = 0;
             }
             let Some((o, item, bytes)) = next else { break };
-            let item = self.state.unpack(&item)?;
-            if let Ok((s, _)) = Segment::read(&item, &self.manifest.folder) {
-                items.extend(s.items);
-            }
+            items.extend(item);
             size += bytes.unsigned_abs() as usize;
             last = o;
         }

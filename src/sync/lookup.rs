@@ -12,7 +12,7 @@ use crate::shared::Name;
 use crate::state::{self, Place, State};
 use crate::value::{Hash, Large, Reference, Value, hash};
 use rusqlite::{Connection, OptionalExtension};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -28,6 +28,7 @@ pub struct Lookup<'a> {
     /// Root rows that got an identity in this sync and are not stored yet.
     assigned: RefCell<HashMap<(usize, Vec<u8>), RecordId>>,
     taken: RefCell<HashSet<RecordId>>,
+    deferred: Cell<bool>,
     /// For a record: records that rows of it came from, by a move in the host.
     pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
@@ -51,6 +52,7 @@ impl<'a> Lookup<'a> {
             mapping,
             assigned: RefCell::default(),
             taken: RefCell::default(),
+            deferred: Cell::new(false),
             moved_from: BTreeMap::new(),
             found: RefCell::default(),
             keys: RefCell::default(),
@@ -58,6 +60,21 @@ impl<'a> Lookup<'a> {
             inserts: RefCell::default(),
             severed: RefCell::default(),
         }
+    }
+
+    /// A transaction began: SQLite checks foreign keys at once until it is told otherwise.
+    pub fn new_transaction(&self) {
+        self.deferred.set(false);
+    }
+
+    /// Has foreign keys checked when the transaction ends, or at once. Gives how it was. Only where it
+    /// is needed: SQLite plans every query anew afterwards.
+    pub fn defer(&self, on: bool) -> rusqlite::Result<bool> {
+        let was = self.deferred.replace(on);
+        if was != on {
+            self.conn.execute_batch(if on { "PRAGMA defer_foreign_keys = ON" } else { "PRAGMA defer_foreign_keys = OFF" })?;
+        }
+        Ok(was)
     }
 
     /// Gives a root row an identity.
@@ -177,7 +194,9 @@ impl Others for Of<'_, '_> {
     fn row_of(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<(RowId, RecordId)>, host::Error> {
         let l = self.lookup;
         let mut sign = encode(values);
-        columns.iter().for_each(|c| sign.extend(c.to_ascii_lowercase().bytes()));
+        if !l.is_key(table, columns) {
+            columns.iter().for_each(|c| sign.extend(c.to_ascii_lowercase().bytes()));
+        }
         if let Some(hit) = l.found.borrow().get(&(table, sign.clone())) {
             return Ok(Some(*hit));
         }
@@ -263,6 +282,10 @@ impl Targets for Of<'_, '_> {
         }
         let waited = state.place_of(&self.id, large).map_err(wrap)? == Some(Place::Awaited);
         Ok(if waited { Content::Came } else { Content::Here })
+    }
+
+    fn defer(&mut self, on: bool) -> Result<bool, host::Error> {
+        Ok(self.lookup.defer(on)?)
     }
 
     fn content(&mut self, large: Large) -> Result<Option<Vec<u8>>, host::Error> {

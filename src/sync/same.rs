@@ -105,6 +105,8 @@ impl Engine<'_> {
     /// Does something under the write lock, as a whole or not at all.
     fn locked(&mut self, f: &mut dyn FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         self.lock()?;
+        // Rows change owners and keys, one after the other.
+        self.lookup.defer(true)?;
         self.same.matching = true;
         let done = f(self);
         self.same.matching = false;

@@ -201,6 +201,11 @@ impl Engine<'_> {
         let lives = merge::life(&p.known);
         // A record whose root row is gone, its key in use for another, has lost all rows at once.
         let had_rows = p.stored.root_key.is_some() || p.stored.local.rows.values().any(|l| l.away.is_none());
+        if !had_rows && p.new && !self.same.matching && p.work.orders.is_empty() && p.known.rows.values().all(|r| r.tombstone.is_none()) && p.known.erased.is_none() {
+            // It came, and neither the host nor a person has anything to say.
+            p.lives = lives;
+            return Ok(());
+        }
         let mut host = if had_rows { diff(self.mapping, &p.image, &p.stored.local, &p.applied, &p.known, &lives, &self.fresh) } else { super::diff::HostChanges::default() };
         p.mark_unseen(&mut host.changes);
         let before = p.known.clone();

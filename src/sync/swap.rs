@@ -30,6 +30,7 @@ impl Engine<'_> {
         }
         self.renew_token()?;
         self.lock()?;
+        self.lookup.defer(true)?;
         if crate::host::capture::newest(self.conn)? != self.notes.upto {
             // The host writes: the next sync tries again.
             return self.unlock();

@@ -123,12 +123,12 @@ impl Engine<'_> {
             p.stored.root_key.clone_from(&b.root_key);
         }
         // The host's own cascades must find nothing that is still wanted.
-        self.conn.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+        let was = self.lookup.defer(false)?;
         let deleted = leaving.gone.iter().rev().try_for_each(|(table, key)| {
             let Some(t) = self.mapping.tables.get(*table) else { return Ok(()) };
             self.conn.prepare_cached(&format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1)))?.execute(params_from_iter(key.iter().map(Param))).map(|_| ())
         });
-        self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+        self.lookup.defer(was)?;
         deleted.map_err(host::Error::from)?;
         for (to, l) in leaving.adopted.into_values() {
             // Only its key: what the host held otherwise, it held of the other record.

@@ -17,6 +17,7 @@ def apply(journal, keep, undo):
         return 0, 0
     for line in lines:
         what, *args = line.split("\t")
+        args = [os.path.normpath(a) if a.startswith("/") else a for a in args]
         if what == "write" and args[0].startswith("/"):
             dirty.setdefault(args[0], []).append((int(args[1]), int(args[2])))
         elif what == "cut":

@@ -130,6 +130,8 @@ class Scenario:
                 wrong.append(f"exit code {done.returncode}: {done.stderr.strip()[:400]}")
         if kind in ("cut", "undo"):
             cut.apply(w.at("journal"), w.at("keep"), kind == "undo")
+            if os.environ.get("CFS_CRASH_KEEP"):
+                shutil.copy(w.at("journal"), os.environ["CFS_CRASH_KEEP"])
             shutil.rmtree(w.at("keep"))
         wrong += check.torn(w.at("folder"))
         for s in self.sites:

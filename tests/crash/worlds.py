@@ -180,7 +180,13 @@ def both_edited(w):
 
 
 def conflict_file(w):
+    """Without logs: only the conflict file has the change."""
     settled(w)
+    for site in "ab":
+        with open(w.at(site, "cfs.toml"), encoding="utf-8") as f:
+            text = "\n".join(line for line in f.read().split("\n") if not line.startswith("use_logs"))
+        with open(w.at(site, "cfs.toml"), "w", encoding="utf-8") as f:
+            f.write("use_logs = false\n" + text)
     path = w.file(w.record("a", nid(1)))
     with open(path, "rb") as f:
         before = f.read()
@@ -189,10 +195,6 @@ def conflict_file(w):
     os.rename(path, path.replace(".xml", " (b's conflicted copy 2026-11-22).xml"))
     with open(path, "wb") as f:
         f.write(before)
-    # The log that has the change as well has not come, and never will.
-    for log in glob.glob(w.at("folder", "logs", "*", "*.xml")):
-        if os.path.getsize(log) and b"note b1" in open(log, "rb").read():
-            os.unlink(log)
     edit(w, "a", 2, "a2")
     return "a", ["sync"]
 

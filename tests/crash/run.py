@@ -7,14 +7,17 @@ import concurrent.futures
 import errno
 import os
 import platform
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import check
 import cut
+import image
 from worlds import SCENARIOS, World, HERE
 
 ERRORS = ["ENOSPC", "EIO", "EROFS", "EACCES", "EMFILE"]
@@ -45,6 +48,7 @@ class Scenario:
         self.name, self.top = name, os.path.join(top, name)
         os.makedirs(self.top)
         self.world = World(os.path.join(self.top, "world"), binary, shim)
+        self.images, self.lock = {}, threading.Lock()
         self.site, self.args = make(self.world)
         self.sites = [s for s in "abc" if os.path.isdir(self.world.at(s))]
         w = self.copy("without")
@@ -113,7 +117,19 @@ class Scenario:
         if kind in ("cut", "undo"):
             os.mkdir(w.at("keep"))
             fault.update({"CFS_FAULT_LOG": w.at("journal"), "CFS_FAULT_KEEP": w.at("keep")})
-        done = w.cfs(self.site, *self.args, fault=fault)
+        if kind in image.KINDS:
+            with self.lock:
+                if kind not in self.images:
+                    self.images[kind] = image.Image(self.top, kind, self.world.path)
+
+            def run(path):
+                there = World(path, w.binary, w.shim)
+                there.days = w.days
+                return there.cfs(self.site, *self.args, fault=fault)
+
+            done = self.images[kind].cut(w.path, run)
+        else:
+            done = w.cfs(self.site, *self.args, fault=fault)
         wrong = []
         if kind == "error":
             reached = True
@@ -160,7 +176,7 @@ class Scenario:
 def plan(s, args):
     """The faults of a scenario."""
     for kind in args.kinds:
-        if kind in KILLS:
+        if kind in KILLS or kind in image.KINDS:
             for at in range(1 + args.offset % args.every, s.calls["change"] + 2, args.every):
                 yield kind, "change", at, None, False
         else:
@@ -171,6 +187,21 @@ def plan(s, args):
                     for on in (False, True) if args.all_errors else (k // len(ERRORS) % 2 == 1,):
                         yield "error", args.set, at, error, on
                 k += 1
+
+
+def blind(s):
+    """Plants bugs, and gives those that nothing was noticed of."""
+    log, missed = os.path.join(s.top, "journal"), []
+    w = s.copy("planted")
+    w.must(s.site, *s.args, fault={"CFS_FAULT": "count", "CFS_FAULT_LOG": log, "CFS_FAULT_PLANT": "inplace"})
+    with open(log, encoding="utf-8", errors="replace") as f:
+        first = next(i for i, line in enumerate(f, 1) if line.startswith("write") and "/folder/records/" in line)
+    for plant, kind, at in (("inplace", "half", first), ("notemp", "kill", first), ("nosync-folder", "cut", s.calls["change"] * 9 // 10), ("nosync-db", "cut", s.calls["change"] * 6 // 10)):
+        # Calls shift a little from run to run.
+        if not any(s.fault(kind, "change", i, plant=plant)[1] for i in (at, at + 1, at - 1, at + 7)):
+            missed.append(plant)
+    shutil.rmtree(w.path)
+    return missed
 
 
 def main():
@@ -184,7 +215,8 @@ def main():
     p.add_argument("--offset", type=int, default=0)
     p.add_argument("--all-errors", action="store_true", help="each error at each call, once and from then on")
     p.add_argument("--plant", help="a planted bug of fault.c, to see it caught")
-    p.add_argument("--seconds", type=float, default=0, help="stop after so long")
+    p.add_argument("--sample", type=float, default=0, metavar="SECONDS", help="planted bugs, then faults drawn by lot, for about so long")
+    p.add_argument("--seed", default="1", help="of the lot")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
     p.add_argument("--show", type=int, default=5, help="failures shown for each scenario")
     args = p.parse_args()
@@ -197,15 +229,26 @@ def main():
         if why:
             print(f"crash harness skipped: {why}")
             return 0
+        for kind in [k for k in args.kinds if k in image.KINDS]:
+            if image.why_not(kind):
+                print(f"{kind} skipped: {image.why_not(kind)}")
+                args.kinds.remove(kind)
         for name in args.scenarios:
             s = Scenario(name, SCENARIOS[name], top, args.cfs, shim)
+            if args.sample and name == args.scenarios[0]:
+                missed = blind(s)
+                print(f"planted bugs: {'4 of 4 caught' if not missed else 'NOT caught: ' + ', '.join(missed)}", flush=True)
+                failed += len(missed)
             tally, bad = collections.Counter(), []
             jobs = list(plan(s, args))
-            late = [False]
+            if args.sample:
+                random.Random(f"{args.seed} {name}").shuffle(jobs)
+            # What is left of the time, in equal parts.
+            now, left = time.monotonic(), len(args.scenarios) - args.scenarios.index(name)
+            until = args.sample and now + max(1.0, (start + args.sample - now) / left - 1.5 * (left > 1))
 
             def one(job):
-                if args.seconds and time.monotonic() - start > args.seconds:
-                    late[0] = True
+                if until and time.monotonic() > until:
                     return None
                 return job, s.fault(*job, plant=args.plant)
 
@@ -221,7 +264,7 @@ def main():
             failed += len(bad)
             total += sum(tally.values())
             said = ", ".join(f"{n} {k}" for k, n in sorted(tally.items()))
-            print(f"{name}: {s.calls['change']} changing calls of {s.calls['all']}; {said}; {len(bad)} failed{' (out of time)' if late[0] else ''}", flush=True)
+            print(f"{name}: {s.calls['change']} changing calls of {s.calls['all']}; {said}; {len(bad)} failed", flush=True)
             for job, wrong in bad[: args.show]:
                 print("   ", *(x for x in job if x is not None), "->", " | ".join(wrong[:3]), flush=True)
     finally:

@@ -12,7 +12,7 @@ import subprocess
 KINDS = {
     "ext4": (["mkfs.ext4", "-q", "-E", "lazy_itable_init=0"], "loop", 96 << 20),
     "ext4-noauto": (["mkfs.ext4", "-q", "-E", "lazy_itable_init=0"], "loop,noauto_da_alloc", 96 << 20),
-    "xfs": (["mkfs.xfs", "-q"], "loop", 320 << 20),
+    "xfs": (["mkfs.xfs", "-q"], "loop,nouuid", 320 << 20),
 }
 
 

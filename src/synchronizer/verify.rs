@@ -292,14 +292,11 @@ impl Synchronizer {
                 match Segment::read(&bytes, &folder) {
                     Ok((s, _)) if s.site != id || s.seq != n => v.differs("log", None, Some(&path), "holds another site's or another number's segment"),
                     Ok((s, hash)) => {
-                        match &last {
-                            Some((before, _)) if before + 1 != n => {
-                                if (before + 1..n).any(|m| !withdrawn.contains(&m)) {
-                                    v.differs("log", None, Some(&path), format!("segments {} to {} before it are missing", before + 1, n - 1));
-                                }
-                            }
-                            Some((_, hash)) if *hash != s.previous => v.differs("log", None, Some(&path), "does not follow the segment before it"),
-                            _ => {}
+                        let (before, follows) = last.as_ref().map_or((n.saturating_sub(1), true), |(m, hash)| (*m, *hash == s.previous));
+                        if (before + 1..n).any(|m| !withdrawn.contains(&m)) {
+                            v.differs("log", None, Some(&path), format!("segments {} to {} before it are missing", before + 1, n - 1));
+                        } else if before + 1 == n && !follows {
+                            v.differs("log", None, Some(&path), "does not follow the segment before it");
                         }
                         last = Some((n, hash));
                     }

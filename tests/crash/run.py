@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -225,6 +226,8 @@ def main():
     args.cfs = os.path.abspath(args.cfs)
     top = tempfile.mkdtemp(prefix="cfs-crash-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     start, failed, total = time.monotonic(), 0, 0
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     try:
         shim = os.path.join(top, "fault.so")
         why = build(shim)
@@ -240,7 +243,7 @@ def main():
             args.scenarios[1:] = random.Random(args.seed).sample(others, min(4, len(others)))
             print(f"by lot, seed {args.seed}: {', '.join(args.scenarios)}", flush=True)
         for name in args.scenarios:
-            if args.sample and time.monotonic() - start > args.sample:
+            if stopped or args.sample and time.monotonic() - start > args.sample:
                 break
             s = Scenario(name, SCENARIOS[name], top, args.cfs, shim)
             if args.sample and name == args.scenarios[0]:
@@ -256,7 +259,7 @@ def main():
             until = args.sample and now + max(1.0, (start + args.sample - now) / left - 1.5 * (left > 1))
 
             def one(job):
-                if until and time.monotonic() > until:
+                if stopped or until and time.monotonic() > until:
                     return None
                 return job, s.fault(*job, plant=args.plant)
 
@@ -278,7 +281,7 @@ def main():
     finally:
         shutil.rmtree(top, ignore_errors=True)
     print(f"{total} runs interrupted, {failed} failed, {time.monotonic() - start:.0f} s")
-    return 1 if failed else 0
+    return 1 if failed or stopped else 0
 
 
 if __name__ == "__main__":

@@ -14,3 +14,8 @@ demo:
 # More histories of the merge law, and a longer storm
 long:
     MERGE_CASES=60000 STORM_STEPS=200000 cargo test --release --test it -- merge_laws storm --nocapture
+
+# A kill at every changing system call of every world, and what a power cut may leave (hours)
+crash:
+    cargo build --profile quick
+    tests/crash/run.py

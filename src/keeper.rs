@@ -1,7 +1,7 @@
 //! The small file outside the database, and the lock: one synchronization at a time on a database.
 
 use crate::sync::{Error, Keeper};
-use fs4::FileExt;
+use fs4::{FileExt, TryLockError};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -51,10 +51,15 @@ impl DirKeeper {
         let path = self.path(database, "lock");
         let io = |source| Error::Keeper { path: path.display().to_string(), source };
         let mut f = self.open(&path)?;
-        if FileExt::try_lock(&f).is_err() {
-            let mut pid = String::new();
-            f.read_to_string(&mut pid).map_err(io)?;
-            return Ok(Err(pid.trim().parse().unwrap_or(0)));
+        match FileExt::try_lock(&f) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                f.read_to_string(&mut pid).map_err(io)?;
+                return Ok(Err(pid.trim().parse().unwrap_or(0)));
+            }
+            // Nobody has it: the system cannot lock here.
+            Err(TryLockError::Error(e)) => return Err(io(e)),
         }
         f.set_len(0).map_err(io)?;
         f.rewind().map_err(io)?;

@@ -108,6 +108,9 @@ impl Synchronizer {
         refuse_cloud_folder(&config.database, &config.folder)?;
         let conn = open_database(&config.database)?;
         let folder = Disk::new(config.folder.clone());
+        if let Err(e) = config.folder.try_exists() {
+            return Err(Error::Folder { path: config.folder.clone(), why: format!("cannot be looked at: {e}. Nothing was changed") });
+        }
         if !config.folder.is_dir() {
             return Err(Error::Folder {
                 path: config.folder.clone(),
@@ -183,8 +186,10 @@ impl Synchronizer {
 /// Opens a host database as it is: no setting of it is changed.
 pub fn open_database(path: &Path) -> Result<Connection, Error> {
     let fail = |why: &str| Error::Database { path: path.to_owned(), why: why.to_owned() };
-    if !path.exists() {
-        return Err(fail("there is no such file; name the clinic's database with --database"));
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(fail("there is no such file; name the clinic's database with --database")),
+        Err(e) => return Err(fail(&format!("cannot be looked at: {e}"))),
     }
     if path.is_dir() {
         return Err(fail("is a directory; name the database file in it"));

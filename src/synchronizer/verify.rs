@@ -272,6 +272,9 @@ impl Synchronizer {
         for (site, entry) in self.folder.list(names::LOGS)?.unwrap_or_default() {
             let (Kind::Dir, Ok(id)) = (entry.kind, Uuid::parse_str(&site)) else { continue };
             let mut last: Option<(u64, String)> = None;
+            // What an erasure took away is no gap.
+            let site_file = self.folder.read(&names::site_path(&id), MAX_FILE_BYTES).ok().flatten();
+            let withdrawn = site_file.and_then(|b| Site::read(&b, &folder).ok()).map(|s| s.withdrawn).unwrap_or_default();
             let dir = format!("{}/{site}", names::LOGS);
             let mut numbers: Vec<u64> = self.folder.list(&dir)?.unwrap_or_default().iter().filter_map(|(n, _)| Segment::number(n)).collect();
             numbers.sort_unstable();
@@ -289,10 +292,11 @@ impl Synchronizer {
                 match Segment::read(&bytes, &folder) {
                     Ok((s, _)) if s.site != id || s.seq != n => v.differs("log", None, Some(&path), "holds another site's or another number's segment"),
                     Ok((s, hash)) => {
-                        match &last {
-                            Some((before, _)) if before + 1 != n => v.differs("log", None, Some(&path), format!("segments {} to {} before it are missing", before + 1, n - 1)),
-                            Some((_, hash)) if *hash != s.previous => v.differs("log", None, Some(&path), "does not follow the segment before it"),
-                            _ => {}
+                        let (before, follows) = last.as_ref().map_or((n.saturating_sub(1), true), |(m, hash)| (*m, *hash == s.previous));
+                        if (before + 1..n).any(|m| !withdrawn.contains(&m)) {
+                            v.differs("log", None, Some(&path), format!("segments {} to {} before it are missing", before + 1, n - 1));
+                        } else if before + 1 == n && !follows {
+                            v.differs("log", None, Some(&path), "does not follow the segment before it");
                         }
                         last = Some((n, hash));
                     }
@@ -317,7 +321,7 @@ impl Synchronizer {
                 Err(e) => v.differs("site", None, Some(&path), e.to_string()),
                 Ok(s) => {
                     let announced = names::log_path(&s.id, s.newest);
-                    if s.newest > 0 && s.logs && self.folder.stat(&announced)?.is_none() {
+                    if s.newest > 0 && s.logs && !s.withdrawn.contains(&s.newest) && self.folder.stat(&announced)?.is_none() {
                         v.differs("site", None, Some(&path), format!("\"{}\" announces segment {}, which has not come", s.name, s.newest));
                     }
                 }

@@ -118,6 +118,27 @@ fn purging_and_erasing_want_a_yes() {
 }
 
 #[test]
+fn what_an_erasure_takes_out_of_the_logs_is_no_difference() {
+    let c = Clinics::new();
+    let edit = |site: &str, name: &str, phone: &str| {
+        c.sql(site, &format!("UPDATE patient SET phone = '{phone}' WHERE last_name = '{name}'"));
+        c.run(site, &["sync"]).ended(0);
+    };
+    edit("north", "Inkpen", "1");
+    edit("north", "Kestrelton", "2");
+    edit("north", "Inkpen", "3");
+    edit("south", "Kestrelton", "4");
+    c.rounds();
+    // North's segment goes from between others, South's newest goes.
+    let who = c.who("north", "Kestrelton");
+    c.run("north", &["erase", &who, "--yes"]).ended(0);
+    c.rounds();
+    for site in ["north", "south"] {
+        assert!(c.run(site, &["verify"]).ended(0).contains("No differences"), "{site}");
+    }
+}
+
+#[test]
 fn detaching_wants_a_yes_and_leaves_nothing() {
     let c = Clinics::new();
     assert!(c.run("north", &["detach"]).refused(4).contains("add --yes"));

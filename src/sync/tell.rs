@@ -189,10 +189,4 @@ impl Engine<'_> {
         }
         Ok(())
     }
-
-    /// Sites that a person here retired.
-    pub(super) fn retired(&self) -> Result<BTreeSet<SiteId>, Error> {
-        let text: String = self.state.meta("retired")?.unwrap_or_default();
-        Ok(text.split(' ').filter_map(|s| SiteId::parse_str(s).ok()).collect())
-    }
 }

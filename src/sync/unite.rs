@@ -191,7 +191,7 @@ impl Engine<'_> {
             change(l, true);
             return Ok(());
         }
-        let Some(root) = rows::climb(self.conn, self.mapping, at.table, &t.key_columns(), &at.new, &|_, _, _| None)? else { return Ok(()) };
+        let Some(root) = rows::climb(self.conn, self.mapping, at.table, t.key_columns(), &at.new, &|_, _, _| None)? else { return Ok(()) };
         let Some(record) = self.lookup.record_of_root(t.kind, &root)?.filter(|r| *r != leaving.into && *r != leaving.id) else { return Ok(()) };
         let Some(mut local) = self.state.local(&record).map_err(wrap)? else { return Ok(()) };
         if let Some(l) = local.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *at.old).map(|(_, l)| l) {
@@ -233,7 +233,7 @@ impl Engine<'_> {
 
     /// The values of columns of a row; `None` if there is no such row.
     fn values(&self, t: &Table, key: &HostKey, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
-        Ok(if t.is_key(columns) { Some(key.clone()) } else { rows::look_up(self.conn, t, columns, &t.key_columns(), key)? })
+        Ok(if t.is_key(columns) { Some(key.clone()) } else { rows::look_up(self.conn, t, columns, t.key_columns(), key)? })
     }
 
     /// The keys of the rows whose columns hold these values.
@@ -266,7 +266,7 @@ impl Engine<'_> {
                     };
                     let Some(values) = self.values(target, &l.key, &columns)? else { continue };
                     for at in self.rows_with(t, &r.columns, &values, named)? {
-                        let root = rows::climb(self.conn, self.mapping, n, &t.key_columns(), &at, &|_, _, _| None)?;
+                        let root = rows::climb(self.conn, self.mapping, n, t.key_columns(), &at, &|_, _, _| None)?;
                         out.extend(root.map(|root| self.lookup.record_of_root(t.kind, &root)).transpose()?.flatten());
                     }
                 }

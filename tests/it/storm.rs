@@ -72,7 +72,7 @@ impl Storm {
             s.settings.use_logs = logs != 0;
             s.clock.set(s.clock.get() + dice.below(10_000) as u64);
             // Every other story goes through the threads, whose order must not matter.
-            s.env.many = if seed % 2 == 0 { 2 } else { 128 };
+            s.env.many = if seed.is_multiple_of(2) { 2 } else { 128 };
             s.set_up();
             cloud.carry();
             sites.push(s);

@@ -1,0 +1,73 @@
+//! Deleting rows: whoever points to another row of the record goes before it.
+
+use super::{Applier, FieldChange};
+use crate::host::Error;
+use crate::host::image::ImageRow;
+use crate::host::local::LocalRow;
+use crate::host::rows::{Param, quote};
+use crate::merge::Life;
+use crate::record::RowKey;
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Applier<'_> {
+    /// Deletes what is deleted, and keeps what the host has of rows that are still there.
+    pub(super) fn delete(&mut self, tables: &[usize]) -> Result<(), Error> {
+        let job = self.job;
+        let mut doomed: Vec<(&RowKey, &ImageRow)> = Vec::new();
+        for table in tables.iter().rev() {
+            for (key, row) in job.image.rows.iter().filter(|(_, r)| r.table == *table) {
+                if job.lives.get(key) == Some(&Life::Deleted) {
+                    doomed.push((key, row));
+                } else if !self.done.local.rows.contains_key(key) {
+                    // Still there, and not applied: partial rows keep what the host has.
+                    self.done.local.rows.insert(key.clone(), LocalRow { key: row.host.key.clone(), ..LocalRow::default() });
+                }
+            }
+        }
+        for (key, row) in in_order(&doomed) {
+            let Some(t) = job.mapping.tables.get(row.table) else { continue };
+            let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
+            // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+            let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
+            self.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+            deleted?;
+            self.done.fired |= self.remember;
+            self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
+        }
+        Ok(())
+    }
+}
+
+/// Rows so that each stands before those it points to, whatever their tables: a diagnosis before its
+/// visit, a visit before the one it follows. Rows that point at each other in a circle come last.
+fn in_order<'r>(rows: &[(&'r RowKey, &'r ImageRow)]) -> Vec<(&'r RowKey, &'r ImageRow)> {
+    let at: BTreeMap<&RowKey, usize> = rows.iter().enumerate().map(|(n, (k, _))| (*k, n)).collect();
+    let points_to = |n: usize| -> BTreeSet<usize> {
+        let fields = rows.get(n).into_iter().flat_map(|(_, r)| r.fields.values());
+        let targets = fields.filter_map(|v| if let Value::Ref(r) = v { at.get(&RowKey::new(r.table.clone(), r.row)).copied() } else { None });
+        targets.filter(|t| *t != n).collect()
+    };
+    let mut pointers = vec![0usize; rows.len()];
+    for target in (0..rows.len()).flat_map(points_to) {
+        pointers.iter_mut().skip(target).take(1).for_each(|p| *p += 1);
+    }
+    // In the order given, where references leave it open.
+    let mut free: BTreeSet<usize> = pointers.iter().enumerate().filter(|(_, p)| **p == 0).map(|(n, _)| n).collect();
+    let mut left: BTreeSet<usize> = (0..rows.len()).collect();
+    let mut order = Vec::with_capacity(rows.len());
+    while let Some(n) = free.pop_first() {
+        left.remove(&n);
+        order.push(n);
+        for target in points_to(n) {
+            if let Some(p) = pointers.get_mut(target) {
+                *p = p.saturating_sub(1);
+                if *p == 0 {
+                    free.insert(target);
+                }
+            }
+        }
+    }
+    order.into_iter().chain(left).filter_map(|n| rows.get(n).copied()).collect()
+}

@@ -303,7 +303,7 @@ impl Applier<'_> {
             let Some(value) = row.fields.get(&field).and_then(|f| f.current()).map(|e| &e.value) else { continue };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
-            if held == Some(value) && !dangling {
+            if held == Some(value) && !dangling && !self.goes(value) {
                 continue;
             }
             if dangling && value.is_null() {

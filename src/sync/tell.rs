@@ -72,6 +72,8 @@ impl Engine<'_> {
         let root = p.parts().0.root_key();
         let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
         let whole = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_none());
+        // With the root row all the others went; what they were is in the trash.
+        let gone = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_some());
         let mut lines: Vec<ChangeRow> = Vec::new();
         let told: BTreeSet<RowId> = p.parts().3.iter().filter(|l| l.field.is_none()).filter_map(|l| Some(l.row.as_ref()?.1)).collect();
         for c in &done.changes {
@@ -84,9 +86,10 @@ impl Engine<'_> {
                 // What the host deleted without a word to us, it deleted here.
                 None if vanished => Some(self.site),
                 None if inserted => row.map(|r| r.stamp.site),
-                None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)),
+                None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)).or(known.erased.as_ref().map(|e| e.stamp.site)),
             };
-            if whole && c.row != root {
+            let why = row.and_then(|r| r.tombstone.as_ref()).filter(|_| gone).map(|t| t.why.clone());
+            if (whole || gone) && c.row != root {
                 continue;
             }
             if c.field.is_none() && !vanished && row.is_some_and(|r| r.tombstone.is_some()) && told.contains(&c.row.id) {
@@ -98,12 +101,14 @@ impl Engine<'_> {
                 (None, None) if vanished => "deleted here without `cfs delete`: it came back from the folder",
                 (None, None) if whole => "received (new)",
                 (None, None) => "received (added)",
+                (None, Some(_)) if p.parts().0.erased.is_some() => "erased",
+                (None, Some(_)) if gone => "deleted",
                 (None, Some(_)) => "removed",
             };
-            let row_key = if whole { None } else { Some(&c.row) };
+            let row_key = if whole || gone { None } else { Some(&c.row) };
             let mut line = self.change(id, &kind, row_key, c.field.as_ref(), what, site);
             line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
-            line.new = c.new.as_ref().map(display);
+            line.new = c.new.as_ref().map(display).or(why);
             lines.push(line);
         }
         let deleted = done.changes.iter().any(|c| c.field.is_none() && c.old.is_some());

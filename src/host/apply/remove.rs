@@ -11,6 +11,16 @@ use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Applier<'_> {
+    /// Whether a reference leads to a row of this record that is about to be deleted: what stays must let
+    /// go of it, or the host refuses.
+    pub(super) fn goes(&self, value: &Value) -> bool {
+        let job = self.job;
+        let Value::Ref(to) = value else { return false };
+        let at = RowKey::new(to.table.clone(), to.row);
+        let moved = || job.known.rows.get(&at).and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.moved_to.is_some());
+        to.record.is_none_or(|r| r == job.known.id) && job.lives.get(&at) == Some(&Life::Deleted) && job.image.rows.contains_key(&at) && !moved()
+    }
+
     /// Deletes what is deleted, and keeps what the host has of rows that are still there.
     pub(super) fn delete(&mut self, tables: &[usize]) -> Result<(), Error> {
         let job = self.job;

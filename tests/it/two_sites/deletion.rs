@@ -114,14 +114,26 @@ fn a_deleted_patient_goes_though_their_rows_point_to_each_other() {
     a.delete("p1");
     let r = a.sync();
     assert!(r.held.is_empty() && r.notices.is_empty() && nobody(&a), "{r:?}");
+    assert_eq!(log(&a).last().unwrap(), "patient deleted");
+    let said = log(&b).len();
     at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(log(&b).split_off(said), ["patient deleted"], "one line, not one for each row");
     assert!(nobody(&b));
     b.restore(id);
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!((content(&a), content(&b)), (before.clone(), before));
     b.delete_row("visit", "SELECT visit_id FROM visit WHERE day = 'd3'");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
-    assert_eq!((a.get("SELECT count(*) FROM visit"), a.get("SELECT coalesce(visit_id, 'none') FROM allergy")), ("3".into(), "none".into()));
+    let at_allergy = "SELECT coalesce((SELECT day FROM visit v WHERE v.visit_id = a.visit_id), a.visit_id, 'none') FROM allergy a";
+    for s in [&a, &b] {
+        assert_eq!((s.get("SELECT count(*) FROM visit"), s.get(at_allergy)), ("3".into(), "none".into()));
+    }
+    let visit = a.known(&id).rows.iter().find(|(k, r)| k.table == "visit" && r.tombstone.as_ref().is_some_and(|t| t.why == "wrong")).map(|(k, _)| k.clone()).unwrap();
+    a.order(id, Order::Restore { row: visit });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!((s.get("SELECT count(*) FROM visit"), s.get(at_allergy)), ("4".into(), "d3".into()));
+    }
 }
 
 #[test]

@@ -251,7 +251,12 @@ pub fn read_manifest(folder: &dyn Folder) -> Result<Manifest, Error> {
 
 impl Engine<'_> {
     fn run(&mut self, progress: Progress<'_>) -> Result<(), Error> {
-        self.ensure_identity()?;
+        // Who we are may depend on what the others say of us.
+        self.read_sites()?;
+        if self.ensure_identity()? {
+            // The file of the site that this was is another's from now on.
+            self.read_sites()?;
+        }
         let made = capture::install(self.conn, self.mapping)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;

@@ -76,7 +76,9 @@ pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
     let done = Synchronizer::open(Config::load(&file)?)?.set_up()?;
     if !args.json.json {
         let folder = if done.new_folder { "a new sync folder" } else { "an existing sync folder" };
-        out(&format!("\nWrote {}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  cfs --config {} sync", file.display(), args.site, file.display()));
+        let next = if file == Path::new("./cfs.toml") { "cfs sync".to_owned() } else { format!("cfs --config {} sync", file.display()) };
+        let wrote = file.strip_prefix(".").unwrap_or(&file).display();
+        out(&format!("Wrote {wrote}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  {next}", args.site));
     }
     Ok(0)
 }

@@ -54,12 +54,17 @@ pub(super) fn sites(args: &SitesArgs, config: &Path) -> Result<u8, Failure> {
             out(&if args.json.json { json(&serde_json::json!({ "sites": sites })) } else { table(&sites) });
         }
         Some(SitesAction::Retire { site, undo, json: as_json }) => {
-            let name = s.retire(site, *undo)?;
-            let done = if *undo { "is in use again" } else { "is retired: nothing waits for it any more" };
+            let told = s.retire(site, *undo)?;
+            let name = &told.site;
+            let done = match (undo, &told.goes_on_as) {
+                (false, _) => "is retired: nothing waits for it any more. If it synchronizes again all the same, it goes on as a new site, with what was typed there",
+                (true, None) => "is in use again",
+                (true, Some(_)) => "is no longer retired; it has come back meanwhile and goes on as a new site of the same name",
+            };
             out(&if as_json.json {
                 json(&serde_json::json!({ "site": name, "retired": !undo }))
             } else {
-                format!("\"{}\" {done}. The other sites hear of it with the next `cfs sync`.", text::clean(&name.name))
+                text::wrap(&format!("\"{}\" {done}. The other sites hear of it with the next `cfs sync`.", text::clean(&name.name)), 79, "")
             });
         }
     }
@@ -137,6 +142,8 @@ fn table(sites: &[SiteStatus]) -> String {
         };
         let mark = match s {
             s if s.here => "  (here)",
+            s if s.retired && s.goes_on_as.is_some() => "  (retired; came back as a new site)",
+            s if s.goes_on_as.is_some() => "  (goes on as a new site)",
             s if s.retired => "  (retired)",
             s if s.silent => "  (!)",
             _ => "",

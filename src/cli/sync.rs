@@ -78,7 +78,7 @@ pub(super) fn summary(r: &Report) -> String {
         lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
     }
     for h in &r.held {
-        lines.push(format!("Held: {} {} ({})", h.kind, h.record, clean(&h.reason)));
+        lines.push(wrap(&format!("Held: {} {} ({})", h.kind, h.record, clean(&h.reason)), 79, "  "));
     }
     if r.pending > 0 {
         lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));

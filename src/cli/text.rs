@@ -69,6 +69,8 @@ pub(crate) fn count(n: u64, one: &str) -> String {
 /// the start and between words stay.
 pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> String {
     let (mut out, mut line) = (String::new(), 0);
+    // A line that was just broken begins with a word, not with what stood between two.
+    let mut fresh = false;
     for (i, word) in text.split(' ').enumerate() {
         let n = word.chars().count();
         if i > 0 && line + 1 + n > width && !out.trim_end().is_empty() {
@@ -76,12 +78,14 @@ pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> String {
             out.push('\n');
             out.push_str(indent);
             line = indent.chars().count();
-        } else if i > 0 {
+            fresh = true;
+        } else if i > 0 && !fresh {
             out.push(' ');
             line += 1;
         }
         out.push_str(word);
         line += n;
+        fresh &= word.is_empty();
     }
     out
 }

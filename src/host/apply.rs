@@ -1,5 +1,6 @@
 //! Apply: makes the host hold what is known of a record, parents before children.
 
+mod remove;
 mod write;
 
 use crate::host::Error;
@@ -7,7 +8,6 @@ use crate::host::image::{Image, ImageRow};
 use crate::host::key::HostKey;
 use crate::host::local::{Away, Local, LocalRow, print};
 use crate::host::mapping::{Mapping, Role, Table, Target};
-use crate::host::rows::{Param, quote};
 use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
@@ -118,9 +118,7 @@ pub fn apply(conn: &Connection, job: &Job<'_>, local: &Local, targets: &mut dyn 
     for (table, key) in again {
         a.settle(table, &key, true)?;
     }
-    for table in tables.iter().rev() {
-        a.delete(*table)?;
-    }
+    a.delete(&tables)?;
     Ok(a.done)
 }
 
@@ -307,7 +305,7 @@ impl Applier<'_> {
             let Some(value) = row.fields.get(&field).and_then(|f| f.current()).map(|e| &e.value) else { continue };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
-            if held == Some(value) && !dangling {
+            if held == Some(value) && !dangling && !self.goes(value) {
                 continue;
             }
             if dangling && value.is_null() {
@@ -410,29 +408,6 @@ impl Applier<'_> {
             return Ok(Some(key.clone()));
         }
         Ok(crate::host::rows::look_up(self.conn, t, columns, names, key)?)
-    }
-
-    fn delete(&mut self, table: usize) -> Result<(), Error> {
-        let job = self.job;
-        let Some(t) = job.mapping.tables.get(table) else { return Ok(()) };
-        for (key, row) in job.image.rows.iter().filter(|(_, r)| r.table == table) {
-            if job.lives.get(key) != Some(&Life::Deleted) {
-                // Still there, and not applied: partial rows keep what the host has.
-                if !self.done.local.rows.contains_key(key) {
-                    self.done.local.rows.insert(key.clone(), LocalRow { key: row.host.key.clone(), ..LocalRow::default() });
-                }
-                continue;
-            }
-            let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
-            // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
-            let was = self.targets.defer(false)?;
-            let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
-            self.targets.defer(was)?;
-            deleted?;
-            self.done.fired |= self.remember;
-            self.done.changes.push(FieldChange { row: key.clone(), field: None, old: Some(Value::Null), new: None });
-        }
-        Ok(())
     }
 }
 

@@ -75,6 +75,18 @@ impl State<'_> {
         rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("site"))).collect()
     }
 
+    /// Sites that a person here retired.
+    pub fn retired(&self) -> Result<BTreeSet<SiteId>, Error> {
+        let text: String = self.meta("retired")?.unwrap_or_default();
+        Ok(text.split(' ').filter_map(|s| Uuid::parse_str(s).ok()).collect())
+    }
+
+    /// Remembers which sites a person here retired.
+    pub fn set_retired(&self, sites: &BTreeSet<SiteId>) -> Result<(), Error> {
+        let text: Vec<String> = sites.iter().map(Uuid::to_string).collect();
+        self.set_meta("retired", text.join(" "))
+    }
+
     /// Keeps something that cannot be taken in yet.
     pub fn add_pending(&self, p: &Pending) -> Result<(), Error> {
         self.conn.prepare_cached("INSERT INTO cfs_pending (site, seq, id, item, since) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![

@@ -9,7 +9,7 @@ use crate::host::local::{Away, Local, LocalRow, print};
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
-use crate::record::{Record, RowKey};
+use crate::record::{FieldKey, Record, RowKey};
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,7 +166,10 @@ impl Engine<'_> {
         let alive = p.lives.get(&root) == Some(&Life::Live);
         let mark = |on: bool, flag: i64| if on { flag } else { 0 };
         flags |= mark(!waits.is_empty(), state::WAITING);
-        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Live) && self.superseded(k, r)), state::SUPERSEDED);
+        let superseded = self.superseded(&p.known, &p.lives);
+        flags |= mark(superseded > 0, state::SUPERSEDED);
+        let had = if p.stored.flags & state::SUPERSEDED != 0 { self.superseded(&p.stored.known, &merge::life(&p.stored.known)) } else { 0 };
+        self.report.superseded += superseded.saturating_sub(had);
         flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);
         flags |= mark(!alive, state::DELETED);
         flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
@@ -237,6 +240,8 @@ impl Engine<'_> {
         if p.came {
             self.report.imported += 1;
         }
+        // Settled before in this sync: what became of it now counts.
+        self.report.held.retain(|h| h.record != id.to_string());
         if stored.flags & state::HELD != 0 {
             let reason = stored.reason.clone().unwrap_or_default();
             self.report.held.push(crate::report::Held { record: id.to_string(), kind: stored.known.kind.to_string(), reason });
@@ -257,10 +262,18 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Whether a row has superseded values that a person should see.
-    pub(super) fn superseded(&self, key: &RowKey, row: &crate::record::Row) -> bool {
-        let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-        row.fields.iter().any(|(f, v)| v.0.len() > 1 && t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default()) && !v.superseded().is_empty())
+    /// How many superseded values of a record a person should see.
+    fn superseded(&self, known: &Record, lives: &BTreeMap<RowKey, Life>) -> u64 {
+        let mut all = 0;
+        for (key, row) in &known.rows {
+            if row.fields.values().all(|v| v.0.len() < 2) || lives.get(key) != Some(&Life::Live) {
+                continue;
+            }
+            let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
+            let shown = |f: &FieldKey| t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default());
+            all += row.fields.iter().filter(|(f, _)| shown(f)).map(|(_, v)| v.superseded().len() as u64).sum::<u64>();
+        }
+        all
     }
 }
 

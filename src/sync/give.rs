@@ -220,7 +220,7 @@ impl Engine<'_> {
             oldest: self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs(),
             read,
             withdrawn: self.withdrawn()?,
-            retired: self.retired()?,
+            retired: self.state.retired()?,
             before: self.state.meta_uuid("site_before")?,
         };
         let old = self.state.meta::<Vec<u8>>("site_file")?;

@@ -31,7 +31,7 @@ impl Engine<'_> {
     /// The other sites that take part: registered, and not retired by anybody.
     fn registered(&self) -> Result<Vec<Site>, Error> {
         let all = self.sites()?;
-        let mut gone = self.retired()?;
+        let mut gone = self.state.retired()?;
         all.iter().for_each(|s| gone.extend(&s.retired));
         // A site that found itself restored or copied goes on under another name.
         gone.extend(all.iter().filter_map(|s| s.before));

@@ -84,7 +84,7 @@ impl Engine<'_> {
             let mut list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
             for work in list.iter_mut().filter(|w| back.contains(&w.id)) {
                 if let Some((kind, _, _)) = self.state.root_of(&work.id)? {
-                    self.report.notices.push(format!("a deleted {kind} is back: rows that must point to it are still there ({})", work.id));
+                    self.report.notices.push(format!("the {kind} {} cannot be deleted while rows that point to it are in use: it is back", work.id));
                     work.orders.push(Order::Restore { row: crate::record::RowKey::new(kind, work.id) });
                 }
             }

@@ -255,13 +255,14 @@ impl Engine<'_> {
         // A row stripped elsewhere while edited here comes back from who has it whole.
         let mut all: Vec<&Record> = vec![&p.stored.known];
         all.extend(sources);
+        let mut rescued = Vec::new();
         if !merge::partial_rows(&p.known, &all).is_empty() {
             let mut clock = self.clock;
             let (now, site) = (self.env.now.ms(), self.site);
-            let back = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut || clock.tick(now, site));
+            rescued = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut || clock.tick(now, site));
             self.clock = clock;
             self.ticked = true;
-            self.report.revived += back.len() as u64;
+            self.report.revived += rescued.len() as u64;
         }
         p.delta = merge::delta_between(&before, &p.known);
         p.before = self.same.matching.then_some(before);
@@ -271,7 +272,7 @@ impl Engine<'_> {
         }
         if p.came {
             let (was, now) = (merge::life(&p.stored.known), p.lives.clone());
-            self.log_revived(p, &was, &now);
+            self.log_revived(p, &was, &now, &rescued);
         }
         Ok(())
     }
@@ -432,6 +433,11 @@ impl Prepared {
     /// What was stored before.
     pub(super) fn stored_mut(&mut self) -> &mut Stored {
         &mut self.stored
+    }
+
+    /// Whether the host had a row and deleted it, and nobody decided that it goes.
+    pub(super) fn vanished(&self, key: &RowKey) -> bool {
+        self.stored.local.rows.get(key).is_some_and(|l| l.away.is_none()) && !self.image.rows.contains_key(key)
     }
 
     /// The report of what came from elsewhere.

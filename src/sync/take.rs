@@ -35,7 +35,6 @@ impl Engine<'_> {
 
     /// Finds everything that others wrote since the last time.
     pub(super) fn discover(&mut self, works: &mut Works, full: bool) -> Result<(), Error> {
-        self.read_sites()?;
         let behind = self.read_logs(works)?;
         for p in self.state.pending(None)? {
             let id = p.id;
@@ -79,7 +78,7 @@ impl Engine<'_> {
     }
 
     /// Reads site files that changed.
-    fn read_sites(&mut self) -> Result<(), Error> {
+    pub(super) fn read_sites(&mut self) -> Result<(), Error> {
         for (name, stat) in self.folder.list(names::SITES)?.unwrap_or_default() {
             if stat.kind != Kind::File || name == Site::file_name(&self.site) || !name.to_ascii_lowercase().contains(".xml") || name.starts_with("~$") || name.starts_with('.') {
                 continue;

@@ -4,7 +4,7 @@ use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::host::apply::Done;
 use crate::host::capture::Note;
-use crate::id::{RecordId, SiteId};
+use crate::id::{RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, RowKey};
 use crate::shared::Name;
@@ -72,34 +72,45 @@ impl Engine<'_> {
         let root = p.parts().0.root_key();
         let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
         let whole = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_none());
+        // With the root row all the others went; what they were is in the trash.
+        let gone = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_some());
         let mut lines: Vec<ChangeRow> = Vec::new();
-        let mut superseded = 0;
+        let told: BTreeSet<RowId> = p.parts().3.iter().filter(|l| l.field.is_none()).filter_map(|l| Some(l.row.as_ref()?.1)).collect();
         for c in &done.changes {
+            let inserted = c.field.is_none() && c.old.is_none();
+            let vanished = inserted && p.vanished(&c.row);
             let known = &*p.parts().0;
             let row = known.rows.get(&c.row);
             let site: Option<SiteId> = match &c.field {
                 Some(f) => row.and_then(|r| r.fields.get(&FieldKey::shared(f.clone()))).and_then(|f| f.current()).map(|e| e.stamp.site),
-                None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)),
+                // What the host deleted without a word to us, it deleted here.
+                None if vanished => Some(self.site),
+                None if inserted => row.map(|r| r.stamp.site),
+                None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)).or(known.erased.as_ref().map(|e| e.stamp.site)),
             };
-            if let Some(f) = &c.field {
-                superseded += row.and_then(|r| r.fields.get(&FieldKey::shared(f.clone()))).map_or(0, |f| f.superseded().len()) as u64;
+            let why = row.and_then(|r| r.tombstone.as_ref()).filter(|_| gone).map(|t| t.why.clone());
+            if (whole || gone) && c.row != root {
+                continue;
             }
-            if whole && c.row != root {
+            if c.field.is_none() && !vanished && row.is_some_and(|r| r.tombstone.is_some()) && told.contains(&c.row.id) {
+                // Why it is back, or deleted, says that it is.
                 continue;
             }
             let what = match (&c.field, &c.old) {
                 (Some(_), _) => "received",
+                (None, None) if vanished => "deleted here without `cfs delete`: it came back from the folder",
                 (None, None) if whole => "received (new)",
                 (None, None) => "received (added)",
+                (None, Some(_)) if p.parts().0.erased.is_some() => "erased",
+                (None, Some(_)) if gone => "deleted",
                 (None, Some(_)) => "removed",
             };
-            let row_key = if whole { None } else { Some(&c.row) };
+            let row_key = if whole || gone { None } else { Some(&c.row) };
             let mut line = self.change(id, &kind, row_key, c.field.as_ref(), what, site);
             line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
-            line.new = c.new.as_ref().map(display);
+            line.new = c.new.as_ref().map(display).or(why);
             lines.push(line);
         }
-        self.report.superseded += superseded;
         let deleted = done.changes.iter().any(|c| c.field.is_none() && c.old.is_some());
         if deleted && p.came_from_elsewhere() {
             self.report.tombstones.applied += 1;
@@ -107,32 +118,40 @@ impl Engine<'_> {
         p.parts().3.extend(lines);
     }
 
-    /// Tells of rows deleted at one site while edited at another, that are back.
+    /// Tells of deleted rows that are back: because somebody had edited them without having seen the
+    /// deletion, or because somebody who had seen it restored them.
     pub(super) fn log_revived(
         &mut self,
         p: &mut Prepared,
-        before: &std::collections::BTreeMap<crate::record::RowKey, Life>,
-        after: &std::collections::BTreeMap<crate::record::RowKey, Life>,
+        before: &std::collections::BTreeMap<RowKey, Life>,
+        after: &std::collections::BTreeMap<RowKey, Life>,
+        rescued: &[RowKey],
     ) {
         let (id, kind) = (p.parts().2.id, p.parts().0.kind.clone());
-        let back: BTreeSet<_> = after
-            .iter()
-            .filter(|(k, l)| **l == Life::Live && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()) && before.get(*k) != Some(&Life::Live))
-            .map(|(k, _)| k.clone())
-            .collect();
-        let never: BTreeSet<_> = after
-            .iter()
-            .filter(|(k, l)| **l == Life::Live && before.get(*k) == Some(&Life::Live) && p.parts().0.rows.get(*k).is_some_and(|r| r.tombstone.is_some()))
-            .map(|(k, _)| k.clone())
-            .collect();
-        for key in back.union(&never) {
-            let had = p.stored_mut().known.rows.get(key).and_then(|r| r.tombstone.clone());
-            let has = p.parts().0.rows.get(key).and_then(|r| r.tombstone.clone());
-            if before.get(key) == Some(&Life::Live) && had == has {
+        let live: Vec<RowKey> = after.iter().filter(|(_, l)| **l == Life::Live).map(|(k, _)| k.clone()).collect();
+        for key in live {
+            let Some((stamp, has)) = p.parts().0.rows.get(&key).and_then(|r| Some((r.stamp, r.tombstone.clone()?))) else { continue };
+            // What a newcomer reads of long ago is no news.
+            let Some((was, had)) = p.stored_mut().known.rows.get(&key).map(|r| (r.stamp, r.tombstone.clone())) else { continue };
+            let gone = before.get(&key) != Some(&Life::Live);
+            let rescued = rescued.contains(&key);
+            // A row inserted again after the tombstone was restored by somebody who knew of it.
+            let restored = stamp > has.stamp && !rescued;
+            // What was restored here was said where it was done, and what was restored with the row
+            // above, or long ago, is said there.
+            let news = if restored { gone && was != stamp && stamp.site != self.site } else { gone || had.as_ref() != Some(&has) };
+            if !news {
                 continue;
             }
-            self.report.revived += 1;
-            let line = self.change(id, &kind, Some(key), None, "deleted there while edited here: it is back", has.map(|t| t.stamp.site));
+            let (what, site) = if restored {
+                self.report.restored += 1;
+                ("restored there: it is back", stamp.site)
+            } else {
+                self.report.revived += u64::from(!rescued);
+                let here = has.stamp.site == self.site;
+                (if here { "deleted here while edited there: it is back" } else { "deleted there while edited here: it is back" }, has.stamp.site)
+            };
+            let line = self.change(id, &kind, Some(&key), None, what, Some(site));
             p.parts().3.push(line);
         }
     }
@@ -188,11 +207,5 @@ impl Engine<'_> {
             self.again.insert(id);
         }
         Ok(())
-    }
-
-    /// Sites that a person here retired.
-    pub(super) fn retired(&self) -> Result<BTreeSet<SiteId>, Error> {
-        let text: String = self.state.meta("retired")?.unwrap_or_default();
-        Ok(text.split(' ').filter_map(|s| SiteId::parse_str(s).ok()).collect())
     }
 }

@@ -1,5 +1,6 @@
 //! One random token in the database and in a small file outside it: a database restored from a
 //! backup, or copied, finds another token there, and takes a new site id before it stamps anything.
+//! So does a site that was retired and synchronizes again.
 
 use super::{Engine, Error};
 use crate::names;
@@ -27,9 +28,20 @@ impl Keeper for NoKeeper {
     }
 }
 
+/// Why a database cannot go on under its site id.
+enum Reason {
+    /// It is not what last synchronized under it.
+    Copy(&'static str),
+    /// Another one stamps under it as well.
+    Fork,
+    /// A person at that site retired it: nobody waits for it, or keeps a log for it, any more.
+    Retired(String),
+}
+
 impl Engine<'_> {
-    /// Finds out whether this database is the one that last synchronized under its site id.
-    pub(super) fn ensure_identity(&mut self) -> Result<(), Error> {
+    /// Finds out whether this database is the one that last synchronized under its site id, and
+    /// whether the others still count on that id. Gives whether it took a new one.
+    pub(super) fn ensure_identity(&mut self) -> Result<bool, Error> {
         let database = hex(&self.state.meta::<Vec<u8>>("database")?.unwrap_or_default());
         let mut token: String = self.state.meta("token")?.unwrap_or_default();
         let mut kept = self.keeper.read(&database)?;
@@ -43,20 +55,19 @@ impl Engine<'_> {
             token = new;
             kept = vec![token.clone()];
         }
-        let mut fork = false;
         let reason = if !kept.contains(&token) {
-            Some(if kept.is_empty() {
+            Reason::Copy(if kept.is_empty() {
                 "the state file outside it is missing (a copied or moved database, or another computer)"
             } else {
                 "it is older than its last synchronization (a restored backup or a copy)"
             })
         } else if self.state.meta::<i64>("fork")?.unwrap_or(0) != 0 || !self.newest_is_ours(seq.unsigned_abs())? {
-            fork = true;
-            Some("somebody else writes under its name (a copied computer, or a log that is not the one it wrote)")
+            Reason::Fork
+        } else if let Some(by) = self.sites()?.into_iter().find(|s| s.retired.contains(&self.site)) {
+            Reason::Retired(by.name)
         } else {
-            None
+            return Ok(false);
         };
-        let Some(reason) = reason else { return Ok(()) };
         let old = self.site;
         let new = self.env.random.uuid();
         let database: Vec<u8> = self.env.random.uuid().as_bytes().to_vec();
@@ -69,6 +80,8 @@ impl Engine<'_> {
         self.state.set_meta("announced", 0)?;
         self.state.set_meta("oldest", 1)?;
         self.state.set_meta("full_ms", -1)?;
+        // Numbers of the old log, which would be taken for those of the new one.
+        self.state.set_meta("withdrawn", "")?;
         // Its own old log is read like any other site's from where the database knows it.
         let peer = crate::state::Peer { upto: 0, ..Default::default() };
         self.state.save_peer(&old, &peer)?;
@@ -90,10 +103,19 @@ impl Engine<'_> {
         self.state.set_meta("fork", 0)?;
         self.unlock()?;
         self.site = new;
-        self.report.notices.push(format!("this database looks restored or copied: {reason}. It goes on as a new site ({new}); nothing was undone and nothing typed here is lost"));
+        self.report.notices.push(match &reason {
+            Reason::Copy(why) => looks_copied(why, new),
+            Reason::Fork => looks_copied("somebody else writes under its name (a copied computer, or a log that is not the one it wrote)", new),
+            Reason::Retired(by) => format!(
+                "this site was retired at \"{by}\". It is in use after all and goes on as a new site of the same name ({new}): every file is looked at, what was typed here meanwhile is sent, and nothing is lost"
+            ),
+        });
         self.ticked = true;
         self.renew_token()?;
-        if fork { self.stamp_again(old) } else { Ok(()) }
+        if matches!(reason, Reason::Fork) {
+            self.stamp_again(old)?;
+        }
+        Ok(true)
     }
 
     /// Two copies wrote under one name: their stamps say nothing any more. Everything of ours is
@@ -169,4 +191,8 @@ impl Engine<'_> {
         let token: String = self.state.meta("token")?.unwrap_or_default();
         self.keeper.write(&database, &[token])
     }
+}
+
+fn looks_copied(why: &str, new: crate::id::SiteId) -> String {
+    format!("this database looks restored or copied: {why}. It goes on as a new site ({new}); nothing was undone and nothing typed here is lost")
 }

@@ -162,7 +162,7 @@ impl Synchronizer {
         let view = |state, note: &str| FileView { path: path.clone(), state, note: note.to_owned() };
         let bytes = match self.folder.read(&path, MAX_FILE_BYTES) {
             Ok(Some(b)) => b,
-            Ok(None) => return Ok(view("missing", "the file is not in the folder; the next synchronization writes it again")),
+            Ok(None) => return Ok(view("missing", "the file is not in the folder; it is written again at the next full look, once a day or with `cfs sync --full`")),
             Err(e) => return Ok(view("unreadable", &e.to_string())),
         };
         if bytes == xml::write_record(known, &folder) {

@@ -80,8 +80,10 @@ pub struct SiteStatus {
     pub logs: bool,
     /// Its version of cfs.
     pub program: String,
-    /// Whether a person retired it.
+    /// Whether a person retired it, here or at another site.
     pub retired: bool,
+    /// The id under which it goes on, where it came back, was restored or was copied.
+    pub goes_on_as: Option<String>,
 }
 
 /// How things stand at this site.
@@ -174,12 +176,8 @@ impl Synchronizer {
         Ok(out)
     }
 
-    /// The sites: this one first, then the others by name.
-    pub fn sites(&self) -> Result<Vec<SiteStatus>, Error> {
-        let state = self.state()?;
-        let me = state.site()?;
-        let now = Env::system().now.ms();
-        let retired = self.retired_here(&state)?;
+    /// Site files as they were last read and as they stand in the folder, the newer of each site.
+    fn site_files(&self, state: &State<'_>) -> Result<BTreeMap<SiteId, Site>, Error> {
         let mut files: BTreeMap<SiteId, Site> = BTreeMap::new();
         let mut add = |s: Site| {
             let newer = files.get(&s.id).is_none_or(|f| f.written < s.written);
@@ -187,11 +185,8 @@ impl Synchronizer {
                 files.insert(s.id, s);
             }
         };
-        let mut peers: BTreeMap<SiteId, u64> = BTreeMap::new();
         for id in state.peers()? {
-            let peer = state.peer(&id)?;
-            peers.insert(id, peer.upto);
-            peer.file.iter().filter_map(|b| Site::read(b, &state.folder).ok()).for_each(&mut add);
+            state.peer(&id)?.file.iter().filter_map(|b| Site::read(b, &state.folder).ok()).for_each(&mut add);
         }
         for (name, _) in self.folder.list(names::SITES)?.unwrap_or_default() {
             let path = format!("{}/{name}", names::SITES);
@@ -199,6 +194,20 @@ impl Synchronizer {
                 Site::read(&b, &state.folder).into_iter().for_each(&mut add);
             }
         }
+        Ok(files)
+    }
+
+    /// The sites: this one first, then the others by name, those that are gone after those in use.
+    pub fn sites(&self) -> Result<Vec<SiteStatus>, Error> {
+        let state = self.state()?;
+        let me = state.site()?;
+        let now = Env::system().now.ms();
+        let files = self.site_files(&state)?;
+        let mut retired = state.retired()?;
+        files.values().filter(|f| f.id != me).for_each(|f| retired.extend(&f.retired));
+        let mut next: BTreeMap<SiteId, SiteId> = files.values().filter_map(|f| Some((f.before?, f.id))).collect();
+        next.extend(state.meta_uuid("site_before")?.map(|b| (b, me)));
+        let peers: BTreeMap<SiteId, u64> = state.peers()?.into_iter().map(|id| Ok((id, state.peer(&id)?.upto))).collect::<Result<_, state::Error>>()?;
         let own_newest: i64 = state.meta("seq")?.unwrap_or(0);
         let ids: BTreeSet<SiteId> = files.keys().chain(peers.keys()).copied().chain([me]).collect();
         let site_names = self.site_names()?;
@@ -216,50 +225,51 @@ impl Synchronizer {
                 here,
                 last_heard: file.map(|f| moment(f.written.ms)),
                 days_silent,
-                silent: !here && !retired.contains(&id) && file.is_none_or(|f| now.saturating_sub(f.written.ms) > SILENT_MS),
+                silent: !here && !retired.contains(&id) && !next.contains_key(&id) && file.is_none_or(|f| now.saturating_sub(f.written.ms) > SILENT_MS),
                 newest: if here { own_newest.unsigned_abs() } else { file.map_or(0, |f| f.newest) },
                 read_here: if here { own_newest.unsigned_abs() } else { peers.get(&id).copied().unwrap_or(0) },
                 has_read_ours: if here { own_newest.unsigned_abs() } else { file.and_then(|f| f.read.get(&me).copied()).unwrap_or(0) },
                 logs: file.map_or(self.config.use_logs, |f| f.logs),
                 program: file.map_or_else(String::new, |f| f.program.clone()),
                 retired: retired.contains(&id),
+                goes_on_as: next.get(&id).map(Uuid::to_string),
             });
         }
-        out.sort_by(|a, b| b.here.cmp(&a.here).then_with(|| a.site.name.cmp(&b.site.name)));
+        let gone = |s: &SiteStatus| s.retired || s.goes_on_as.is_some();
+        out.sort_by(|a, b| b.here.cmp(&a.here).then_with(|| a.site.name.cmp(&b.site.name)).then_with(|| gone(a).cmp(&gone(b))));
         Ok(out)
-    }
-
-    fn retired_here(&self, state: &State<'_>) -> Result<BTreeSet<SiteId>, Error> {
-        let text: String = state.meta("retired")?.unwrap_or_default();
-        Ok(text.split(' ').filter_map(|s| Uuid::parse_str(s).ok()).collect())
     }
 
     /// Retires a site that is gone for good, or takes that back: the others no longer wait for it.
     /// Takes effect in the folder with the next synchronization.
-    pub fn retire(&self, name: &str, back: bool) -> Result<SiteName, Error> {
+    pub fn retire(&self, name: &str, back: bool) -> Result<SiteStatus, Error> {
         let _lock = self.lock()?;
         let state = self.state()?;
         let sites = self.sites()?;
         let hex = name.to_ascii_lowercase();
         let by_name: Vec<&SiteStatus> = sites.iter().filter(|s| s.site.name == name || s.site.id == hex || (hex.len() >= 4 && s.site.id.starts_with(&hex))).collect();
-        let site = match by_name.as_slice() {
-            [one] => *one,
-            [] => return Err(Error::Usage("there is no site of that name or id; `cfs sites` lists them".into())),
+        // Of several with one name, the one that is meant is the one in use; where a retirement is
+        // taken back, one that this site retired.
+        let mut retired = state.retired()?;
+        let ours = |s: &SiteStatus| Uuid::parse_str(&s.site.id).is_ok_and(|id| retired.contains(&id));
+        let meant: Vec<&SiteStatus> = by_name.iter().copied().filter(|s| if back { ours(s) } else { !s.retired && s.goes_on_as.is_none() }).collect();
+        let site = match (meant.as_slice(), by_name.as_slice()) {
+            ([one], _) | ([], [one]) => *one,
+            (_, []) => return Err(Error::Usage("there is no site of that name or id; `cfs sites` lists them".into())),
             _ => return Err(Error::Usage("several sites have that name; say its id, as `cfs sites --json` lists it".into())),
         };
         if site.here {
             return Err(Error::Usage("that is this site. Retire it from another one; here, `cfs detach` takes this database out".into()));
         }
-        let mut retired = self.retired_here(&state)?;
         let id = Uuid::parse_str(&site.site.id).unwrap_or_default();
-        if back {
-            retired.remove(&id)
-        } else {
-            retired.insert(id)
-        };
-        let text: Vec<String> = retired.iter().map(Uuid::to_string).collect();
-        state.set_meta("retired", text.join(" "))?;
-        Ok(site.site.clone())
+        if !back {
+            retired.insert(id);
+        } else if !retired.remove(&id) {
+            let by: Vec<String> = self.site_files(&state)?.into_values().filter(|f| f.retired.contains(&id)).map(|f| format!("\"{}\"", f.name)).collect();
+            return Err(Error::Usage(if by.is_empty() { "that site is not retired".into() } else { format!("that site was retired at {}: take it back there", by.join(" and ")) }));
+        }
+        state.set_retired(&retired)?;
+        Ok(site.clone())
     }
 }
 

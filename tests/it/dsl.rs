@@ -208,6 +208,13 @@ impl Site {
         self.state().load(id).unwrap().map(|s| s.known).unwrap_or_default()
     }
 
+    /// `cfs sites retire`
+    pub(crate) fn retire(&self, other: &Site) {
+        let mut all = self.state().retired().unwrap();
+        all.insert(other.state().site().unwrap());
+        self.state().set_retired(&all).unwrap();
+    }
+
     pub(crate) fn order(&mut self, id: RecordId, order: Order) {
         self.orders.push((id, order));
     }

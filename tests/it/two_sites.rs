@@ -11,4 +11,5 @@ mod large;
 mod large_faults;
 mod matching;
 mod matching_storm;
+mod retired;
 mod saving;

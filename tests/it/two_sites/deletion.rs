@@ -1,7 +1,8 @@
 //! Deletion: only a tombstone deletes, and only what its author had seen.
 
 use crate::dsl::check::{at_rest, both_see, content, converged};
-use crate::dsl::{Site, has, path_of, settle, two_with_p1};
+use crate::dsl::cloud::Cloud;
+use crate::dsl::{Site, has, path_of, schema, settle, two_with_p1};
 use cloud_folder_sync::host::mapping::LocalDeletes;
 use cloud_folder_sync::record::RowKey;
 use cloud_folder_sync::sync::Order;
@@ -9,6 +10,130 @@ use cloud_folder_sync::value::Value;
 
 fn nobody(s: &Site) -> bool {
     s.get("SELECT count(*) FROM patient") == "0"
+}
+
+/// What the account of a site says.
+fn log(s: &Site) -> Vec<String> {
+    s.state().changes(None, None).unwrap().into_iter().map(|(_, c)| format!("{} {}", c.row.map_or(c.kind, |r| r.0), c.what)).collect()
+}
+
+#[test]
+fn a_local_delete_that_came_back_is_told_from_what_was_received() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let before = log(&b).len();
+    b.sql("DELETE FROM allergy; DELETE FROM visit");
+    let r = b.sync();
+    assert!(r.restored > 0 && r.revived == 0);
+    let said = log(&b).split_off(before);
+    assert!(said.contains(&"allergy deleted here without `cfs delete`: it came back from the folder".to_owned()), "{said:?}");
+    assert!(!said.iter().any(|l| l.contains("received")), "{said:?}");
+    let before = log(&b).len();
+    b.sql("DELETE FROM patient");
+    b.sync();
+    let said = log(&b).split_off(before);
+    assert!(said.contains(&"patient deleted here without `cfs delete`: it came back from the folder".to_owned()), "{said:?}");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn a_restore_from_the_trash_is_no_edit_that_brought_something_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    a.delete("p1");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let before = (log(&a).len(), log(&b).len());
+    a.restore(id);
+    let ra = a.sync();
+    cloud.carry();
+    let rb = b.sync();
+    assert_eq!((ra.revived, rb.revived, ra.restored, rb.restored), (0, 0, 1, 1));
+    assert_eq!(log(&a).split_off(before.0), ["patient restored"]);
+    assert_eq!(log(&b).split_off(before.1), ["patient restored there: it is back"]);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    // A row alone, and once more: the tombstones of before say nothing about it.
+    let key: i64 = b.conn.query_row("SELECT visit_id FROM visit", [], |r| r.get(0)).unwrap();
+    let (_, row) = b.row("visit", &vec![Value::Integer(key)]);
+    b.delete_row("visit", "SELECT visit_id FROM visit");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let before = log(&a).len();
+    b.order(id, Order::Restore { row });
+    b.sync();
+    cloud.carry();
+    let ra = a.sync();
+    assert_eq!((ra.revived, ra.restored), (0, 1));
+    let said = log(&a).split_off(before);
+    assert!(said.contains(&"visit restored there: it is back".to_owned()) && !said.iter().any(|l| l.contains("edited")), "{said:?}");
+    // An edit by somebody who had not seen the deletion is still told as that, at both.
+    let before = (log(&a).len(), log(&b).len());
+    a.delete("p1");
+    b.edit("p1", "phone", "unseen");
+    a.sync();
+    b.sync();
+    cloud.carry();
+    let (ra, rb) = (a.sync(), b.sync());
+    assert!(ra.revived > 0 && rb.revived > 0 && ra.restored == 0 && rb.restored == 0);
+    assert!(log(&a).split_off(before.0).contains(&"patient deleted here while edited there: it is back".to_owned()));
+    assert!(log(&b).split_off(before.1).contains(&"patient deleted there while edited here: it is back".to_owned()));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+#[test]
+fn deleting_a_doctor_whom_charts_point_to_says_what_happens() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let key: i64 = a.conn.query_row("SELECT doctor_id FROM doctor", [], |r| r.get(0)).unwrap();
+    let (id, row) = a.row("doctor", &vec![Value::Integer(key)]);
+    a.order(id, Order::Delete { row, why: "left".into(), by: None, request: None });
+    let r = a.sync();
+    assert!(r.held.is_empty(), "{:?}", r.held);
+    assert!(r.notices.iter().any(|n| n.contains("doctor") && n.contains("cannot be deleted while rows that point to it are in use")), "{:?}", r.notices);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.get("SELECT count(*) FROM doctor"), b.get("SELECT count(*) FROM doctor")), ("1".into(), "1".into()));
+}
+
+/// The host refuses to delete a row while another points to it, wherever that one hangs.
+#[test]
+fn a_deleted_patient_goes_though_their_rows_point_to_each_other() {
+    let sql = schema::SQL
+        .replace("doctor_id INTEGER REFERENCES doctor(doctor_id));", "doctor_id INTEGER REFERENCES doctor(doctor_id), previous_id INTEGER REFERENCES visit(visit_id));")
+        .replace("severity TEXT, UNIQUE", "severity TEXT, visit_id INTEGER REFERENCES visit(visit_id), UNIQUE")
+        .replace(
+            "patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, title",
+            "patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE RESTRICT, title",
+        );
+    assert!(sql.contains("previous_id") && sql.contains("severity TEXT, visit_id") && sql.contains("RESTRICT"));
+    let mut cloud = Cloud::default();
+    let mut a = Site::with("north", cloud.join(), schema::open(&sql), schema::TOML);
+    a.set_up();
+    cloud.carry();
+    let mut b = Site::with("south", cloud.join(), schema::open(&sql), schema::TOML);
+    b.set_up();
+    a.sql(schema::P1);
+    a.sql("INSERT INTO visit (visit_id, patient_id, day, previous_id) VALUES (2, 1, 'd2', 1), (3, 1, 'd3', 2), (4, 1, 'd4', 2); UPDATE allergy SET visit_id = 3");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let (id, before) = (a.id("p1"), content(&a));
+    a.delete("p1");
+    let r = a.sync();
+    assert!(r.held.is_empty() && r.notices.is_empty() && nobody(&a), "{r:?}");
+    assert_eq!(log(&a).last().unwrap(), "patient deleted");
+    let said = log(&b).len();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(log(&b).split_off(said), ["patient deleted"], "one line, not one for each row");
+    assert!(nobody(&b));
+    b.restore(id);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((content(&a), content(&b)), (before.clone(), before));
+    b.delete_row("visit", "SELECT visit_id FROM visit WHERE day = 'd3'");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    let at_allergy = "SELECT coalesce((SELECT day FROM visit v WHERE v.visit_id = a.visit_id), a.visit_id, 'none') FROM allergy a";
+    for s in [&a, &b] {
+        assert_eq!((s.get("SELECT count(*) FROM visit"), s.get(at_allergy)), ("3".into(), "none".into()));
+    }
+    let visit = a.known(&id).rows.iter().find(|(k, r)| k.table == "visit" && r.tombstone.as_ref().is_some_and(|t| t.why == "wrong")).map(|(k, _)| k.clone()).unwrap();
+    a.order(id, Order::Restore { row: visit });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!((s.get("SELECT count(*) FROM visit"), s.get(at_allergy)), ("4".into(), "d3".into()));
+    }
 }
 
 #[test]

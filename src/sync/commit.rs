@@ -49,10 +49,9 @@ impl Engine<'_> {
                 self.conn.execute_batch("ROLLBACK TO cfs_record")?;
                 tried = self.apply(kind, &p);
             }
-            if tried.as_ref().is_err_and(|e| e.refusal().is_some_and(|why| why.contains("FOREIGN KEY"))) && !self.lookup.defer(true)? {
-                // Rows that point to each other, or keys that change: what counts is how it ends.
+            if tried.as_ref().is_err_and(|e| e.refusal().is_some_and(|why| why.contains("FOREIGN KEY"))) {
                 self.conn.execute_batch("ROLLBACK TO cfs_record")?;
-                tried = self.apply(kind, &p);
+                tried = self.apply_deferred(kind, &p);
             }
             match tried {
                 Ok(done) => {
@@ -81,6 +80,23 @@ impl Engine<'_> {
         self.lookup.forget(&p.work.id);
         self.settled.insert(p.work.id);
         self.store(p, flags, reason, waits, applied, local)
+    }
+
+    /// Applies rows that point to each other, or whose keys change: what counts is how it ends. That is
+    /// looked at here, or every record of the transaction would fail with it.
+    fn apply_deferred(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
+        let broken = |c: &rusqlite::Connection| c.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |r| r.get::<_, i64>(0));
+        // A host may have had broken references all along.
+        let before = broken(self.conn)?;
+        let was = self.lookup.defer(true)?;
+        let done = self.apply(kind, p);
+        // For this record alone, whatever became of it.
+        self.lookup.defer(was)?;
+        let done = done?;
+        if broken(self.conn)? > before {
+            return Err(crate::host::Error::Refused("FOREIGN KEY constraint failed".to_owned()));
+        }
+        Ok(done)
     }
 
     pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {

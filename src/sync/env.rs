@@ -3,6 +3,7 @@
 use crate::id::Random;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// What time it is.
 #[derive(Debug, Clone)]
@@ -20,6 +21,31 @@ impl Now {
         match self {
             Now::System => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
             Now::Told(t) => t.get(),
+        }
+    }
+}
+
+/// Measures how long something takes.
+#[derive(Debug)]
+pub enum Watch {
+    /// By the machine's clock.
+    Real(Instant),
+    /// Where the clock is told, every look at it takes as long: a story goes the same way twice.
+    Told(Cell<u32>),
+}
+
+/// How long a look at a told watch takes.
+const LOOK: Duration = Duration::from_millis(6);
+
+impl Watch {
+    /// How long it has run.
+    pub fn elapsed(&self) -> Duration {
+        match self {
+            Watch::Real(start) => start.elapsed(),
+            Watch::Told(looks) => {
+                looks.set(looks.get().saturating_add(1));
+                LOOK * looks.get()
+            }
         }
     }
 }
@@ -42,6 +68,14 @@ impl Env {
     /// A told clock and seeded dice.
     pub fn told(now: Now, random: Random) -> Self {
         Env { now, random, many: MANY }
+    }
+
+    /// A watch that starts now.
+    pub fn watch(&self) -> Watch {
+        match self.now {
+            Now::System => Watch::Real(Instant::now()),
+            Now::Told(_) => Watch::Told(Cell::new(0)),
+        }
     }
 
     /// The machine's own.

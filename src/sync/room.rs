@@ -4,6 +4,7 @@
 //! handler), so what matters to it is how much of the time the lock is free. While nobody else
 //! writes, that is of no concern.
 
+use super::env::Now;
 use super::{Engine, Error};
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,8 @@ impl Engine<'_> {
         }
         self.room.owed += held * FREE_PERCENT / (100 - FREE_PERCENT);
         self.room.freed = Some(Instant::now());
-        if self.room.owed > BUSY {
+        // Where the clock is told nobody waits.
+        if self.room.owed > BUSY && matches!(self.env.now, Now::System) {
             std::thread::sleep(self.room.owed);
         }
     }

@@ -19,9 +19,6 @@ CREATE TABLE cfs_record (
 CREATE INDEX cfs_record_key ON cfs_record (kind, root_key);
 CREATE INDEX cfs_record_flags ON cfs_record (flags);
 
--- A sample of records of each type: what `known` is packed with.
-CREATE TABLE cfs_dictionary (id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);
-
 -- The record's file as it was last read or written here. `due`: it must be written.
 CREATE TABLE cfs_file (n INTEGER PRIMARY KEY, hash TEXT, size INTEGER, mtime INTEGER, due INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX cfs_file_due ON cfs_file (due);

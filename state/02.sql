@@ -16,3 +16,6 @@ CREATE INDEX cfs_use_place ON cfs_use (place);
 -- Content that is known and that the host does not hold: superseded, in the trash, held, of columns
 -- and types that it does not have, or about to be applied.
 CREATE TABLE cfs_bytes (sha256 BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+
+-- A sample of records of each type: what `known` is packed with.
+CREATE TABLE cfs_dictionary (id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);

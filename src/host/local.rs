@@ -90,8 +90,10 @@ impl Local {
         let b = &mut b;
         let (version, rest) = b.split_first()?;
         *b = rest;
-        if *version != VERSION {
-            return None;
+        match *version {
+            1 => return read_layout_1(b),
+            VERSION => {}
+            _ => return None,
         }
         let mut rows = BTreeMap::new();
         if b.is_empty() {
@@ -103,10 +105,8 @@ impl Local {
             }
         }
         while !b.is_empty() {
-            let table = text(b)?;
-            let (id, rest) = b.split_first_chunk::<16>()?;
-            *b = rest;
-            rows.insert(RowKey::new(table, RowId::from_bytes(*id)), read_row(b)??);
+            let (table, id) = (text(b)?, row_id(b)?);
+            rows.insert(RowKey { table, id }, read_row(b)??);
         }
         Some(Local { rows })
     }
@@ -118,6 +118,27 @@ const VERSION: u8 = 2;
 const ABSENT: u8 = 0xff;
 /// Set where a row has more to say than its key.
 const MORE: u8 = 4;
+
+/// As state layout 1 had it: the tables' names first, then each row with its table's number and its id.
+fn read_layout_1(b: &mut &[u8]) -> Option<Local> {
+    let mut names = Vec::new();
+    for _ in 0..unvarint(b)? {
+        names.push(text(b)?);
+    }
+    let mut rows = BTreeMap::new();
+    for _ in 0..unvarint(b)? {
+        let table = names.get(usize::try_from(unvarint(b)?).ok()?)?.clone();
+        let id = row_id(b)?;
+        rows.insert(RowKey { table, id }, read_row(b)??);
+    }
+    b.is_empty().then_some(Local { rows })
+}
+
+fn row_id(b: &mut &[u8]) -> Option<RowId> {
+    let (id, rest) = b.split_first_chunk::<16>()?;
+    *b = rest;
+    Some(RowId::from_bytes(*id))
+}
 
 fn write_row(out: &mut Vec<u8>, r: &LocalRow) {
     let more = !r.differs.is_empty() || !r.prior.is_empty();
@@ -196,5 +217,19 @@ mod tests {
         let bytes = l.write(&known);
         let host_own = bytes.len() - (1 + 1 + 16 + 1 + 1 + 5);
         (2..bytes.len()).filter(|n| *n != host_own).for_each(|n| assert_eq!(Local::read(&bytes[..n], &known), None, "{n} of {}", bytes.len()));
+    }
+
+    #[test]
+    fn layout_1_is_read() {
+        let mut row = LocalRow { key: vec![Value::Integer(7)], ..LocalRow::default() };
+        row.differs.insert("file_no".into(), print(&[Value::Integer(4)]));
+        let mut bytes = vec![1, 1, 5];
+        bytes.extend(b"visit");
+        bytes.extend([1, 0]);
+        bytes.extend(Uuid::from_u128(9).as_bytes());
+        write_row(&mut bytes, &row);
+        let l = Local { rows: [(RowKey::new("visit", Uuid::from_u128(9)), row)].into() };
+        assert_eq!(Local::read(&bytes, &Record::default()), Some(l));
+        (1..bytes.len()).for_each(|n| assert_eq!(Local::read(&bytes[..n], &Record::default()), None, "{n}"));
     }
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// How much of a sample is taken, in bytes.
 pub const SAMPLE_BYTES: usize = 24 << 10;
+/// How every frame begins (RFC 8878 §3.1.1): as a dictionary's number it would be 40, which no hash gives.
+const FRAME: [u8; 4] = zstd::zstd_safe::MAGICNUMBER.to_le_bytes();
 /// How many dictionaries a thread keeps ready.
 const READY: usize = 16;
 
@@ -78,7 +80,8 @@ pub fn pack(bytes: &[u8], dictionary: Option<&Dictionary>) -> Result<Vec<u8>, Er
 /// Unpacks bytes of ours; `find` gives a dictionary by its number.
 pub(super) fn unpack(mut packed: &[u8], find: &dyn Fn(u64) -> Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
     let damaged = |_| Error::Damaged("compression");
-    let id = crate::host::key::unvarint(&mut packed).ok_or(Error::Damaged("compression"))?;
+    // Layout 1 had no dictionaries, and began with the frame itself.
+    let id = if packed.starts_with(&FRAME) { 0 } else { crate::host::key::unvarint(&mut packed).ok_or(Error::Damaged("compression"))? };
     // The frame says how long its content is; what it says is bounded, since it is only our own.
     let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().and_then(|n| usize::try_from(n).ok()).unwrap_or(xml::MAX_FILE_BYTES).min(xml::MAX_FILE_BYTES * 2);
     let make = || {
@@ -106,5 +109,7 @@ mod tests {
         let other = Dictionary::new(b"another");
         assert!(unpack(&pack(&text, Some(&other)).unwrap(), &none).is_err());
         assert!(unpack(&[], &none).is_err());
+        // As layout 1 packed.
+        assert_eq!(unpack(&zstd::bulk::compress(&text, 1).unwrap(), &none).unwrap(), text);
     }
 }

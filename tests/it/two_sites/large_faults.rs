@@ -330,7 +330,9 @@ fn a_database_of_the_layout_before_goes_on() {
     a.sql(schema::P1);
     settle(&mut [&mut a, &mut b], &mut cloud);
     for s in [&a, &b] {
-        s.conn.execute_batch("DROP TABLE cfs_blob; DROP TABLE cfs_use; DROP TABLE cfs_bytes; UPDATE cfs_meta SET value = 1 WHERE name = 'layout'").unwrap();
+        s.conn
+            .execute_batch("DROP TABLE cfs_blob; DROP TABLE cfs_use; DROP TABLE cfs_bytes; DROP TABLE cfs_dictionary; UPDATE cfs_meta SET value = 1 WHERE name = 'layout'")
+            .unwrap();
     }
     a.set_photo("p1", &bytes(1, LARGE));
     at_rest(&mut [&mut a, &mut b], &mut cloud);

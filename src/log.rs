@@ -31,6 +31,19 @@ pub enum Item {
 }
 
 impl Item {
+    /// The type of the record it is about.
+    pub fn kind(&self) -> &Name {
+        match self {
+            Item::Delta(d) => &d.part.kind,
+            Item::Named { kind, .. } => kind,
+        }
+    }
+
+    /// As bytes that hold nothing else.
+    pub fn alone(&self, folder: &Uuid) -> Vec<u8> {
+        Segment { site: SiteId::nil(), seq: 0, previous: String::new(), items: vec![self.clone()] }.write(folder)
+    }
+
     /// The record it is about.
     pub fn record(&self) -> RecordId {
         match self {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod large;
+mod out;
 mod pack;
 mod pairs;
 mod peers;
@@ -87,6 +88,10 @@ pub struct State<'c> {
     pub conn: &'c Connection,
     /// The folder whose records are stored.
     pub folder: Uuid,
+}
+
+fn id_of(b: &[u8]) -> Result<Uuid, Error> {
+    Uuid::from_slice(b).map_err(|_| Error::Damaged("id"))
 }
 
 /// Makes our tables where they are missing, inside a transaction of their own.
@@ -277,7 +282,7 @@ impl<'c> State<'c> {
         let rows = q.query_map([], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?)))?;
         rows.map(|row| {
             let (id, size, mtime) = row?;
-            Ok((Uuid::from_slice(&id).map_err(|_| Error::Damaged("id"))?, size.map(i64::cast_unsigned).zip(mtime)))
+            Ok((id_of(&id)?, size.map(i64::cast_unsigned).zip(mtime)))
         })
         .collect()
     }
@@ -298,13 +303,13 @@ impl<'c> State<'c> {
     pub fn all(&self, kind: Option<&str>) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare("SELECT id FROM cfs_record WHERE ?1 IS NULL OR kind = ?1 ORDER BY id")?;
         let rows = q.query_map([kind], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("id"))).collect()
+        rows.map(|b| id_of(&b?)).collect()
     }
 
     fn ids(&self, sql: &str) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare(sql)?;
         let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("id"))).collect()
+        rows.map(|b| id_of(&b?)).collect()
     }
 
     /// How many records are known.
@@ -333,7 +338,7 @@ impl<'c> State<'c> {
     pub fn matching(&self, kind: &str, hash: &[u8; 16]) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare_cached("SELECT r.id FROM cfs_match m JOIN cfs_record r ON r.n = m.n WHERE m.kind = ?1 AND m.hash = ?2 ORDER BY r.id")?;
         let rows = q.query_map(params![kind, hash], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("id"))).collect()
+        rows.map(|b| id_of(&b?)).collect()
     }
 
     /// Replaces the records that a record waits for.
@@ -351,27 +356,7 @@ impl<'c> State<'c> {
     pub fn waiting_for(&self, target: &RecordId) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare_cached("SELECT r.id FROM cfs_wait w JOIN cfs_record r ON r.n = w.n WHERE w.target = ?1 ORDER BY r.id")?;
         let rows = q.query_map([target.as_bytes()], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| Uuid::from_slice(&b?).map_err(|_| Error::Damaged("id"))).collect()
-    }
-
-    /// Adds a record's name to be sent with the next segment.
-    pub fn push_name(&self, id: &RecordId, line: &str) -> Result<(), Error> {
-        // In a segment its parts have names, and the record's id stands beside them.
-        let size = line.len() as i64 + 120;
-        self.conn.prepare_cached("INSERT INTO cfs_out (id, item, size) VALUES (?1, ?2, ?3)")?.execute(params![id.as_bytes(), line, size])?;
-        Ok(())
-    }
-
-    /// Adds something to be sent with the next segment.
-    pub fn push_out(&self, id: &RecordId, item: &[u8]) -> Result<(), Error> {
-        let packed = pack(item, None)?;
-        self.conn.prepare_cached("INSERT INTO cfs_out (id, item, size) VALUES (?1, ?2, ?3)")?.execute(params![id.as_bytes(), packed, item.len() as i64])?;
-        Ok(())
-    }
-
-    /// How many things wait to be sent.
-    pub fn out_count(&self) -> Result<u64, Error> {
-        Ok(self.conn.query_row("SELECT count(*) FROM cfs_out", [], |r| r.get::<_, i64>(0))?.unsigned_abs())
+        rows.map(|b| id_of(&b?)).collect()
     }
 
     /// This site's id.

@@ -1,7 +1,7 @@
 //! What reports ask of our tables: counts and lists, never a record's content.
 
-use super::{Error, HELD, State, WAITING};
-use crate::id::{RecordId, SiteId, Uuid};
+use super::{Error, HELD, State, WAITING, id_of};
+use crate::id::{RecordId, SiteId};
 use rusqlite::params;
 
 /// A record that is held or waits.
@@ -45,10 +45,6 @@ pub struct Brief {
     pub files: u64,
 }
 
-fn uuid(b: &[u8]) -> Result<Uuid, Error> {
-    Uuid::from_slice(b).map_err(|_| Error::Damaged("id"))
-}
-
 impl State<'_> {
     /// What waits to be done, in numbers.
     pub fn brief(&self) -> Result<Brief, Error> {
@@ -72,7 +68,7 @@ impl State<'_> {
     pub fn held(&self) -> Result<Vec<HeldRow>, Error> {
         let mut q = self.conn.prepare("SELECT id, flags, reason, since FROM cfs_record WHERE flags > 0 AND flags & ?1 <> 0 ORDER BY since, id")?;
         let rows = q.query_map([HELD | WAITING], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
-        rows.map(|r| r.map_err(Error::from).and_then(|(id, flags, reason, since)| Ok(HeldRow { id: uuid(&id)?, flags, reason, since }))).collect()
+        rows.map(|r| r.map_err(Error::from).and_then(|(id, flags, reason, since)| Ok(HeldRow { id: id_of(&id)?, flags, reason, since }))).collect()
     }
 
     /// How many records have a flag.
@@ -84,13 +80,13 @@ impl State<'_> {
     pub fn pending_rows(&self) -> Result<Vec<PendingRow>, Error> {
         let mut q = self.conn.prepare("SELECT site, seq, id, since FROM cfs_pending ORDER BY since, seq")?;
         let rows = q.query_map([], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, i64>(1)?, r.get::<_, Vec<u8>>(2)?, r.get(3)?)))?;
-        rows.map(|r| r.map_err(Error::from).and_then(|(site, seq, id, since)| Ok(PendingRow { site: uuid(&site)?, seq: seq.unsigned_abs(), id: uuid(&id)?, since }))).collect()
+        rows.map(|r| r.map_err(Error::from).and_then(|(site, seq, id, since)| Ok(PendingRow { site: id_of(&site)?, seq: seq.unsigned_abs(), id: id_of(&id)?, since }))).collect()
     }
 
     /// Records whose UUID starts with these hex digits, at most `limit` of them.
     pub fn with_prefix(&self, hex: &str, limit: usize) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare("SELECT id FROM cfs_record WHERE substr(lower(hex(id)), 1, ?2) = ?1 ORDER BY id LIMIT ?3")?;
         let rows = q.query_map(params![hex, hex.len() as i64, limit as i64], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| uuid(&b?)).collect()
+        rows.map(|b| id_of(&b?)).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Large values: who refers to them, where their content is, how their files were last seen.
 
-use super::{AGAIN, Error, State};
-use crate::id::{RecordId, Uuid};
+use super::{AGAIN, Error, State, id_of};
+use crate::id::RecordId;
 use crate::value::{Hash, Large};
 use rusqlite::{OptionalExtension, params};
 
@@ -48,10 +48,6 @@ pub struct Awaited {
 
 fn hash_of(b: &[u8]) -> Result<Hash, Error> {
     b.try_into().map_err(|_| Error::Damaged("hash"))
-}
-
-fn id_of(b: &[u8]) -> Result<Uuid, Error> {
-    Uuid::from_slice(b).map_err(|_| Error::Damaged("id"))
 }
 
 impl State<'_> {

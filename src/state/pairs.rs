@@ -1,8 +1,8 @@
 //! Records that match: found by their hashes, and noted where a person must decide.
 
-use super::{DELETED, Error, State};
+use super::{DELETED, Error, State, id_of};
 use crate::host::local::Local;
-use crate::id::{RecordId, Uuid};
+use crate::id::RecordId;
 use crate::record::Record;
 use rusqlite::params;
 use std::collections::BTreeSet;
@@ -18,10 +18,6 @@ pub struct Pair {
     pub reason: String,
 }
 
-fn uuid(b: &[u8]) -> Result<Uuid, Error> {
-    Uuid::from_slice(b).map_err(|_| Error::Damaged("id"))
-}
-
 impl State<'_> {
     /// Records that are there and share a matching hash with one: each with the hash.
     pub fn alike(&self, id: &RecordId) -> Result<Vec<([u8; 16], RecordId)>, Error> {
@@ -31,7 +27,7 @@ impl State<'_> {
         )?;
         let rows = q.query_map(params![id.as_bytes(), DELETED], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
         let hash = |b: Vec<u8>| <[u8; 16]>::try_from(b).map_err(|_| Error::Damaged("hash"));
-        rows.map(|r| r.map_err(Error::from).and_then(|(h, id)| Ok((hash(h)?, uuid(&id)?)))).collect()
+        rows.map(|r| r.map_err(Error::from).and_then(|(h, id)| Ok((hash(h)?, id_of(&id)?)))).collect()
     }
 
     /// All records that share a matching hash with another.
@@ -40,14 +36,14 @@ impl State<'_> {
             "SELECT r.id FROM (SELECT kind, hash FROM cfs_match GROUP BY kind, hash HAVING count(*) > 1) g JOIN cfs_match m ON m.kind = g.kind AND m.hash = g.hash JOIN cfs_record r ON r.n = m.n",
         )?;
         let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
-        rows.map(|b| uuid(&b?)).collect()
+        rows.map(|b| id_of(&b?)).collect()
     }
 
     /// Pairs that are for a person to decide.
     pub fn pairs(&self) -> Result<Vec<Pair>, Error> {
         let mut q = self.conn.prepare("SELECT a, b, reason FROM cfs_pair ORDER BY a, b")?;
         let rows = q.query_map([], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?, r.get(2)?)))?;
-        rows.map(|r| r.map_err(Error::from).and_then(|(a, b, reason)| Ok(Pair { a: uuid(&a)?, b: uuid(&b)?, reason }))).collect()
+        rows.map(|r| r.map_err(Error::from).and_then(|(a, b, reason)| Ok(Pair { a: id_of(&a)?, b: id_of(&b)?, reason }))).collect()
     }
 
     /// How many pairs are for a person to decide.

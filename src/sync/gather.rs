@@ -5,7 +5,7 @@ use super::settle::{Work, type_path};
 use super::take::canonical_path;
 use super::{Engine, Error};
 use crate::id::SiteId;
-use crate::log::{Item, Segment};
+use crate::log::Item;
 use crate::merge;
 use crate::record::Record;
 use crate::state::{Pending, Stored};
@@ -220,7 +220,6 @@ impl Engine<'_> {
 
     /// Keeps an item for a later try.
     pub(super) fn keep_pending(&mut self, site: SiteId, seq: u64, item: &Item) -> Result<(), Error> {
-        let bytes = Segment { site, seq, previous: String::new(), items: vec![item.clone()] }.write(&self.manifest.folder);
-        Ok(self.state.add_pending(&Pending { site, seq, id: item.record(), item: bytes, since: self.now() })?)
+        Ok(self.state.add_pending(&Pending { site, seq, id: item.record(), item: item.alone(&self.manifest.folder), since: self.now() })?)
     }
 }

@@ -4,16 +4,15 @@ use super::pipeline::{Batch, Written};
 use super::settle::seal_hash;
 use super::{Engine, Error};
 use crate::folder;
-use crate::id::{RecordId, Uuid};
+use crate::id::RecordId;
 use crate::log::{Item, MAX_DELTA_BYTES, MAX_SEGMENT_BYTES, Segment};
 use crate::names;
 use crate::record::Delta;
 use crate::report::BadFile;
 use crate::site::Site;
 use crate::stamp::{Stamp, Time};
-use crate::state::{self, Stored};
+use crate::state::Stored;
 use crate::xml::MAX_FILE_BYTES;
-use rusqlite::types::ValueRef;
 use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
@@ -34,14 +33,14 @@ impl Engine<'_> {
         }
         let stamp = delta.part.version.0.get(&self.site).map(|t| Stamp { time: *t, site: self.site });
         let Some(stamp) = stamp else { return Ok(()) };
-        let one = |item: Item| Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
         let named = Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
-        let delta = if self.report.exported >= BULK || self.bulk || large { None } else { Some(one(Item::Delta(delta.clone()))) };
+        let name_it = self.report.exported >= BULK || self.bulk || large;
+        let delta = (!name_it).then(|| Item::Delta(delta.clone()).alone(&self.manifest.folder));
         match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {
             Some(d) => self.state.push_out(id, &d)?,
-            None => self.state.push_name(id, &named.line().unwrap_or_default())?,
+            None => self.state.push_item(&named)?,
         }
         Ok(())
     }
@@ -77,13 +76,7 @@ impl Engine<'_> {
                 }
                 Err(e) => {
                     self.undelivered = true;
-                    if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
-                        let need: usize = batch.files.iter().map(|f| f.1.len()).sum();
-                        self.report.notices.push(format!(
-                            "the disk of {} is full: {need} bytes are needed to send the next batch; nothing is lost, it is tried again at the next sync",
-                            self.folder.place()
-                        ));
-                    }
+                    self.note_full(&e, Some(batch.files.iter().map(|f| f.1.len()).sum()));
                     self.report.bad_files.push(BadFile { path: path.clone(), reason: e.to_string() });
                 }
             }
@@ -97,6 +90,14 @@ impl Engine<'_> {
             }
         }
         self.unlock()
+    }
+
+    /// Says once that the disk is full, if it is.
+    pub(super) fn note_full(&mut self, e: &folder::Error, need_bytes: Option<usize>) {
+        if e.is_full() && !self.report.notices.iter().any(|n| n.contains("is full")) {
+            let need = need_bytes.map_or(String::new(), |n| format!(": {n} bytes are needed to send the next batch"));
+            self.report.notices.push(format!("the disk of {} is full{need}; nothing is lost, it is tried again at the next sync", self.folder.place()));
+        }
     }
 
     /// Writes records' files that an earlier sync left due.
@@ -130,17 +131,7 @@ impl Engine<'_> {
         loop {
             let row = rows.next()?;
             let next = match &row {
-                Some(r) => {
-                    let items = match r.get_ref(1)? {
-                        ValueRef::Text(line) => {
-                            let id = Uuid::from_slice(&r.get::<_, Vec<u8>>(3)?).map_err(|_| state::Error::Damaged("id"))?;
-                            std::str::from_utf8(line).ok().and_then(|l| Item::of_line(id, l)).map(|i| vec![i])
-                        }
-                        ValueRef::Blob(packed) => Segment::read(&self.state.unpack(packed)?, &self.manifest.folder).ok().map(|(s, _)| s.items),
-                        _ => None,
-                    };
-                    Some((r.get::<_, i64>(0)?, items.ok_or(state::Error::Damaged("item to be sent"))?, r.get::<_, i64>(2)?))
-                }
+                Some(r) => Some((r.get::<_, i64>(0)?, self.state.out_item(&r.get::<_, Vec<u8>>(3)?, r.get_ref(1)?)?, r.get::<_, i64>(2)?)),
                 None => None,
             };
             let full = next.as_ref().is_some_and(|(_, _, s)| size + s.unsigned_abs() as usize > MAX_SEGMENT_BYTES);
@@ -153,7 +144,7 @@ impl Engine<'_> {
                 size = 0;
             }
             let Some((o, item, bytes)) = next else { break };
-            items.extend(item);
+            items.push(item);
             size += bytes.unsigned_abs() as usize;
             last = o;
         }
@@ -242,10 +233,13 @@ impl Engine<'_> {
     /// Deletes the conflict files that are now wholly in their canonical files, or remembers them.
     pub(super) fn clear_conflicts(&mut self) -> Result<(), Error> {
         let now = self.now();
+        if self.conflicts.is_empty() {
+            return Ok(());
+        }
+        let due: BTreeSet<RecordId> = self.state.files_due()?.into_iter().collect();
         for (path, id, stat, explanation) in std::mem::take(&mut self.conflicts) {
             let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
-            let due = self.state.files_due()?.contains(&id);
-            if !written || due {
+            if !written || due.contains(&id) {
                 continue;
             }
             if !explanation.is_empty() {

@@ -32,6 +32,8 @@ pub struct Lookup<'a> {
     /// For a record: records that rows of it came from, by a move in the host.
     pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
+    /// The records in `found` and the rows in `keys`.
+    led_to: RefCell<HashSet<RecordId>>,
     keys: RefCell<HashMap<(usize, RowId), HostKey>>,
     numbers: RefCell<HashMap<String, i64>>,
     /// INSERTs by table and columns.
@@ -55,6 +57,7 @@ impl<'a> Lookup<'a> {
             deferred: Cell::new(false),
             moved_from: BTreeMap::new(),
             found: RefCell::default(),
+            led_to: RefCell::default(),
             keys: RefCell::default(),
             numbers: RefCell::default(),
             inserts: RefCell::default(),
@@ -108,8 +111,11 @@ impl<'a> Lookup<'a> {
 
     /// Forgets where a record's rows were found: they may have moved.
     pub fn forget(&self, id: &RecordId) {
-        self.found.borrow_mut().retain(|_, (_, r)| r != id);
-        self.keys.borrow_mut().retain(|(_, row), _| row != id);
+        // Most records are none that others were led to: both maps are looked through for those alone.
+        if self.led_to.borrow_mut().remove(id) {
+            self.found.borrow_mut().retain(|_, (_, r)| r != id);
+            self.keys.borrow_mut().retain(|(_, row), _| row != id);
+        }
     }
 
     /// Forgets where any row was found.
@@ -214,6 +220,7 @@ impl Others for Of<'_, '_> {
         let row = if t.owner.is_none() { Some(record) } else { l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
         let Some(row) = row else { return Ok(None) };
         l.found.borrow_mut().insert((table, sign), (row, record));
+        l.led_to.borrow_mut().insert(record);
         Ok(Some((row, record)))
     }
 
@@ -248,6 +255,7 @@ impl Of<'_, '_> {
         };
         if let Some(key) = key.as_ref().filter(|_| l.mapping.types.get(t.kind).is_some_and(|k| k.shared)) {
             l.keys.borrow_mut().insert((table, row), key.clone());
+            l.led_to.borrow_mut().insert(row);
         }
         Ok(key)
     }

@@ -228,7 +228,6 @@ impl Engine<'_> {
         }
         let disk = self.folder.shared();
         let easel = &self.easel.clone();
-
         std::thread::scope(|s| {
             if let Some(disk) = disk.filter(|_| !files.is_empty()) {
                 let (send, receive) = sync_channel(AHEAD);
@@ -262,14 +261,18 @@ impl Engine<'_> {
                     from_draw.send(all.map(|()| chunk))
                 })
             });
-            let mut under_way = 0;
+            let mut under_way = 0usize;
             let mut run = || -> Result<(), Error> {
-                while let Some(works) = next(self)? {
-                    let chunk = self.prepare_chunk(works)?;
-                    if to_draw.send(chunk).is_ok() {
-                        under_way += 1;
+                let mut more = true;
+                while more {
+                    let works = next(self)?;
+                    more = works.is_some();
+                    if let Some(works) = works {
+                        let chunk = self.prepare_chunk(works)?;
+                        under_way += usize::from(to_draw.send(chunk).is_ok());
                     }
-                    if under_way > 1
+                    // One is drawn up while the next is prepared; after the last, all are awaited.
+                    while under_way > usize::from(more)
                         && let Ok(chunk) = drawn.recv()
                     {
                         under_way -= 1;
@@ -277,12 +280,6 @@ impl Engine<'_> {
                         self.take_sample(&chunk)?;
                         self.commit_chunk(chunk)?;
                     }
-                }
-                while under_way > 0
-                    && let Ok(chunk) = drawn.recv()
-                {
-                    under_way -= 1;
-                    self.commit_chunk(chunk?)?;
                 }
                 // Only now is nothing prepared that counts on it.
                 self.drop_spare()?;

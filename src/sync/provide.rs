@@ -73,10 +73,8 @@ impl Engine<'_> {
                 self.state.set_whole(hash, (stat.size_bytes, stat.mtime_ns))?;
                 Ok(true)
             }
-            Err(e @ Error::Folder(_)) => {
-                if matches!(&e, Error::Folder(f) if f.is_full()) && !self.report.notices.iter().any(|n| n.contains("is full")) {
-                    self.report.notices.push(format!("the disk of {} is full; nothing is lost, it is tried again at the next sync", self.folder.place()));
-                }
+            Err(Error::Folder(e)) => {
+                self.note_full(&e, None);
                 self.report.bad_files.push(BadFile { path, reason: e.to_string() });
                 Ok(false)
             }

@@ -25,10 +25,7 @@ impl Engine<'_> {
         let mut by_kind: BTreeMap<usize, Vec<Work>> = BTreeMap::new();
         for (id, mut w) in works {
             let stored = self.state.root_of(&id)?.map(|(k, _, _)| k);
-            let from_items = w.items.first().map(|(_, _, i)| match i {
-                crate::log::Item::Delta(d) => d.part.kind.clone(),
-                crate::log::Item::Named { kind, .. } => kind.clone(),
-            });
+            let from_items = w.items.first().map(|(_, _, i)| i.kind().clone());
             let from_path = || {
                 let dir = w.files.first().and_then(|f| f.split('/').nth(1))?.to_owned();
                 self.mapping.types.iter().position(|k| crate::names::type_name(&k.name) == dir)

@@ -110,10 +110,8 @@ impl Engine<'_> {
         self.same.matching = true;
         let done = f(self);
         self.same.matching = false;
-        if let Err(e) = done.and_then(|()| self.drop_own_notes()) {
-            self.rollback();
-            return Err(e);
-        }
+        done?;
+        self.drop_own_notes()?;
         self.unlock()
     }
 

@@ -5,7 +5,7 @@ use super::settle::{Work, type_path};
 use super::{Engine, Error};
 use crate::folder::Kind;
 use crate::id::{RecordId, SiteId};
-use crate::log::{Item, Segment};
+use crate::log::Segment;
 use crate::names::{self, FileName};
 use crate::report::BadFile;
 use crate::site::Site;
@@ -51,10 +51,7 @@ impl Engine<'_> {
         self.walk(works, full)?;
         // The canonical file of everything that items are about.
         for (id, work) in works.iter_mut() {
-            let kind = work.items.first().map(|(_, _, i)| match i {
-                Item::Delta(d) => d.part.kind.clone(),
-                Item::Named { kind, .. } => kind.clone(),
-            });
+            let kind = work.items.first().map(|(_, _, i)| i.kind().clone());
             if let Some(kind) = kind {
                 let path = type_path(&kind, id);
                 if !work.files.contains(&path) {

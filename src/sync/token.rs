@@ -93,10 +93,7 @@ impl Engine<'_> {
         };
         for bytes in undelivered {
             if let Ok((s, _)) = crate::log::Segment::read(&bytes, &self.manifest.folder) {
-                for item in s.items {
-                    let one = crate::log::Segment { site: new, seq: 0, previous: String::new(), items: vec![item.clone()] }.write(&self.manifest.folder);
-                    self.state.push_out(&item.record(), &one)?;
-                }
+                s.items.iter().try_for_each(|item| self.state.push_item(item))?;
             }
         }
         self.conn.execute("DELETE FROM cfs_segment", [])?;

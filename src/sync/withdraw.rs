@@ -36,8 +36,7 @@ impl Engine<'_> {
             let Some(stored) = self.state.load(&id)? else { continue };
             let Some(time) = stored.known.version.0.get(&self.site) else { continue };
             let item = Item::Named { kind: stored.known.kind.clone(), id, sha256: hash_of(&stored.known, &self.manifest.folder), stamp: Stamp { time: *time, site: self.site } };
-            let one = Segment { site: self.site, seq: 0, previous: String::new(), items: vec![item] }.write(&self.manifest.folder);
-            self.state.push_out(&id, &one)?;
+            self.state.push_item(&item)?;
         }
         let mut all = self.withdrawn()?;
         all.extend(&found);

@@ -13,3 +13,4 @@ mod matching;
 mod matching_storm;
 mod retired;
 mod saving;
+mod threads;

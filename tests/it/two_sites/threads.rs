@@ -1,0 +1,108 @@
+//! Large syncs: a chunk of records is prepared before the one in front of it is committed (decision 0011).
+
+use crate::dsl::check::both_see;
+use crate::dsl::cloud::Cloud;
+use crate::dsl::{Site, settle, two};
+use cloud_folder_sync::folder::memory::Memory;
+use cloud_folder_sync::folder::{Error, Folder, Stat};
+use cloud_folder_sync::id::RecordId;
+use cloud_folder_sync::sync::Options;
+use rusqlite::Connection;
+use std::cell::Cell;
+
+/// A folder during whose reading of one file the host's user types something, once.
+struct Meanwhile<'a> {
+    inner: Memory,
+    file: String,
+    types: &'a dyn Fn(),
+    done: Cell<bool>,
+}
+
+impl Folder for Meanwhile<'_> {
+    fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
+        if path.contains(&self.file) && !self.done.replace(true) {
+            (self.types)();
+        }
+        self.inner.read(path, limit_bytes)
+    }
+
+    fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
+        self.inner.stat(path)
+    }
+
+    fn list(&self, dir: &str) -> Result<Option<Vec<(String, Stat)>>, Error> {
+        self.inner.list(dir)
+    }
+
+    fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
+        self.inner.write(files, temporary)
+    }
+
+    fn remove(&self, path: &str) -> Result<(), Error> {
+        self.inner.remove(path)
+    }
+
+    fn make_dirs(&self, dirs: &[String]) -> Result<(), Error> {
+        self.inner.make_dirs(dirs)
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+}
+
+/// A hundred patients at both sites; `b`'s database lies in a file, so that a second program can write to it.
+fn hundred() -> (Site, Site, Cloud, Vec<RecordId>) {
+    let (mut a, mut b, mut cloud) = two();
+    (0..100).for_each(|i| a.add(&format!("n{i:03}")));
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let file = b.backup();
+    b.put_back(file);
+    b.conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    // From two records on threads help.
+    (a.env.many, b.env.many) = (2, 2);
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let ids = b.state().all(Some("patient")).unwrap();
+    assert_eq!(ids.len(), 100);
+    (a, b, cloud, ids)
+}
+
+/// Everybody's phone comes from `a`; while the file of record `reading` is read at `b`, the phone of record
+/// `typed` is typed there.
+fn typed_while_reading(typed: usize, reading: usize) {
+    let (mut a, mut b, mut cloud, ids) = hundred();
+    a.sql("UPDATE patient SET phone = 'from a ' || national_id");
+    a.sync();
+    cloud.carry();
+    let nid = {
+        let key = b.state().root_of(&ids[typed]).unwrap().and_then(|(_, key, _)| key).unwrap();
+        let cloud_folder_sync::value::Value::Integer(id) = key[0] else { panic!("a number") };
+        b.get(&format!("SELECT national_id FROM patient WHERE rowid = {id}"))
+    };
+    let path = b.conn.path().unwrap().to_owned();
+    let types = || {
+        let host = Connection::open(&path).unwrap();
+        host.execute("UPDATE patient SET phone = 'typed at b' WHERE national_id = ?1", [&nid]).unwrap();
+    };
+    let meanwhile = Meanwhile { inner: b.folder.clone(), file: ids[reading].to_string(), types: &types, done: Cell::new(false) };
+    b.try_sync_on(&meanwhile, Options::default()).unwrap();
+    assert!(meanwhile.done.get(), "the file was read");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, &nid, "phone", &a.see(&nid, "phone"));
+    // Neither was seen by who wrote the other: both are there, whichever is current.
+    for s in [&a, &b] {
+        let known = s.state().load(&ids[typed]).unwrap().unwrap().known;
+        let phone = &known.root().unwrap().fields[&cloud_folder_sync::record::FieldKey::shared("phone")];
+        let mut values: Vec<String> = phone.0.iter().map(|e| crate::dsl::check::show(&e.value)).collect();
+        values.sort();
+        assert_eq!(values, [format!("from a {nid}"), "typed at b".to_owned()], "{}: record {typed}, while {reading} was read", s.name);
+    }
+}
+
+#[test]
+fn what_is_typed_while_the_next_chunk_is_prepared_is_not_written_over() {
+    // In the first chunk; in the second, before and after its own preparing; in the last.
+    for (typed, reading) in [(5, 10), (5, 40), (35, 40), (45, 40), (70, 80), (98, 99)] {
+        typed_while_reading(typed, reading);
+    }
+}

@@ -76,7 +76,7 @@ fn typed_while_reading(typed: usize, reading: usize) {
     cloud.carry();
     let nid = {
         let key = b.state().root_of(&ids[typed]).unwrap().and_then(|(_, key, _)| key).unwrap();
-        let cloud_folder_sync::value::Value::Integer(id) = key[0] else { panic!("a number") };
+        let cloud_folder_sync::value::Value::Integer(id) = key[0] else { unreachable!("the key is a number") };
         b.get(&format!("SELECT national_id FROM patient WHERE rowid = {id}"))
     };
     let path = b.conn.path().unwrap().to_owned();

@@ -11,6 +11,7 @@ mod give;
 mod identity;
 mod keep;
 mod large;
+mod last;
 mod look;
 pub mod lookup;
 mod matches;
@@ -26,6 +27,7 @@ mod take;
 pub(crate) mod tell;
 mod token;
 mod unite;
+mod vanished;
 mod walk;
 mod withdraw;
 
@@ -145,6 +147,8 @@ pub(crate) struct Engine<'a> {
     spare: BTreeSet<crate::value::Hash>,
     /// What is under way about records that are one.
     same: same::Same,
+    /// What is deleted once everything else is settled.
+    last: last::Last,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -229,6 +233,7 @@ pub fn sync(
         inserted: 0,
         spare: BTreeSet::new(),
         same: same::Same::default(),
+        last: last::Last::new(mapping),
         manifest,
         env,
         keeper,

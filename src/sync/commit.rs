@@ -18,6 +18,7 @@ impl Engine<'_> {
     pub(super) fn commit(&mut self, p: Prepared) -> Result<(), Error> {
         let Some(mut p) = self.before_commit(p)? else { return Ok(()) };
         self.keep_large(&p)?;
+        self.keep_large_of_others(&p)?;
         if p.own {
             let local = |(k, r): (&RowKey, &image::ImageRow)| (k.clone(), LocalRow { key: r.host.key.clone(), ..LocalRow::default() });
             let local = Local { rows: p.image.rows.iter().map(local).collect() };

@@ -51,7 +51,7 @@ impl Engine<'_> {
         for path in std::mem::take(&mut work.files) {
             self.gather_file(&path, work, &mut came)?;
         }
-        for r in self.stray_sources.remove(&work.id).unwrap_or_default() {
+        for r in std::mem::take(&mut work.strays) {
             came.known.kind = std::mem::take(&mut came.known.kind).max(r.kind.clone());
             merge::join_into(&mut came.known, &r);
             came.sources.push(r);

@@ -22,6 +22,7 @@ impl Engine<'_> {
     pub(super) fn settle_all(&mut self, works: take::Works, progress: Progress<'_>) -> Result<(), Error> {
         let total = works.len() as u64 + self.roots.len() as u64;
         let mut done = 0;
+        self.last.typed = works.values().filter(|w| w.dirty).count() + self.roots.len();
         let mut by_kind: BTreeMap<usize, Vec<Work>> = BTreeMap::new();
         for (id, mut w) in works {
             let stored = self.state.root_of(&id)?.map(|(k, _, _)| k);
@@ -70,6 +71,7 @@ impl Engine<'_> {
         }
         self.take_strays()?;
         self.settle_same()?;
+        self.delete_now()?;
         // What waited for a record that is here now, and what pointed to one that had no name yet.
         for _ in 0..8 {
             let mut again = std::mem::take(&mut self.again);
@@ -220,6 +222,7 @@ impl Engine<'_> {
             let start = self.env.watch();
             let most = self.lock_time()?;
             self.look()?;
+            self.settle_typed()?;
             // One in any case: what the host does all the time must not keep us from ever getting on.
             let mut first = true;
             while let Some(work) = rest.next_if(|_| std::mem::take(&mut first) || start.elapsed() < most) {
@@ -254,7 +257,7 @@ impl Engine<'_> {
     }
 }
 
-fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {
+pub(super) fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {
     let mut out: Vec<Vec<Work>> = Vec::new();
     for w in list {
         match out.last_mut() {

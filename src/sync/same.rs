@@ -318,6 +318,7 @@ impl Engine<'_> {
         kept.files.extend(work.files);
         kept.items.extend(work.items);
         kept.orders.extend(work.orders);
+        kept.strays.extend(work.strays);
         kept.root = kept.root.take().or(work.root);
         kept.dirty = true;
     }

@@ -12,7 +12,7 @@ use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
-use crate::record::{Delta, Record, RowKey, Tombstone};
+use crate::record::{Delta, Record, RowKey};
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +35,8 @@ pub(super) struct Work {
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
     /// What people asked for.
     pub(super) orders: Vec<Order>,
+    /// What stood under other records' names.
+    pub(super) strays: Vec<Record>,
 }
 
 /// A record ready to be applied.
@@ -71,6 +73,7 @@ pub(super) struct Prepared {
     pub(super) read: Vec<String>,
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
     pub(super) orders: Vec<Order>,
+    pub(super) strays: Vec<Record>,
     /// What was known before anything was stamped; only while records are being matched.
     pub(super) before: Option<Record>,
 }
@@ -96,12 +99,20 @@ impl Engine<'_> {
             local: Local::default(),
             file_hash: None,
         });
-        let (read, items, orders) = (work.files.clone(), work.items.clone(), work.orders.clone());
-        let stray = self.stray_sources.contains_key(&work.id);
+        work.strays.extend(self.stray_sources.remove(&work.id).unwrap_or_default());
+        let (read, items, orders, strays) = (work.files.clone(), work.items.clone(), work.orders.clone(), work.strays.clone());
+        let counted = (self.report.pending, self.report.files_read, self.report.bytes_read);
         let mut came = self.gather(&mut work, &stored)?;
-        if !self.same.matching && !stray && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)? {
-            self.report.pending -= came.waiting.len() as u64;
-            self.put_off(Work { dirty: true, files: read, items, ..work });
+        let matched = !self.same.matching && strays.is_empty() && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)?;
+        if matched || self.deletes_too_early(&work, &stored, &came.known) {
+            // It is read once more then.
+            (self.report.pending, self.report.files_read, self.report.bytes_read) = counted;
+            let work = Work { dirty: work.dirty || matched, files: read, items, strays, ..work };
+            if matched {
+                self.put_off(work);
+            } else {
+                self.delete_last(work);
+            }
             return Ok(None);
         }
         if came.known.kind.is_empty()
@@ -154,6 +165,7 @@ impl Engine<'_> {
             read,
             items,
             orders,
+            strays,
             before: None,
             image,
             new,
@@ -299,83 +311,6 @@ impl Engine<'_> {
         p.own = true;
         true
     }
-
-    /// Decides about rows that are gone from the host without a tombstone.
-    fn vanished(&mut self, p: &mut Prepared, gone: &[RowKey], lives: &BTreeMap<RowKey, Life>) -> Result<(), Error> {
-        for key in gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live)) {
-            let Some(table) = self.mapping.table(&key.table) else { continue };
-            let Some(t) = self.mapping.tables.get(table) else { continue };
-            let host_key = p.stored.local.rows.get(key).map(|l| l.key.clone()).unwrap_or_default();
-            if let Some((record, row)) = self.moved_to(p.work.id, table, &host_key, key)? {
-                self.bury(p, key, "moved to another record", Some((record, row)));
-                continue;
-            }
-            if t.owner.is_some() && self.target_deleted(p, key, t)? {
-                self.bury(p, key, "what it points to was deleted", None);
-                continue;
-            }
-            if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
-                self.bury(p, key, "rewritten", None);
-                continue;
-            }
-            if t.local_deletes == crate::host::mapping::LocalDeletes::Ask {
-                p.asked.insert(key.clone());
-            }
-        }
-        // What hangs below a row that a person is asked about waits with it.
-        let below: Vec<RowKey> = gone.iter().filter(|k| !p.asked.contains(*k)).filter(|k| p.asked.iter().any(|a| merge::below(&p.known, a, k))).cloned().collect();
-        p.asked.extend(below);
-        let back = gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live) && !p.asked.contains(*k) && merge::life(&p.known).get(*k) == Some(&Life::Live)).count();
-        self.report.restored += back as u64;
-        Ok(())
-    }
-
-    /// Whether a row that is gone had to point to a record that was deleted: it went with it.
-    fn target_deleted(&self, p: &Prepared, key: &RowKey, t: &crate::host::mapping::Table) -> Result<bool, Error> {
-        let Some(row) = p.known.rows.get(key) else { return Ok(false) };
-        for r in &t.references {
-            let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
-            let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
-            let record = to.record.unwrap_or(to.row);
-            if record == p.work.id || self.state.root_of(&record)?.is_none_or(|(_, _, flags)| flags & state::DELETED == 0) {
-                continue;
-            }
-            // Only the person who deleted it here saw what went with it.
-            let by_us = self
-                .state
-                .load(&record)?
-                .is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site) && merge::same_target(&s.known).is_none());
-            if by_us {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether the host's way of saving deleted a row: others of the same table and parent were
-    /// inserted after its DELETE.
-    fn rewritten(&self, p: &Prepared, key: &RowKey, table: usize, host_key: &HostKey) -> bool {
-        let Some(gone) = self.notes.deleted.get(&(table, crate::host::key::encode(host_key))) else { return false };
-        let owner = p.known.rows.get(key).and_then(|r| r.owner().cloned());
-        p.image.rows.iter().any(|(k, r)| {
-            let new = !p.stored.local.rows.contains_key(k);
-            let sibling = r.table == table && r.fields.values().filter_map(|v| v.owner()).next() == owner.as_ref();
-            new && sibling && self.notes.inserted.get(&(table, crate::host::key::encode(&r.host.key))).is_some_and(|i| i > gone)
-        })
-    }
-
-    /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
-    pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
-        let stamp = self.tick();
-        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.seen_by_host(self.site), bare: false, unknown: BTreeMap::new() };
-        merge::tombstone(&mut p.known, key, t.clone());
-        merge::tombstone(&mut p.applied, key, t);
-        self.report.tombstones.sent += 1;
-        p.log.push(self.change(p.work.id, &p.known.kind, Some(key), None, "deleted", Some(self.site)));
-        if let Some(l) = p.log.last_mut() {
-            l.new = Some(why.to_owned());
-        }
-    }
 }
 
 /// The path of a record's file.
@@ -394,7 +329,7 @@ impl Prepared {
     /// Gives the work back, to be prepared anew because the host wrote meanwhile. What came with it
     /// has been merged; it is read once more from where it stands.
     pub(super) fn again(self) -> Work {
-        Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, ..self.work }
+        Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, strays: self.strays, ..self.work }
     }
 
     /// Draws up what is known, unless the file it came in says the same.

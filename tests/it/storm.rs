@@ -2,7 +2,7 @@
 //! repeats, reorders, tears, rolls back, loses and copies. Then everything heals, and the laws hold.
 //!
 //! `STORM_SEED=n` replays one seed and tells its story, `STORM_STEPS=n` makes it longer,
-//! `STORM_SEEDS=n` runs so many.
+//! `STORM_SEEDS=n` runs so many; with `STORM_WORD=w` a replay says who knows that word after each step.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking, and a storm tells its seed")]
 
 mod acts;
@@ -202,6 +202,9 @@ fn run(seed: u64, steps: usize, long: usize, tell: bool) -> String {
     storm.oracle.learn(&storm.sites[0]);
     for _ in 0..steps {
         storm.step();
+        if let (true, Ok(word)) = (tell, std::env::var("STORM_WORD")) {
+            laws::whereabouts(&storm, &word);
+        }
     }
     laws::check(&mut storm);
     let folder: Vec<u8> = storm.sites[0].folder.all().into_iter().flat_map(|(p, b)| [p.into_bytes(), b].concat()).collect();

@@ -154,6 +154,34 @@ pub(super) fn shown(s: &Site, v: &Value) -> String {
     }
 }
 
+/// Tells which sites know a word, and which hosts show it.
+pub(super) fn whereabouts(storm: &Storm, word: &str) {
+    let mut said = String::new();
+    for s in &storm.sites {
+        for id in s.state().all(None).unwrap() {
+            for (key, row) in &s.known(&id).rows {
+                for (name, field) in &row.fields {
+                    for e in field.0.iter().filter(|e| shown(s, &e.value).replace("-long", "") == word) {
+                        said.push_str(&format!(
+                            " {}:{}/{}.{} {} {}",
+                            s.name,
+                            &id.to_string()[..8],
+                            key.table,
+                            name.name,
+                            e.stamp.time.ms % 100_000,
+                            row.tombstone.as_ref().map_or("", |t| &t.why)
+                        ));
+                    }
+                }
+            }
+        }
+        if super::oracle::words(s, "1").iter().any(|w| w.replace("-long", "") == word) {
+            said.push_str(&format!(" {}:host", s.name));
+        }
+    }
+    eprintln!("    {word} is{said}");
+}
+
 /// L7: who joins now, and reads everything in another order, knows the same.
 fn joiner(storm: &mut Storm) {
     // A log that was compacted is no longer all there is to know.

@@ -404,6 +404,71 @@ fn a_doctor_deleted_while_another_site_points_to_them() {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
 }
 
+/// Six people who are linked with each other since the last sync.
+const LINKS: &str = "INSERT INTO patient_link SELECT x.patient_id, y.patient_id, 'from ' || x.national_id || ' to ' || y.national_id FROM patient x, patient y WHERE x.patient_id <> y.patient_id AND {}";
+
+fn six(which: &str) -> (Site, Site, Cloud) {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    for n in 2..7 {
+        a.add(&format!("p{n}"));
+    }
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql(&LINKS.replace("{}", which));
+    (a, b, cloud)
+}
+
+/// Our own DELETE must not take, by the host's CASCADE, what was typed since the last sync.
+#[test]
+fn links_typed_just_before_the_people_they_point_to_are_deleted() {
+    let (mut a, mut b, mut cloud) = six("1");
+    let stay = ["p4", "p5", "p6"].map(|n| (n, a.id(n).to_string()));
+    for n in ["p1", "p2", "p3"] {
+        a.delete(n);
+    }
+    let r = a.sync();
+    assert!(r.held.is_empty(), "{:?}", r.held);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!((s.get("SELECT count(*) FROM patient").as_str(), s.get("SELECT count(*) FROM patient_link").as_str()), ("3", "6"));
+        for (n, id) in &stay {
+            for to in 1..4 {
+                let word = format!("from {n} to p{to}");
+                assert!(crate::dsl::check::known(s)[id].contains(&word), "{word}: typed, and nowhere");
+            }
+        }
+    }
+}
+
+/// A large value's content stands in the host's row alone until it is in the folder.
+#[test]
+fn a_link_with_a_long_story_typed_just_before_the_person_it_points_to_is_deleted() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let story = "a long story ".repeat(4000);
+    a.sql(&format!("INSERT INTO patient_link VALUES (1, 2, '{story}')"));
+    a.delete("p2");
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    let path = cloud_folder_sync::names::blob_path(&cloud_folder_sync::value::hash(story.as_bytes()));
+    assert_eq!(b.folder.get(&path).as_deref(), Some(story.as_bytes()));
+}
+
+/// The same with a deletion that comes from elsewhere: who deleted had not seen the links.
+#[test]
+fn links_typed_just_before_a_deletion_arrives_bring_the_people_back() {
+    let (mut a, mut b, mut cloud) = six("x.national_id > 'p3' AND y.national_id < 'p4'");
+    for n in ["p1", "p2", "p3"] {
+        b.delete(n);
+    }
+    b.sync();
+    cloud.carry();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT count(DISTINCT relation) FROM patient_link"), "9");
+    }
+}
+
 /// The host's own CASCADE takes the link away with the person it points to.
 #[test]
 #[ignore = "known: B14: the link is buried with the person, and stays so when that person is back"]

@@ -1,0 +1,121 @@
+//! Deletions that rows of other records may point to are applied last. The host's own CASCADE takes
+//! such rows away with what they point to: what was typed into them must be stamped before.
+
+use super::settle::{Prepared, Work};
+use super::{Engine, Error};
+use crate::host::local::LocalRow;
+use crate::host::mapping::{Mapping, Target};
+use crate::id::RecordId;
+use crate::merge::{self, Life};
+use crate::record::{Record, RowKey};
+use crate::shared::Name;
+use crate::state::{Place, Stored};
+use crate::sync::orders::Order;
+use std::collections::BTreeSet;
+
+/// What is deleted last.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    /// The tables that rows of other records may point to.
+    pointed: BTreeSet<Name>,
+    /// How many records the host may have touched since the last sync.
+    pub(super) typed: usize,
+    /// What waits.
+    waiting: Vec<Work>,
+    /// Everything else is settled.
+    now: bool,
+}
+
+impl Last {
+    /// Nothing yet.
+    pub(super) fn new(m: &Mapping) -> Self {
+        let mut pointed = BTreeSet::new();
+        for t in &m.tables {
+            for (_, r) in t.references.iter().enumerate().filter(|(i, _)| t.owner != Some(*i)) {
+                if let Target::Table { table, .. } = &r.target {
+                    pointed.extend(m.tables.get(*table).map(|t| t.name.clone()));
+                }
+            }
+        }
+        Last { pointed, ..Last::default() }
+    }
+}
+
+impl Engine<'_> {
+    /// Whether settling a record now would delete a row that another's, not yet settled, may point to.
+    pub(super) fn deletes_too_early(&self, work: &Work, stored: &Stored, known: &Record) -> bool {
+        let others = self.last.typed > usize::from(work.dirty);
+        if self.last.now || !others || self.same.matching || self.severed.contains(&work.id) {
+            return false;
+        }
+        let asked = work.orders.iter().any(|o| matches!(o, Order::Delete { .. } | Order::Erase { .. }));
+        if !asked && known.erased.is_none() && known.rows.values().all(|r| r.tombstone.is_none()) {
+            return false;
+        }
+        let lives = merge::life(known);
+        let mut here = stored.local.rows.iter().filter(|(k, l)| l.away.is_none() && self.last.pointed.contains(&k.table));
+        here.any(|(k, _)| asked || known.erased.is_some() || lives.get(k) == Some(&Life::Deleted))
+    }
+
+    /// Puts a deletion off until everything else is settled.
+    pub(super) fn delete_last(&mut self, work: Work) {
+        self.last.waiting.push(work);
+    }
+
+    /// Deletes what was put off.
+    pub(super) fn delete_now(&mut self) -> Result<(), Error> {
+        self.last.now = true;
+        let waiting = std::mem::take(&mut self.last.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        for chunk in super::queue::chunks(waiting) {
+            self.settle_chunk(chunk)?;
+        }
+        // What the rows that are gone now were in the way of.
+        self.again.extend(self.report.held.iter().filter_map(|h| RecordId::parse_str(&h.record).ok()));
+        Ok(())
+    }
+
+    /// Settles what the host typed since everything else was, before it is deleted with what it
+    /// points to. The caller holds the lock and has looked.
+    pub(super) fn settle_typed(&mut self) -> Result<(), Error> {
+        if !self.last.now {
+            self.last.typed = self.last.typed.max(2 * usize::from(!self.notes.dirty.is_empty() || self.roots.len() > 0));
+            return Ok(());
+        }
+        let mut typed: Vec<Work> = std::mem::take(&mut self.notes.dirty).into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+        for kind in 0..self.mapping.types.len() {
+            for key in self.roots.of(kind) {
+                let id = self.identify(kind, &key)?;
+                typed.push(Work { kind: Some(kind), id, root: Some(key), dirty: true, ..Work::default() });
+            }
+        }
+        for work in typed {
+            if let Some(p) = self.prepare(work)? {
+                self.commit(p)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before rows are deleted from the host: copies out of it the large values of other records'
+    /// rows, which its CASCADE may take as well. The caller holds the lock.
+    pub(super) fn keep_large_of_others(&mut self, p: &Prepared) -> Result<(), Error> {
+        let gone = |(k, l): (&RowKey, &LocalRow)| l.away.is_none() && self.last.pointed.contains(&k.table) && p.lives.get(k) == Some(&Life::Deleted);
+        if !p.stored.local.rows.iter().any(gone) || !self.state.any_large()? {
+            return Ok(());
+        }
+        for id in self.pointing_to(&p.work.id)? {
+            let Some(n) = self.state.number(&id)? else { continue };
+            for u in self.state.uses(n)?.into_iter().filter(|u| u.place == Place::Host) {
+                if !self.state.has_bytes(u.large)?
+                    && let Some(bytes) = self.lookup.host_content(u.large)?
+                {
+                    self.state.keep_bytes(&u.large.0, &bytes, self.now())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Rows that are gone from the host without a tombstone: moved, saved anew, gone with what they
+//! pointed to, or to come back.
+
+use super::settle::Prepared;
+use super::{Engine, Error};
+use crate::host::key::HostKey;
+use crate::id::RecordId;
+use crate::merge::{self, Life};
+use crate::record::{RowKey, Tombstone};
+use crate::state;
+use std::collections::BTreeMap;
+
+impl Engine<'_> {
+    /// Decides about rows that are gone from the host without a tombstone.
+    pub(super) fn vanished(&mut self, p: &mut Prepared, gone: &[RowKey], lives: &BTreeMap<RowKey, Life>) -> Result<(), Error> {
+        for key in gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live)) {
+            let Some(table) = self.mapping.table(&key.table) else { continue };
+            let Some(t) = self.mapping.tables.get(table) else { continue };
+            let host_key = p.stored.local.rows.get(key).map(|l| l.key.clone()).unwrap_or_default();
+            if let Some((record, row)) = self.moved_to(p.work.id, table, &host_key, key)? {
+                self.bury(p, key, "moved to another record", Some((record, row)));
+                continue;
+            }
+            if t.owner.is_some() && self.target_deleted(p, key, t)? {
+                self.bury(p, key, "what it points to was deleted", None);
+                continue;
+            }
+            if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
+                self.bury(p, key, "rewritten", None);
+                continue;
+            }
+            if t.local_deletes == crate::host::mapping::LocalDeletes::Ask {
+                p.asked.insert(key.clone());
+            }
+        }
+        // What hangs below a row that a person is asked about waits with it.
+        let below: Vec<RowKey> = gone.iter().filter(|k| !p.asked.contains(*k)).filter(|k| p.asked.iter().any(|a| merge::below(&p.known, a, k))).cloned().collect();
+        p.asked.extend(below);
+        let back = gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live) && !p.asked.contains(*k) && merge::life(&p.known).get(*k) == Some(&Life::Live)).count();
+        self.report.restored += back as u64;
+        Ok(())
+    }
+
+    /// Whether a row that is gone had to point to a record that was deleted: it went with it.
+    fn target_deleted(&self, p: &Prepared, key: &RowKey, t: &crate::host::mapping::Table) -> Result<bool, Error> {
+        let Some(row) = p.known.rows.get(key) else { return Ok(false) };
+        for r in &t.references {
+            let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
+            let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
+            let record = to.record.unwrap_or(to.row);
+            if record == p.work.id || self.state.root_of(&record)?.is_none_or(|(_, _, flags)| flags & state::DELETED == 0) {
+                continue;
+            }
+            // Only the person who deleted it here saw what went with it.
+            let by_us = self
+                .state
+                .load(&record)?
+                .is_some_and(|s| s.known.root().and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.stamp.site == self.site) && merge::same_target(&s.known).is_none());
+            if by_us {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the host's way of saving deleted a row: others of the same table and parent were
+    /// inserted after its DELETE.
+    fn rewritten(&self, p: &Prepared, key: &RowKey, table: usize, host_key: &HostKey) -> bool {
+        let Some(gone) = self.notes.deleted.get(&(table, crate::host::key::encode(host_key))) else { return false };
+        let owner = p.known.rows.get(key).and_then(|r| r.owner().cloned());
+        p.image.rows.iter().any(|(k, r)| {
+            let new = !p.stored.local.rows.contains_key(k);
+            let sibling = r.table == table && r.fields.values().filter_map(|v| v.owner()).next() == owner.as_ref();
+            new && sibling && self.notes.inserted.get(&(table, crate::host::key::encode(&r.host.key))).is_some_and(|i| i > gone)
+        })
+    }
+
+    /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
+    pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
+        let stamp = self.tick();
+        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.seen_by_host(self.site), bare: false, unknown: BTreeMap::new() };
+        merge::tombstone(&mut p.known, key, t.clone());
+        merge::tombstone(&mut p.applied, key, t);
+        self.report.tombstones.sent += 1;
+        p.log.push(self.change(p.work.id, &p.known.kind, Some(key), None, "deleted", Some(self.site)));
+        if let Some(l) = p.log.last_mut() {
+            l.new = Some(why.to_owned());
+        }
+    }
+}

@@ -19,6 +19,7 @@ impl Engine<'_> {
         let Some(mut p) = self.before_commit(p)? else { return Ok(()) };
         self.keep_large(&p)?;
         self.keep_large_of_others(&p)?;
+        self.note_seen(&p);
         if p.own {
             let local = |(k, r): (&RowKey, &image::ImageRow)| (k.clone(), LocalRow { key: r.host.key.clone(), ..LocalRow::default() });
             let local = Local { rows: p.image.rows.iter().map(local).collect() };

@@ -11,7 +11,8 @@ use crate::record::{Record, RowKey};
 use crate::shared::Name;
 use crate::state::{Place, Stored};
 use crate::sync::orders::Order;
-use std::collections::BTreeSet;
+use crate::version::Version;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is deleted last.
 #[derive(Debug, Default)]
@@ -24,6 +25,10 @@ pub(super) struct Last {
     waiting: Vec<Work>,
     /// Everything else is settled.
     now: bool,
+    /// Whether something is deleted here on a person's word.
+    pub(super) asked: bool,
+    /// What that person had seen of records that came before the deletion in this sync.
+    seen: BTreeMap<RecordId, Version>,
 }
 
 impl Last {
@@ -41,6 +46,13 @@ impl Last {
     }
 }
 
+impl Work {
+    /// Whether a person asked to delete the record, or rows of it.
+    pub(super) fn deletes(&self) -> bool {
+        self.orders.iter().any(|o| matches!(o, Order::Delete { .. } | Order::Erase { .. }))
+    }
+}
+
 impl Engine<'_> {
     /// Whether settling a record now would delete a row that another's, not yet settled, may point to.
     pub(super) fn deletes_too_early(&self, work: &Work, stored: &Stored, known: &Record) -> bool {
@@ -48,13 +60,26 @@ impl Engine<'_> {
         if self.last.now || !others || self.same.matching || self.severed.contains(&work.id) {
             return false;
         }
-        let asked = work.orders.iter().any(|o| matches!(o, Order::Delete { .. } | Order::Erase { .. }));
+        let asked = work.deletes();
         if !asked && known.erased.is_none() && known.rows.values().all(|r| r.tombstone.is_none()) {
             return false;
         }
         let lives = merge::life(known);
         let mut here = stored.local.rows.iter().filter(|(k, l)| l.away.is_none() && self.last.pointed.contains(&k.table));
         here.any(|(k, _)| asked || known.erased.is_some() || lives.get(k) == Some(&Life::Deleted))
+    }
+
+    /// Notes what the host showed of a record before what came is applied: who deletes in this sync had
+    /// seen no more than that.
+    pub(super) fn note_seen(&mut self, p: &Prepared) {
+        if self.last.asked && !self.last.now && p.came && !self.last.seen.contains_key(&p.work.id) {
+            self.last.seen.insert(p.work.id, p.seen_by_host(self.site));
+        }
+    }
+
+    /// What a person who deletes in this sync had seen of a record.
+    pub(super) fn seen_before(&self, p: &Prepared) -> Version {
+        self.last.seen.get(&p.work.id).cloned().unwrap_or_else(|| p.seen_by_host(self.site))
     }
 
     /// Puts a deletion off until everything else is settled.
@@ -64,11 +89,16 @@ impl Engine<'_> {
 
     /// Deletes what was put off.
     pub(super) fn delete_now(&mut self) -> Result<(), Error> {
-        self.last.now = true;
-        let waiting = std::mem::take(&mut self.last.waiting);
-        if waiting.is_empty() {
+        if self.last.waiting.is_empty() {
+            self.last.now = true;
             return Ok(());
         }
+        // What the host typed while this sync was at the records before.
+        for chunk in super::queue::chunks(self.typed()?) {
+            self.settle_chunk(chunk)?;
+        }
+        self.last.now = true;
+        let waiting = std::mem::take(&mut self.last.waiting);
         for chunk in super::queue::chunks(waiting) {
             self.settle_chunk(chunk)?;
         }
@@ -84,6 +114,16 @@ impl Engine<'_> {
             self.last.typed = self.last.typed.max(2 * usize::from(!self.notes.dirty.is_empty() || self.roots.len() > 0));
             return Ok(());
         }
+        for work in self.typed()? {
+            if let Some(p) = self.prepare(work)? {
+                self.commit(p)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records that the host was seen to touch since this sync began.
+    fn typed(&mut self) -> Result<Vec<Work>, Error> {
         let mut typed: Vec<Work> = std::mem::take(&mut self.notes.dirty).into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
         for kind in 0..self.mapping.types.len() {
             for key in self.roots.of(kind) {
@@ -91,12 +131,7 @@ impl Engine<'_> {
                 typed.push(Work { kind: Some(kind), id, root: Some(key), dirty: true, ..Work::default() });
             }
         }
-        for work in typed {
-            if let Some(p) = self.prepare(work)? {
-                self.commit(p)?;
-            }
-        }
-        Ok(())
+        Ok(typed)
     }
 
     /// Before rows are deleted from the host: copies out of it the large values of other records'

@@ -23,6 +23,7 @@ impl Engine<'_> {
         let total = works.len() as u64 + self.roots.len() as u64;
         let mut done = 0;
         self.last.typed = works.values().filter(|w| w.dirty).count() + self.roots.len();
+        self.last.asked = works.values().any(Work::deletes);
         let mut by_kind: BTreeMap<usize, Vec<Work>> = BTreeMap::new();
         for (id, mut w) in works {
             let stored = self.state.root_of(&id)?.map(|(k, _, _)| k);

@@ -8,6 +8,7 @@ use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::record::{RowKey, Tombstone};
 use crate::state;
+use crate::version::Version;
 use std::collections::BTreeMap;
 
 impl Engine<'_> {
@@ -22,7 +23,8 @@ impl Engine<'_> {
                 continue;
             }
             if t.owner.is_some() && self.target_deleted(p, key, t)? {
-                self.bury(p, key, "what it points to was deleted", None);
+                let seen = self.seen_before(p);
+                self.bury_seen(p, key, "what it points to was deleted", None, seen);
                 continue;
             }
             if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
@@ -77,8 +79,13 @@ impl Engine<'_> {
 
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
+        let seen = p.seen_by_host(self.site);
+        self.bury_seen(p, key, why, moved_to, seen);
+    }
+
+    fn bury_seen(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>, seen: Version) {
         let stamp = self.tick();
-        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen: p.seen_by_host(self.site), bare: false, unknown: BTreeMap::new() };
+        let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen, bare: false, unknown: BTreeMap::new() };
         merge::tombstone(&mut p.known, key, t.clone());
         merge::tombstone(&mut p.applied, key, t);
         self.report.tombstones.sent += 1;

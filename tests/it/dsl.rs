@@ -7,6 +7,7 @@
 pub(crate) mod check;
 pub(crate) mod cloud;
 pub(crate) mod faulty;
+pub(crate) mod meanwhile;
 pub(crate) mod schema;
 
 use cloud::Cloud;

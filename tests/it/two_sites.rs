@@ -11,6 +11,7 @@ mod large;
 mod large_faults;
 mod matching;
 mod matching_storm;
+mod meanwhile;
 mod retired;
 mod saving;
 mod threads;

@@ -469,6 +469,22 @@ fn links_typed_just_before_a_deletion_arrives_bring_the_people_back() {
     }
 }
 
+/// The links arrive with the very sync that deletes: who ordered that had not seen them.
+#[test]
+fn links_that_arrive_with_the_deletion_bring_the_people_back() {
+    let (mut a, mut b, mut cloud) = six("x.national_id > 'p3' AND y.national_id < 'p4'");
+    a.sync();
+    cloud.carry();
+    for n in ["p1", "p2", "p3"] {
+        let key = b.get(&format!("SELECT patient_id FROM patient WHERE national_id = '{n}'"));
+        b.sql(&format!("INSERT INTO cfs_delete (table_name, key) VALUES ('patient', {key})"));
+    }
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT count(DISTINCT relation) FROM patient_link"), "9");
+    }
+}
+
 /// The host's own CASCADE takes the link away with the person it points to.
 #[test]
 #[ignore = "known: B14: the link is buried with the person, and stays so when that person is back"]

@@ -2,54 +2,11 @@
 
 use crate::dsl::check::both_see;
 use crate::dsl::cloud::Cloud;
+use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{Site, settle, two};
-use cloud_folder_sync::folder::memory::Memory;
-use cloud_folder_sync::folder::{Error, Folder, Stat};
 use cloud_folder_sync::id::RecordId;
 use cloud_folder_sync::sync::Options;
 use rusqlite::Connection;
-use std::cell::Cell;
-
-/// A folder during whose reading of one file the host's user types something, once.
-struct Meanwhile<'a> {
-    inner: Memory,
-    file: String,
-    types: &'a dyn Fn(),
-    done: Cell<bool>,
-}
-
-impl Folder for Meanwhile<'_> {
-    fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
-        if path.contains(&self.file) && !self.done.replace(true) {
-            (self.types)();
-        }
-        self.inner.read(path, limit_bytes)
-    }
-
-    fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
-        self.inner.stat(path)
-    }
-
-    fn list(&self, dir: &str) -> Result<Option<Vec<(String, Stat)>>, Error> {
-        self.inner.list(dir)
-    }
-
-    fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
-        self.inner.write(files, temporary)
-    }
-
-    fn remove(&self, path: &str) -> Result<(), Error> {
-        self.inner.remove(path)
-    }
-
-    fn make_dirs(&self, dirs: &[String]) -> Result<(), Error> {
-        self.inner.make_dirs(dirs)
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-}
 
 /// A hundred patients at both sites; `b`'s database lies in a file, so that a second program can write to it.
 fn hundred() -> (Site, Site, Cloud, Vec<RecordId>) {
@@ -84,9 +41,11 @@ fn typed_while_reading(typed: usize, reading: usize) {
         let host = Connection::open(&path).unwrap();
         host.execute("UPDATE patient SET phone = 'typed at b' WHERE national_id = ?1", [&nid]).unwrap();
     };
-    let meanwhile = Meanwhile { inner: b.folder.clone(), file: ids[reading].to_string(), types: &types, done: Cell::new(false) };
+    let file = ids[reading].to_string();
+    let when = |what: &str, path: &str, _: usize| what == "read" && path.contains(&file);
+    let meanwhile = Meanwhile::new(b.folder.clone(), &when, &types);
     b.try_sync_on(&meanwhile, Options::default()).unwrap();
-    assert!(meanwhile.done.get(), "the file was read");
+    assert!(meanwhile.done(), "the file was read");
     settle(&mut [&mut a, &mut b], &mut cloud);
     both_see(&a, &b, &nid, "phone", &a.see(&nid, "phone"));
     // Neither was seen by who wrote the other: both are there, whichever is current.

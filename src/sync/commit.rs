@@ -42,7 +42,7 @@ impl Engine<'_> {
             flags |= state::HELD;
             reason = Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well".to_owned());
             local = held_local(&p, before_local);
-            applied = Some(p.applied.clone());
+            applied = Some(p.applied_so_far());
         } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
             self.conn.prepare_cached("SAVEPOINT cfs_record")?.execute([])?;
             let mut tried = self.apply(kind, &p);
@@ -72,12 +72,12 @@ impl Engine<'_> {
                     flags |= state::HELD;
                     reason = Some(why);
                     local = held_local(&p, before_local);
-                    applied = Some(p.applied.clone());
+                    applied = Some(p.applied_so_far());
                 }
             }
         } else if p.work.kind.is_none() {
             // A type that this host does not have: kept, and passed on.
-            applied = Some(p.applied.clone());
+            applied = Some(p.applied_so_far());
         }
         self.lookup.forget(&p.work.id);
         self.settled.insert(p.work.id);

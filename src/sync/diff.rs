@@ -44,7 +44,10 @@ pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, 
         let Some(t) = m.tables.get(row.table) else { continue };
         let at = local.rows.get(key).filter(|l| l.away.is_none());
         match (applied.rows.get(key), known.rows.get(key)) {
-            (Some(base), _) if lives.get(key) != Some(&Life::Deleted) || at.is_some() => fields(&mut out, t, key, row, local, base, false, fresh),
+            (Some(base), _) if lives.get(key) != Some(&Life::Deleted) || at.is_some() => {
+                // What never stood in the host, or was away, nobody here has seen.
+                fields(&mut out, t, key, row, local, base, at.is_none(), fresh)
+            }
             (_, Some(base)) if lives.get(key) == Some(&Life::Live) => fields(&mut out, t, key, row, local, base, true, fresh),
             (_, Some(_)) => out.again.push(key.clone()),
             // A row that one of the host's triggers made while we applied stays its own until edited.

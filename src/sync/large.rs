@@ -10,7 +10,7 @@ use crate::host::mapping::Role;
 use crate::id::SiteId;
 use crate::merge::{self, Change, Life, Seen};
 use crate::names::{self, DirName, Level};
-use crate::record::{FieldKey, Place as At, Record, RowKey};
+use crate::record::{Entry, FieldKey, Place as At, Record, RowKey};
 use crate::report::BadFile;
 use crate::state::{self, Place, Use};
 use crate::value::{Hash, Large, MAX_VALUE_BYTES, Value, hash};
@@ -47,6 +47,23 @@ impl Prepared {
                 c.seen = Seen::Nothing;
             }
         }
+    }
+
+    /// What the host was last given, for a record that it does not take now. What had not come then
+    /// was never shown, though its content may be here by now.
+    pub(super) fn applied_so_far(&self) -> Record {
+        let mut applied = self.applied.clone();
+        if !self.awaited.is_empty() {
+            let awaited = |e: &Entry| e.value.stored().is_some_and(|l| self.awaited.contains(&l));
+            for row in applied.rows.values_mut() {
+                row.fields.retain(|_, f| {
+                    let any = !f.0.is_empty();
+                    f.0.retain(|e| !awaited(e));
+                    !any || !f.0.is_empty()
+                });
+            }
+        }
+        applied
     }
 
     /// A field of the host that has a value.

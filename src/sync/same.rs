@@ -345,7 +345,7 @@ impl Engine<'_> {
     /// Stores a record without applying it.
     pub(super) fn hold(&mut self, p: Prepared, why: String) -> Result<(), Error> {
         let local = held_local(&p, p.stored.local.clone());
-        let applied = Some(p.applied.clone());
+        let applied = Some(p.applied_so_far());
         self.lookup.forget(&p.work.id);
         self.settled.insert(p.work.id);
         self.store(p, state::HELD, Some(why), BTreeSet::new(), applied, local)

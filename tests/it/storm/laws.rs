@@ -158,6 +158,24 @@ pub(super) fn shown(s: &Site, v: &Value) -> String {
 pub(super) fn whereabouts(storm: &Storm, word: &str) {
     let mut said = String::new();
     for s in &storm.sites {
+        // A field instead of a word: what every site knows of it.
+        if let Some((id, (table, column))) = word.split_once('/').and_then(|(id, w)| Some((id, w.split_once('.')?))) {
+            for r in s.state().all(None).unwrap().into_iter().filter(|r| r.to_string().starts_with(id)).map(|r| s.known(&r)) {
+                for (key, row) in r.rows.iter().filter(|(k, _)| &*k.table == table) {
+                    for e in row.fields.iter().filter(|(n, _)| &*n.name == column).flat_map(|(_, f)| f.0.iter()) {
+                        let by = storm.sites.iter().find(|s| s.state().site().unwrap() == e.stamp.site).map_or("-", |s| s.name.as_str());
+                        let gone = row.tombstone.as_ref().map_or(String::new(), |t| format!(" gone: {}", t.why));
+                        said.push_str(&format!(
+                            "\n      {}: {} {}@{}{gone}",
+                            s.name,
+                            &key.id.to_string()[..4],
+                            shown(s, &e.value).replace("-long", ""),
+                            format_args!("{}.{by}", e.stamp.time.ms % 100_000)
+                        ));
+                    }
+                }
+            }
+        }
         for id in s.state().all(None).unwrap() {
             for (key, row) in &s.known(&id).rows {
                 for (name, field) in &row.fields {

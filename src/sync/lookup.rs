@@ -3,7 +3,8 @@
 use crate::host::apply::{Content, Found, Targets};
 use crate::host::image::Others;
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::Mapping;
+use crate::host::mapping::{Key, Mapping};
+use crate::host::rows::Span;
 use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
 use crate::merge;
@@ -173,6 +174,25 @@ impl<'a> Lookup<'a> {
                 let Some(at) = stored.local.rows.get(row).filter(|l| l.away.is_none()) else { continue };
                 if let Some(b) = rows::content(self.conn, t, &field.name, &at.key)?.filter(|b| hash(b) == *wanted) {
                     return Ok(Some(b));
+                }
+            }
+            if let Some(b) = self.in_moved_rows(wanted, &stored)? {
+                return Ok(Some(b));
+            }
+        }
+        Ok(None)
+    }
+
+    /// VACUUM numbers the rows of tables without a key anew, and no trigger tells: the record's rows
+    /// are looked through.
+    fn in_moved_rows(&self, wanted: &Hash, stored: &state::Stored) -> Result<Option<Vec<u8>>, state::Error> {
+        let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), &stored.root_key) else { return Ok(None) };
+        for (table, rows) in rows::read(self.conn, self.mapping, kind, Span::One(root))?.into_values().flatten() {
+            let Some(t) = self.mapping.tables.get(table).filter(|t| matches!(t.key, Key::Rowid(_))) else { continue };
+            for row in rows {
+                let at = row.values.iter().position(|v| v.stored().is_some_and(|(h, _)| h == *wanted));
+                if let Some(c) = at.and_then(|i| t.columns.get(i)) {
+                    return Ok(rows::content(self.conn, t, &c.name, &row.key)?.filter(|b| hash(b) == *wanted));
                 }
             }
         }

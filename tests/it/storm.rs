@@ -2,7 +2,7 @@
 //! repeats, reorders, tears, rolls back, loses and copies. Then everything heals, and the laws hold.
 //!
 //! `STORM_SEED=n` replays one seed and tells its story, `STORM_STEPS=n` makes it longer,
-//! `STORM_SEEDS=n` runs so many; with `STORM_WORD=w` a replay says who knows that word after each step.
+//! `STORM_SEEDS=n` runs so many, from `STORM_FROM`; with `STORM_WORD=w` a replay says who knows that word after each step.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking, and a storm tells its seed")]
 
 mod acts;
@@ -225,7 +225,8 @@ fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize) {
     let go = |seed| std::panic::catch_unwind(|| run(seed, steps, long, false));
     if let Some(n) = number("STORM_SEEDS") {
         // A survey: which seeds fail.
-        let failed: Vec<u64> = (seeds.start..seeds.start + n).filter(|seed| go(*seed).is_err()).collect();
+        let from = number("STORM_FROM").unwrap_or(seeds.start);
+        let failed: Vec<u64> = (from..from + n).filter(|seed| go(*seed).is_err()).collect();
         assert!(failed.is_empty(), "{} of {n} seeds fail at {steps} steps: {failed:?}", failed.len());
         return;
     }

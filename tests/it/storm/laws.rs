@@ -97,7 +97,9 @@ fn large(storm: &Storm) {
                 let there = s.folder.get(&blob_path(&u.large.0)).is_some_and(|b| hash(&b) == u.large.0);
                 let here = Lookup::new(&s.conn, state, &s.mapping).content(&u.large.0).unwrap().is_some_and(|b| hash(&b) == u.large.0);
                 if !there || !here || u.place == Place::Awaited {
-                    storm.broken("large values", &format!("{}: in the folder {there}, here {here}, {:?}", s.name, u.place));
+                    let places: Vec<String> = known.large().remove(&u.large).unwrap_or_default().iter().map(|(r, f)| format!("{}.{}", r.table, f.name)).collect();
+                    let word = s.folder.get(&blob_path(&u.large.0)).map(|b| String::from_utf8_lossy(&b).replace("-long", ""));
+                    storm.broken("large values", &format!("{}: {word:?} of {id} {places:?}: in the folder {there}, here {here}, {:?}", s.name, u.place));
                 }
             }
         }

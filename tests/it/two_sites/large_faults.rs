@@ -354,3 +354,73 @@ fn on_a_disk_a_link_or_a_directory_in_a_values_place_is_not_followed() {
         assert!(disk.digest("blobs/link", 1 << 30).is_err() && disk.digest("blobs", 1 << 30).is_err());
     }
 }
+
+/// VACUUM numbers the rows of a table without a key anew, and nobody is told.
+#[test]
+fn a_long_memo_is_given_again_after_a_vacuum() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let story = "long ".repeat(LARGE);
+    a.sql(&format!("INSERT INTO memo VALUES (1, 'short'), (1, '{story}')"));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("DELETE FROM memo WHERE words = 'short'");
+    a.sync();
+    a.conn.execute_batch("VACUUM").unwrap();
+    drop(a.folder.take(&path(story.as_bytes())));
+    a.pass(DAY_MS + 1000);
+    a.sync();
+    assert_eq!(a.folder.get(&path(story.as_bytes())).as_deref(), Some(story.as_bytes()));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+/// A person whose long name has not come yet, and so does not stand in the host, is typed there.
+#[test]
+fn who_types_a_person_whose_name_has_not_come_has_not_seen_it() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let name = "n".repeat(LARGE);
+    a.sql(&format!("INSERT INTO patient (file_no, national_id, last_name, phone) VALUES (2, 'p2', '{name}', '200')"));
+    a.sync();
+    let id = a.id("p2");
+    cloud.carry_only(1, |p| !p.starts_with("blobs/"));
+    b.sync();
+    assert_eq!(b.see("p2", "last_name"), "(no row)");
+    b.pass(5000);
+    b.sql("INSERT INTO patient (file_no, national_id, last_name, phone) VALUES (2, 'p2', 'short', '300')");
+    b.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.see("p2", "last_name").as_str(), b.id("p2")), ("short", id));
+    assert_eq!(a.superseded("p2", "last_name").len(), 1, "the long name is nowhere");
+    assert_eq!((a.see("p2", "phone").as_str(), a.superseded("p2", "phone")), ("300", vec!["200".to_owned()]));
+}
+
+/// A long name has not come when a record is held, and comes while it is: the host never showed it.
+#[test]
+fn who_writes_into_a_held_record_has_not_seen_what_came_since() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let name = "n".repeat(LARGE);
+    a.edit("p1", "first_name", &name);
+    a.sync();
+    cloud.carry_only(1, |p| !p.starts_with("blobs/"));
+    b.sync();
+    assert_eq!(b.see("p1", "first_name"), "NULL");
+    // b's host does not take p1 any more: the number that comes is another's here.
+    b.edit("p2", "national_id", "taken");
+    a.edit("p1", "national_id", "taken");
+    a.sync();
+    cloud.carry();
+    b.sync();
+    assert_eq!(held(&b), 1);
+    b.pass(5000);
+    b.edit("p1", "first_name", "short");
+    b.sync();
+    for _ in 0..2 {
+        cloud.carry();
+        a.sync();
+        b.sync();
+    }
+    let id = b.id("p1");
+    let known = a.known(&id);
+    let names = &known.root().unwrap().fields[&cloud_folder_sync::record::FieldKey::shared("first_name")];
+    assert_eq!(names.0.len(), 2, "the long name is nowhere");
+}

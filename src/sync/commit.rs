@@ -244,8 +244,10 @@ impl Engine<'_> {
                 self.revive(*target);
             }
         }
-        if !waits.is_empty() || p.stored.flags & state::WAITING != 0 {
-            self.state.set_waits(n, &waits, p.new)?;
+        let with: Vec<RecordId> = self.gone_with(&stored.known, &p.lives).into_iter().flat_map(|(_, r)| r).collect();
+        if !waits.is_empty() || !with.is_empty() || p.stored.flags & state::WAITING != 0 {
+            let all: Vec<RecordId> = waits.iter().chain(&with).copied().collect();
+            self.state.set_waits(n, &all, p.new)?;
         }
         // Stripping and its like change a file and say nothing new.
         if let Some(d) = p.delta.as_ref().filter(|d| !d.part.version.0.is_empty()) {

@@ -141,7 +141,7 @@ fn say(engine: &mut Engine<'_>, p: &mut Prepared, other: crate::id::RecordId, sa
     }
 }
 
-fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
+pub(super) fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
     let lives = merge::life(p.parts().0);
     let rows = merge::tree(p.parts().0, row);
     // The rows above must be there for it to hang from.

@@ -264,6 +264,7 @@ impl Engine<'_> {
         }
         self.vanished(p, &host.vanished, &lives)?;
         orders::carry_out(self, p)?;
+        self.back_with(p)?;
         // A row stripped elsewhere while edited here comes back from who has it whole.
         let mut all: Vec<&Record> = vec![&p.stored.known];
         all.extend(sources);

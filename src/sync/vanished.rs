@@ -4,14 +4,49 @@
 use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::host::key::HostKey;
+use crate::host::mapping::{ReferenceMap, Table};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
-use crate::record::{RowKey, Tombstone};
+use crate::record::{Record, Row, RowKey, Tombstone};
 use crate::state;
+use crate::value::Value;
 use crate::version::Version;
 use std::collections::BTreeMap;
 
+/// Why a row went that had to point to what was deleted.
+const WITH_TARGET: &str = "what it points to was deleted";
+
 impl Engine<'_> {
+    /// Rows that went here with what they pointed to, and the records that those are.
+    pub(super) fn gone_with(&self, known: &Record, lives: &BTreeMap<RowKey, Life>) -> Vec<(RowKey, Vec<RecordId>)> {
+        let mut out = Vec::new();
+        for (key, row) in known.rows.iter().filter(|(k, _)| lives.get(*k) == Some(&Life::Deleted)) {
+            if row.tombstone.as_ref().is_some_and(|t| t.stamp.site == self.site && t.why == WITH_TARGET && !t.bare)
+                && let Some(t) = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t))
+            {
+                out.push((key.clone(), required(t, row).into_iter().filter(|r| *r != known.id).collect()));
+            }
+        }
+        out
+    }
+
+    /// Rows that went here with what they pointed to are back once that is.
+    pub(super) fn back_with(&mut self, p: &mut Prepared) -> Result<(), Error> {
+        if p.known.rows.values().all(|r| r.tombstone.is_none()) {
+            return Ok(());
+        }
+        for (key, to) in self.gone_with(&p.known, &merge::life(&p.known)) {
+            let mut all = true;
+            for record in &to {
+                all &= self.state.root_of(record)?.is_some_and(|(_, at, flags)| at.is_some() && flags & state::DELETED == 0);
+            }
+            if all {
+                super::orders::restore(self, p, &key);
+            }
+        }
+        Ok(())
+    }
+
     /// Decides about rows that are gone from the host without a tombstone.
     pub(super) fn vanished(&mut self, p: &mut Prepared, gone: &[RowKey], lives: &BTreeMap<RowKey, Life>) -> Result<(), Error> {
         for key in gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live)) {
@@ -24,7 +59,7 @@ impl Engine<'_> {
             }
             if t.owner.is_some() && self.target_deleted(p, key, t)? {
                 let seen = self.seen_before(p);
-                self.bury_seen(p, key, "what it points to was deleted", None, seen);
+                self.bury_seen(p, key, WITH_TARGET, None, seen);
                 continue;
             }
             if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
@@ -44,12 +79,9 @@ impl Engine<'_> {
     }
 
     /// Whether a row that is gone had to point to a record that was deleted: it went with it.
-    fn target_deleted(&self, p: &Prepared, key: &RowKey, t: &crate::host::mapping::Table) -> Result<bool, Error> {
+    fn target_deleted(&self, p: &Prepared, key: &RowKey, t: &Table) -> Result<bool, Error> {
         let Some(row) = p.known.rows.get(key) else { return Ok(false) };
-        for r in &t.references {
-            let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
-            let Some(crate::value::Value::Ref(to)) = row.get(&r.field).filter(|_| required) else { continue };
-            let record = to.record.unwrap_or(to.row);
+        for record in required(t, row) {
             if record == p.work.id || self.state.root_of(&record)?.is_none_or(|(_, _, flags)| flags & state::DELETED == 0) {
                 continue;
             }
@@ -94,4 +126,14 @@ impl Engine<'_> {
             l.new = Some(why.to_owned());
         }
     }
+}
+
+/// The records that a row must point to.
+fn required(t: &Table, row: &Row) -> Vec<RecordId> {
+    let must = |r: &&ReferenceMap| r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
+    let to = |r: &ReferenceMap| match row.get(&r.field) {
+        Some(Value::Ref(to)) => Some(to.record.unwrap_or(to.row)),
+        _ => None,
+    };
+    t.references.iter().filter(must).filter_map(to).collect()
 }

@@ -487,7 +487,6 @@ fn links_that_arrive_with_the_deletion_bring_the_people_back() {
 
 /// The host's own CASCADE takes the link away with the person it points to.
 #[test]
-#[ignore = "known: B14: the link is buried with the person, and stays so when that person is back"]
 fn a_link_comes_back_with_the_person_it_points_to() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");

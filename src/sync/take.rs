@@ -238,8 +238,10 @@ impl Engine<'_> {
 /// `records/<type>/<xx>` gives `xx`; any other directory `None`.
 pub(super) fn canonical_shard(dir: &str) -> Option<&str> {
     let mut parts = dir.split('/');
-    let (records, _, shard, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
-    (records == names::RECORDS && rest.is_none() && shard.len() == 2).then_some(shard)
+    let (records, kind, shard, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
+    // `patient (1)` is a client's second `patient`: what is in it is a copy.
+    let own = names::classify_dir(names::Level::Type, kind) == names::DirName::Own;
+    (records == names::RECORDS && own && rest.is_none() && shard.len() == 2).then_some(shard)
 }
 
 /// The record whose canonical file a path is.

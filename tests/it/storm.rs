@@ -1,18 +1,20 @@
 //! A seeded storm: several sites, everything that hosts and people do, and a cloud that delays,
 //! repeats, reorders, tears, rolls back, loses and copies. Then everything heals, and the laws hold.
 //!
-//! `STORM_SEED=n` replays one seed and tells its story, `STORM_STEPS=n` makes it longer,
+//! `STORM_WITHOUT=Fault,…` leaves faults out. `STORM_SEED=n` replays one seed and tells its story, `STORM_STEPS=n` makes it longer,
 //! `STORM_SEEDS=n` runs so many, from `STORM_FROM`; with `STORM_WORD=w` a replay says who knows that word after each step.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking, and a storm tells its seed")]
 
 mod acts;
+mod faults;
 mod laws;
 mod oracle;
 
-use crate::dsl::cloud::{Cloud, Copies, Way};
+use crate::dsl::cloud::{Cloud, Way};
 use crate::dsl::{DAY_MS, Site, schema};
 use cloud_folder_sync::id::Random;
 use cloud_folder_sync::xml::sha256_hex;
+use faults::{COPIES, Swarm};
 use oracle::Oracle;
 use std::fmt::Write as _;
 
@@ -54,16 +56,18 @@ pub(crate) struct Storm {
     pub(crate) story: String,
     /// What a file held that was taken off the server, to be put back.
     lost: Vec<(String, Vec<u8>)>,
+    /// What else goes wrong.
+    pub(crate) swarm: Swarm,
 }
 
 impl Storm {
-    fn new(seed: u64, tell: bool) -> Storm {
+    fn new(seed: u64, merciless: bool, tell: bool) -> Storm {
         let mut dice = Dice(Random::Seeded(seed));
         let mut rate = |most: usize| dice.below(most + 1);
         let rates = Rates { sync: 100 + rate(300), cloud: 100 + rate(300), order: rate(60), odd: rate(120), late: rate(600), torn: rate(150), back: rate(60), lost: rate(40) };
-        let n = 3 + dice.below(3);
+        let n = if merciless { 2 + dice.below(4) } else { 3 + dice.below(3) };
         let mut cloud = Cloud::default();
-        cloud.copies = [Copies::Dropbox, Copies::Syncthing, Copies::LastWins][dice.below(3)];
+        cloud.copies = COPIES[dice.below(if merciless { 6 } else { 3 })];
         let mut sites = Vec::new();
         let logs = dice.below(4);
         for name in ["north", "south", "east", "west", "hill"].iter().take(n) {
@@ -77,8 +81,9 @@ impl Storm {
             cloud.carry();
             sites.push(s);
         }
-        let story = format!("seed {seed}: {n} sites, {rates:?}, {:?}, logs {}\n", cloud.copies, logs != 0);
-        Storm { seed, dice, rates, sites, cloud, oracle: Oracle::default(), tell, story, lost: Vec::new() }
+        let swarm = if merciless { Swarm::draw(&mut dice) } else { Swarm::default() };
+        let story = format!("seed {seed}: {n} sites, {rates:?}, {:?}, logs {},{}\n", cloud.copies, logs != 0, swarm.show());
+        Storm { seed, dice, rates, sites, cloud, oracle: Oracle::default(), tell, story, lost: Vec::new(), swarm }
     }
 
     pub(crate) fn say(&mut self, what: std::fmt::Arguments<'_>) {
@@ -91,6 +96,9 @@ impl Storm {
 
     fn step(&mut self) {
         let i = self.dice.below(self.sites.len());
+        if self.swarm.any() && self.fault(i) {
+            return;
+        }
         let r = self.rates.clone();
         let roll = self.dice.below(1000);
         if roll < r.sync {
@@ -127,6 +135,7 @@ impl Storm {
             report.pending
         ));
         self.oracle.synced(i);
+        self.mark_erased();
     }
 
     /// One client does some of its work.
@@ -192,8 +201,8 @@ impl Storm {
 }
 
 /// Runs one seed, and gives what the sites hold in the end, in short.
-fn run(seed: u64, steps: usize, long: usize, tell: bool) -> String {
-    let mut storm = Storm::new(seed, tell);
+fn run(seed: u64, steps: usize, long: usize, merciless: bool, tell: bool) -> String {
+    let mut storm = Storm::new(seed, merciless, tell);
     storm.oracle.long = long;
     if tell {
         eprint!("{}", storm.story);
@@ -216,13 +225,13 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// In the suite: seeds that are the same every time, each run twice.
-fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize) {
+fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize, merciless: bool) {
     let steps = number("STORM_STEPS").map_or(steps, |n| usize::try_from(n).unwrap());
     if let Some(seed) = number("STORM_SEED") {
-        run(seed, steps, long, true);
+        run(seed, steps, long, merciless, true);
         return;
     }
-    let go = |seed| std::panic::catch_unwind(|| run(seed, steps, long, false));
+    let go = |seed| std::panic::catch_unwind(|| run(seed, steps, long, merciless, false));
     if let Some(n) = number("STORM_SEEDS") {
         // A survey: which seeds fail.
         let from = number("STORM_FROM").unwrap_or(seeds.start);
@@ -238,20 +247,26 @@ fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize) {
 
 #[test]
 fn a_storm_of_short_stories() {
-    storms(0..60, 60, 0);
+    storms(0..60, 60, 0, false);
 }
 
 #[test]
 fn a_storm_of_long_words() {
-    storms(3000..3020, 60, 300);
+    storms(3000..3020, 60, 300, false);
 }
 
 #[test]
 fn a_storm_of_long_words_and_stories() {
-    storms(4000..4002, 400, 200);
+    storms(4000..4002, 400, 200, false);
 }
 
 #[test]
 fn a_storm_of_long_stories() {
-    storms(1000..1012, 600, 0);
+    storms(1000..1012, 600, 0, false);
+}
+
+/// Every kind of fault, in each story another choice of them.
+#[test]
+fn a_merciless_storm() {
+    storms(5000..5040, 150, 60, true);
 }

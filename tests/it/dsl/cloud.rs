@@ -3,7 +3,7 @@
 //! where both changed.
 
 use cloud_folder_sync::folder::memory::Memory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a client does where both sides changed a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub(crate) enum Copies {
     Syncthing,
     /// No copy: who sends last wins.
     LastWins,
+    /// The copy stays where it was made.
+    Nextcloud,
+    /// Both are renamed.
+    Rclone,
+    /// Two files of one name: the second is shown with a number.
+    Google,
 }
 
 /// Picks one of a file's older versions, or none.
@@ -44,11 +50,13 @@ pub(crate) struct Cloud {
     torn: Vec<BTreeMap<String, Vec<u8>>>,
     pub(crate) copies: Copies,
     made: u64,
+    /// Files that are never sent, by replica.
+    home: Vec<BTreeSet<String>>,
 }
 
 impl Default for Cloud {
     fn default() -> Self {
-        Cloud { replicas: Vec::new(), server: BTreeMap::new(), old: BTreeMap::new(), views: Vec::new(), torn: Vec::new(), copies: Copies::Dropbox, made: 0 }
+        Cloud { replicas: Vec::new(), server: BTreeMap::new(), old: BTreeMap::new(), views: Vec::new(), torn: Vec::new(), copies: Copies::Dropbox, made: 0, home: Vec::new() }
     }
 }
 
@@ -59,6 +67,7 @@ impl Cloud {
         self.replicas.push(m.clone());
         self.views.push(BTreeMap::new());
         self.torn.push(BTreeMap::new());
+        self.home.push(BTreeSet::new());
         self.fetch(self.replicas.len() - 1, &mut |_| Way::Whole);
         m
     }
@@ -86,7 +95,7 @@ impl Cloud {
             let here = local.get(&path);
             let seen = self.views[i].get(&path).cloned().unwrap_or_default();
             let half = here.is_some() && self.torn[i].get(&path) == here;
-            if here == seen.bytes.as_ref() || half || path.contains("~$") || !take(&path) {
+            if here == seen.bytes.as_ref() || half || path.contains("~$") || self.home[i].contains(&path) || !take(&path) {
                 continue;
             }
             self.torn[i].remove(&path);
@@ -98,13 +107,8 @@ impl Cloud {
                     self.views[i].remove(&path);
                 }
                 Some(bytes) if clash && there.bytes.is_some() && self.copies != Copies::LastWins => {
-                    let copy = self.copy_name(&path, i);
-                    self.replicas[i].put(&copy, bytes.clone());
-                    self.set(&copy, Some(bytes.clone()));
-                    self.see(i, &copy);
-                    let theirs = there.bytes.clone().unwrap_or_default();
-                    self.replicas[i].put(&path, theirs);
-                    self.see(i, &path);
+                    let (ours, theirs) = (bytes.clone(), there.bytes.clone().unwrap_or_default());
+                    self.clash(i, &path, ours, theirs);
                 }
                 here => {
                     self.set(&path, here.cloned());
@@ -112,6 +116,69 @@ impl Cloud {
                 }
             }
         }
+    }
+
+    /// Both sides changed a file.
+    fn clash(&mut self, i: usize, path: &str, ours: Vec<u8>, theirs: Vec<u8>) {
+        let copy = self.copy_name(path, i);
+        match self.copies {
+            Copies::Nextcloud => {
+                self.replicas[i].put(&copy, ours);
+                self.home[i].insert(copy);
+                self.replicas[i].put(path, theirs);
+                self.see(i, path);
+            }
+            Copies::Rclone => {
+                let other = copy.replace("conflict1", "conflict2");
+                for (name, bytes) in [(&copy, ours), (&other, theirs)] {
+                    self.replicas[i].put(name, bytes.clone());
+                    self.set(name, Some(bytes));
+                    self.see(i, name);
+                }
+                self.replicas[i].take(path);
+                self.set(path, None);
+                self.see(i, path);
+            }
+            // The older of the two becomes the copy: mostly who comes last has the newer.
+            Copies::Syncthing if self.made % 3 != 0 => {
+                self.replicas[i].put(&copy, theirs.clone());
+                self.set(&copy, Some(theirs));
+                self.see(i, &copy);
+                self.set(path, Some(ours));
+                self.see(i, path);
+            }
+            _ => {
+                self.replicas[i].put(&copy, ours.clone());
+                self.set(&copy, Some(ours));
+                self.see(i, &copy);
+                self.replicas[i].put(path, theirs);
+                self.see(i, path);
+            }
+        }
+    }
+
+    /// Whether a file is one that a client never sends.
+    pub(crate) fn stays_home(&self, path: &str) -> bool {
+        self.home.iter().any(|h| h.contains(path))
+    }
+
+    /// An older version of a file.
+    pub(crate) fn older(&self, path: &str) -> Option<Vec<u8>> {
+        self.old.get(path).and_then(|l| l.last().cloned())
+    }
+
+    /// A replica shows other bytes than the server has until it fetches the next time.
+    pub(crate) fn show_for_now(&mut self, i: usize, path: &str, bytes: Vec<u8>) {
+        self.replicas[i].put(path, bytes.clone());
+        self.torn[i].insert(path.to_owned(), bytes);
+        if let Some(v) = self.views[i].get_mut(path) {
+            v.n = 0;
+        }
+    }
+
+    /// Whatever was shown for now is over.
+    pub(crate) fn as_it_is(&mut self) {
+        self.carry();
     }
 
     /// Fetches what changed on the server.
@@ -165,6 +232,7 @@ impl Cloud {
     pub(crate) fn forget_last(&mut self) {
         self.views.pop();
         self.torn.pop();
+        self.home.pop();
     }
 
     pub(crate) fn paths(&self) -> Vec<String> {
@@ -194,6 +262,9 @@ impl Cloud {
         let n = self.made;
         match self.copies {
             Copies::Syncthing => format!("{stem}.sync-conflict-20260302-{:06}-ABCDEF{i}.{end}", n % 1_000_000),
+            Copies::Rclone => format!("{path}.conflict1"),
+            Copies::Google => format!("{stem} ({}).{end}", n % 9 + 1),
+            Copies::Nextcloud => format!("{stem} (conflicted copy 2026-03-02 {:06}).{end}", n % 1_000_000),
             _ => format!("{stem} (site {i}'s conflicted copy 2026-03-02 {n}).{end}"),
         }
     }

@@ -36,7 +36,7 @@ fn below(table: &str, key: i64) -> Vec<String> {
 
 impl Storm {
     /// A row's key, by chance.
-    fn any(&mut self, i: usize, table: &str, key: &str) -> Option<i64> {
+    pub(crate) fn any(&mut self, i: usize, table: &str, key: &str) -> Option<i64> {
         let n: i64 = self.sites[i].conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).unwrap();
         if n == 0 {
             return None;
@@ -98,6 +98,9 @@ impl Storm {
     }
 
     fn edit(&mut self, i: usize) {
+        if self.swarm.any() && self.dice.chance(150) && self.type_email(i) {
+            return;
+        }
         let (table, key, columns) = TYPED[self.dice.below(TYPED.len())];
         let Some(at) = self.any(i, table, key) else { return };
         let column = columns[self.dice.below(columns.len())];

@@ -3,8 +3,9 @@
 use super::Storm;
 use crate::dsl::check::{apart, reasons, restless, show};
 use crate::dsl::{DAY_MS, Site};
+use cloud_folder_sync::id::RecordId;
 use cloud_folder_sync::merge::{Life, life};
-use cloud_folder_sync::names::blob_path;
+use cloud_folder_sync::names::{blob_path, record_path};
 use cloud_folder_sync::state::Place;
 use cloud_folder_sync::sync::lookup::Lookup;
 use cloud_folder_sync::value::{Value, hash};
@@ -29,21 +30,22 @@ impl Storm {
 /// Heals, then checks.
 pub(super) fn check(storm: &mut Storm) {
     storm.lost.clear();
-    for _ in 0..3 {
+    storm.put_right();
+    for _ in 0..storm.rounds() {
         storm.round();
     }
     // Either way of the news alone suffices: nobody has looked at every file yet.
     let all: Vec<&Site> = storm.sites.iter().collect();
     // Large values that the folder lost are written again by the daily look.
     let awaits = |s: &&Site| !s.state().awaited().unwrap().is_empty();
-    if let Some(why) = apart(&all).filter(|_| all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
+    if let Some(why) = apart(&all).filter(|_| !storm.swarm.any() && all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
         storm.broken("L3 convergence by logs", &why);
     }
     // The daily look at every file repairs what was put back or lost in the folder.
     for s in &storm.sites {
         s.pass(DAY_MS + 1000);
     }
-    for _ in 0..4 {
+    for _ in 0..storm.rounds() + 1 {
         storm.round();
     }
     let all: Vec<&Site> = storm.sites.iter().collect();
@@ -70,14 +72,15 @@ fn folders(storm: &Storm) {
     let first = storm.sites[0].folder.all();
     for s in &storm.sites[1..] {
         let other = s.folder.all();
-        let differ: Vec<&String> = first.keys().chain(other.keys()).filter(|p| first.get(*p) != other.get(*p)).collect();
+        let differ: Vec<&String> = first.keys().chain(other.keys()).filter(|p| first.get(*p) != other.get(*p) && !storm.cloud.stays_home(p)).collect();
         if !differ.is_empty() {
             storm.broken("L3 folders", &format!("{differ:?}"));
         }
     }
     for (id, bytes) in crate::dsl::check::known(&storm.sites[0]) {
-        let file = first.iter().find(|(p, _)| p.starts_with("records/") && p.ends_with(&format!("/{id}.xml")));
-        if file.map(|(_, b)| b.as_slice()) != Some(bytes.as_bytes()) {
+        let record = RecordId::parse_str(&id).unwrap();
+        let file = first.get(&record_path(&storm.sites[0].known(&record).kind, &record));
+        if file.map(Vec::as_slice) != Some(bytes.as_bytes()) {
             storm.broken("L3 folders", &format!("the file of {id} is not what is known"));
         }
     }
@@ -132,7 +135,9 @@ fn values(storm: &Storm) {
             }
         }
     }
-    let lost: Vec<&String> = storm.oracle.typed.iter().filter(|(w, gone)| !**gone && !known.contains(*w)).map(|(w, _)| w).collect();
+    known.extend(storm.kept_by_hosts());
+    let stripped = |w: &String| storm.swarm.stripped && storm.oracle.deleted.contains(w);
+    let lost: Vec<&String> = storm.oracle.typed.iter().filter(|(w, gone)| !**gone && !known.contains(*w) && !stripped(w)).map(|(w, _)| w).collect();
     if !lost.is_empty() {
         storm.broken("L1 lost", &format!("{lost:?}\nheld: {:?}", storm.sites.iter().map(reasons).collect::<Vec<_>>()));
     }
@@ -207,7 +212,7 @@ fn joiner(storm: &mut Storm) {
     // A log that was compacted is no longer all there is to know.
     let segments = |s: &Site| s.folder.all().into_keys().filter(|p| p.starts_with("logs/")).collect::<Vec<String>>();
     let dirs: BTreeSet<String> = segments(&storm.sites[0]).iter().filter_map(|p| Some(p.rsplit_once('/')?.0.to_owned())).collect();
-    let whole = dirs.iter().all(|d| crate::dsl::has(&storm.sites[0].folder, &format!("{d}/00000001.xml")));
+    let whole = !storm.swarm.partial_logs && dirs.iter().all(|d| crate::dsl::has(&storm.sites[0].folder, &format!("{d}/00000001.xml")));
     let logs = whole && storm.sites.iter().all(|s| s.settings.use_logs);
     for part in ["records/", "logs/"] {
         if part == "logs/" && !logs {

@@ -71,6 +71,23 @@ impl Oracle {
         self.deleted.extend(shown.iter().cloned());
     }
 
+    /// The database went back to how it was: what no sync had seen is gone with it.
+    pub(crate) fn lost_with_database(&mut self, site: usize) {
+        for w in self.fresh.remove(&site).unwrap_or_default() {
+            self.replaced(&w);
+        }
+        self.gone.retain(|(s, _), _| *s != site);
+    }
+
+    /// Another computer goes on with a copy of a site's database.
+    pub(crate) fn copied(&mut self, from: usize, to: usize) {
+        if let Some(f) = self.fresh.get(&from).cloned() {
+            self.fresh.insert(to, f);
+        }
+        let gone: Vec<_> = self.gone.iter().filter(|((s, _), _)| *s == from).map(|((_, t), w)| ((to, t.clone()), w.clone())).collect();
+        self.gone.extend(gone);
+    }
+
     pub(crate) fn synced(&mut self, site: usize) {
         self.fresh.remove(&site);
         self.gone.retain(|(s, _), _| *s != site);
@@ -92,7 +109,10 @@ const COLUMNS: [(&str, &str); 9] = [
 
 /// Every word below the patients that a condition names.
 pub(crate) fn words(s: &Site, condition: &str) -> BTreeSet<String> {
-    let all: BTreeSet<String> = COLUMNS.iter().flat_map(|(sql, _)| list(s, &sql.replace("{}", condition))).collect();
+    let mut all: BTreeSet<String> = COLUMNS.iter().flat_map(|(sql, _)| list(s, &sql.replace("{}", condition))).collect();
+    if s.mapping.tables.iter().any(|t| t.column("email").is_some()) {
+        all.extend(list(s, &format!("SELECT email FROM patient p WHERE {condition}")));
+    }
     all
 }
 

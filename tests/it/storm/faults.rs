@@ -1,0 +1,499 @@
+//! What goes wrong besides late and torn files. Each seed draws which of it may happen at all, and
+//! how often: a swarm of stories, each with faults of its own.
+
+use super::oracle::words;
+use super::{Dice, Storm};
+use crate::dsl::check::show;
+use crate::dsl::cloud::Copies;
+use crate::dsl::faulty::Faulty;
+use crate::dsl::meanwhile::Meanwhile;
+use crate::dsl::{DAY_MS, Site, schema};
+use cloud_folder_sync::host::local::Away;
+use cloud_folder_sync::host::mapping::LocalDeletes;
+use cloud_folder_sync::id::RecordId;
+use cloud_folder_sync::record::RowKey;
+use cloud_folder_sync::state;
+use cloud_folder_sync::sync::{Options, Order};
+use rusqlite::Connection;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// How many sites there may be.
+const MOST_SITES: usize = 7;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// A file is empty for a while.
+    Empty,
+    /// A file's older version is seen once more before the new one.
+    Twice,
+    /// All record files go back to older versions.
+    AllBack,
+    /// A person deletes a file from the folder.
+    Removed,
+    /// Most record files are gone, and are back later.
+    Vanished,
+    /// A client makes a second directory of the same name, and puts files there.
+    DirTwin,
+    /// The program ends in the middle of a sync.
+    Crash,
+    /// The disk is full in the middle of a sync.
+    Full,
+    /// The database goes back to how it was.
+    Snapshot,
+    /// Another computer goes on with a copy of the database.
+    Clone,
+    /// The clock is years off.
+    Clock,
+    /// The host is upgraded: a column more.
+    Upgrade,
+    /// The site does nothing for months.
+    Sleep,
+    /// A site more.
+    Join,
+    /// A site is retired.
+    Retire,
+    /// What is kept beside the database is lost.
+    Keeper,
+    /// A record is erased.
+    Erase,
+    /// What was deleted is stripped at once.
+    Purge,
+    /// A table asks before a local DELETE comes back.
+    Ask,
+    /// Somebody answers that.
+    Answer,
+    /// Change logs are turned on or off.
+    Logs,
+    /// The host builds a table anew.
+    Rebuild,
+    /// Bytes that mean nothing, and files of others.
+    Foreign,
+}
+
+const ALL: [Fault; 23] = [
+    Fault::Empty,
+    Fault::Twice,
+    Fault::AllBack,
+    Fault::Removed,
+    Fault::Vanished,
+    Fault::DirTwin,
+    Fault::Crash,
+    Fault::Full,
+    Fault::Snapshot,
+    Fault::Clone,
+    Fault::Clock,
+    Fault::Upgrade,
+    Fault::Sleep,
+    Fault::Join,
+    Fault::Retire,
+    Fault::Keeper,
+    Fault::Erase,
+    Fault::Purge,
+    Fault::Ask,
+    Fault::Answer,
+    Fault::Logs,
+    Fault::Rebuild,
+    Fault::Foreign,
+];
+
+/// What may happen in a story, and what did.
+#[derive(Default)]
+pub(crate) struct Swarm {
+    /// Each with how often, of ten thousand steps.
+    rates: Vec<(Fault, usize)>,
+    snapshots: BTreeMap<usize, (Connection, tempfile::TempDir)>,
+    /// Record files that are gone from the server for a while.
+    vanished: Vec<(String, Vec<u8>)>,
+    /// Records that somebody erased.
+    pub(crate) erased: BTreeSet<RecordId>,
+    /// Whether what was deleted may have been stripped by now.
+    pub(crate) stripped: bool,
+    /// The host as upgraded sites have it.
+    upgraded: BTreeSet<usize>,
+    /// How many sites stamp under a name that was another's, before they notice.
+    pub(crate) copies: usize,
+    /// Something happened after which the logs alone do not tell it all.
+    pub(crate) partial_logs: bool,
+}
+
+impl Swarm {
+    /// Draws what may happen in a story.
+    pub(crate) fn draw(dice: &mut Dice) -> Swarm {
+        let few = 1 + dice.below(3);
+        let rates = ALL.iter().filter(|_| dice.below(3) < few).copied().collect::<Vec<_>>();
+        let mut rates: Vec<(Fault, usize)> = rates.into_iter().map(|f| (f, 5 + dice.below(60))).collect();
+        // To find out which fault it is that breaks a law.
+        let without = std::env::var("STORM_WITHOUT").unwrap_or_default();
+        rates.retain(|(f, _)| !without.split(',').any(|w| w == format!("{f:?}")));
+        Swarm { rates, ..Swarm::default() }
+    }
+
+    /// For people: what may happen.
+    pub(crate) fn show(&self) -> String {
+        self.rates.iter().map(|(f, n)| format!(" {f:?}:{n}")).collect()
+    }
+
+    /// Whether anything beyond the usual may happen.
+    pub(crate) fn any(&self) -> bool {
+        !self.rates.is_empty()
+    }
+}
+
+impl Storm {
+    /// Something goes wrong at a site, or in the cloud. `false` if nothing does this time.
+    pub(crate) fn fault(&mut self, i: usize) -> bool {
+        let roll = self.dice.below(10_000);
+        let mut upto = 0;
+        let Some(fault) = self.swarm.rates.iter().find(|(_, n)| {
+            upto += n;
+            roll < upto
+        }) else {
+            return false;
+        };
+        let fault = fault.0;
+        let name = self.sites[i].name.clone();
+        self.say(format_args!("{name}: fault {fault:?}"));
+        match fault {
+            Fault::Empty | Fault::Twice => self.old_bytes(i, fault),
+            Fault::AllBack => {
+                for path in self.records() {
+                    let current = self.cloud.newest(&path);
+                    self.cloud.roll_back(&mut |old| old.first().cloned().or(current.clone()), &path);
+                }
+            }
+            Fault::Removed => {
+                if let Some(path) = self.pick_path() {
+                    self.cloud.roll_back(&mut |_| None, &path);
+                }
+            }
+            Fault::Vanished => self.vanish(),
+            Fault::DirTwin => self.dir_twin(),
+            Fault::Crash => self.crash(i),
+            Fault::Full => self.disk_full(i),
+            Fault::Snapshot => self.snapshot(i),
+            Fault::Clone => self.copy_site(i),
+            Fault::Clock => {
+                let years = self.dice.below(21) as i64 - 10;
+                let now = self.sites[i].clock.get().cast_signed() + years * 365 * DAY_MS.cast_signed();
+                self.sites[i].clock.set(now.max(0).cast_unsigned());
+                self.swarm.stripped = true;
+                self.swarm.partial_logs = true;
+            }
+            Fault::Upgrade => self.upgrade(i),
+            Fault::Sleep => {
+                self.sites[i].pass(DAY_MS * (10 + self.dice.below(200) as u64));
+                self.swarm.stripped = true;
+                self.swarm.partial_logs = true;
+            }
+            Fault::Join => self.join(),
+            Fault::Retire => {
+                let j = self.dice.below(self.sites.len());
+                if j != i {
+                    let (a, b) = (&self.sites[i], &self.sites[j]);
+                    a.retire(b);
+                    self.swarm.partial_logs = true;
+                }
+            }
+            Fault::Keeper => self.sites[i].keeper.lose(),
+            Fault::Erase => self.erase(i),
+            Fault::Purge => {
+                let trash = self.sites[i].state().flagged(state::TRASH).unwrap();
+                if let Some(id) = trash.get(self.dice.below(trash.len())).copied() {
+                    self.swarm.stripped = true;
+                    self.swarm.partial_logs = true;
+                    self.sites[i].order(id, Order::Purge);
+                }
+            }
+            Fault::Ask => {
+                let table = ["visit", "allergy", "patient", "invoice"][self.dice.below(4)];
+                let n = self.sites[i].mapping.table(table).unwrap();
+                self.sites[i].mapping.tables[n].local_deletes = LocalDeletes::Ask;
+            }
+            Fault::Answer => self.answer(i, None),
+            Fault::Logs => self.sites[i].settings.use_logs ^= true,
+            Fault::Rebuild => {
+                self.host(i, "CREATE TABLE memo_new (patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, words TEXT); INSERT INTO memo_new SELECT patient_id, words FROM memo; DROP TABLE memo; ALTER TABLE memo_new RENAME TO memo");
+            }
+            Fault::Foreign => {
+                let dirs = ["records/patient/00", "logs", "sites", "", "records"];
+                let dir = dirs[self.dice.below(dirs.len())];
+                let name = ["desktop.ini", "notes.xml", ".DS_Store", "x.tmp", "README.md"][self.dice.below(5)];
+                let bytes = [&b"not ours"[..], b"", b"<x/>", &[0xff; 40]][self.dice.below(4)];
+                self.sites[i].folder.put(format!("{dir}/{name}").trim_start_matches('/'), bytes.to_vec());
+            }
+        }
+        true
+    }
+
+    fn records(&self) -> Vec<String> {
+        self.cloud.paths().into_iter().filter(|p| p.starts_with("records/")).collect()
+    }
+
+    fn pick_path(&mut self) -> Option<String> {
+        let paths = self.records();
+        paths.get(self.dice.below(paths.len())).cloned()
+    }
+
+    /// A replica shows an empty or an older file for a while, where nothing was changed there.
+    fn old_bytes(&mut self, i: usize, fault: Fault) {
+        let Some(path) = self.pick_path() else { return };
+        if self.sites[i].folder.get(&path) == self.cloud.newest(&path) {
+            let bytes = if fault == Fault::Empty { Some(Vec::new()) } else { self.cloud.older(&path) };
+            if let Some(b) = bytes {
+                self.cloud.show_for_now(i, &path, b);
+            }
+        }
+    }
+
+    fn vanish(&mut self) {
+        if !self.swarm.vanished.is_empty() {
+            return self.put_back();
+        }
+        for path in self.records() {
+            if self.dice.below(10) < 8 {
+                let bytes = self.cloud.newest(&path).unwrap();
+                self.cloud.roll_back(&mut |_| None, &path);
+                self.swarm.vanished.push((path, bytes));
+            }
+        }
+    }
+
+    fn put_back(&mut self) {
+        for (path, bytes) in std::mem::take(&mut self.swarm.vanished) {
+            if self.cloud.newest(&path).is_none() {
+                let mut back = Some(bytes);
+                self.cloud.roll_back(&mut |_| back.take(), &path);
+            }
+        }
+    }
+
+    fn dir_twin(&mut self) {
+        let Some(path) = self.pick_path() else { return };
+        let bytes = self.cloud.newest(&path).unwrap();
+        let twin = match self.dice.below(3) {
+            0 => path.replacen("records/", "records (1)/", 1),
+            1 => path.replacen("records/patient/", "records/patient (conflicted copy)/", 1),
+            _ => path.replacen("/patient/", "/patient (1)/", 1),
+        };
+        let mut new = Some(bytes);
+        self.cloud.roll_back(&mut |_| new.take(), &twin);
+    }
+
+    /// The program ends at some call of the folder.
+    fn crash(&mut self, i: usize) {
+        let most = if self.dice.chance(500) { 40 } else { 600 };
+        let at = self.dice.below(most);
+        self.about_to_delete(i);
+        let s = &mut self.sites[i];
+        let orders = s.orders.clone();
+        let before = s.mapping.clone();
+        let crash = || resume_unwind(Box::new("crash"));
+        let when = |_: &str, _: &str, n: usize| n == at;
+        let folder = Meanwhile::new(s.folder.clone(), &when, &crash);
+        let done = catch_unwind(AssertUnwindSafe(|| s.try_sync_on(&folder, Options::default())));
+        if !s.conn.is_autocommit() {
+            s.conn.execute_batch("ROLLBACK").unwrap();
+        }
+        s.mapping = before;
+        match done {
+            Ok(r) => drop(r.unwrap()),
+            // What a person ordered is ordered again.
+            Err(_) => s.orders = orders,
+        }
+        // What was stamped is known, what was not is still to be seen.
+        self.say(format_args!("  at call {at}"));
+        self.mark_erased();
+    }
+
+    fn disk_full(&mut self, i: usize) {
+        self.about_to_delete(i);
+        let left = self.dice.below(12) as u64;
+        let s = &mut self.sites[i];
+        let faulty = Faulty { inner: s.folder.clone(), left: Cell::new(left), crash: false };
+        let done = s.try_sync_on(&faulty, Options::default()).map(|r| r.exported).map_err(|e| e.to_string());
+        // What was typed may be known here and not be in the folder yet.
+        self.say(format_args!("  after {left} writes: {done:?}"));
+        self.mark_erased();
+    }
+
+    /// Makes a copy of the database, or puts the one made before in its place.
+    fn snapshot(&mut self, i: usize) {
+        match self.swarm.snapshots.remove(&i) {
+            None => {
+                let copy = self.sites[i].backup();
+                self.swarm.snapshots.insert(i, copy);
+            }
+            Some(copy) => {
+                // What no sync had seen goes with the database that it was typed into.
+                self.oracle.lost_with_database(i);
+                let columns = |c: &Connection| c.query_row("SELECT count(*) FROM pragma_table_info('patient')", [], |r| r.get::<_, i64>(0)).unwrap();
+                let s = &mut self.sites[i];
+                let new = columns(&s.conn) != columns(&copy.0);
+                s.put_back(copy);
+                s.conn.set_prepared_statement_cache_capacity(512);
+                if new {
+                    self.swarm.upgraded.remove(&i);
+                    self.sites[i].mapping = schema::mapping(&self.sites[i].conn, schema::TOML);
+                }
+                self.swarm.copies += 1;
+                self.swarm.partial_logs = true;
+                self.say(format_args!("  the database is as it was"));
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        ["north", "south", "east", "west", "hill", "lake", "mill"].get(self.sites.len()).map_or_else(|| format!("site{}", self.sites.len()), |n| (*n).to_owned())
+    }
+
+    fn copy_site(&mut self, i: usize) {
+        if self.sites.len() >= MOST_SITES {
+            return;
+        }
+        let with_keeper = self.dice.chance(500);
+        let name = self.name();
+        let folder = self.cloud.join();
+        let mut s = self.sites[i].clone_to(&name, folder, with_keeper);
+        s.conn.set_prepared_statement_cache_capacity(512);
+        s.mapping = self.sites[i].mapping.clone();
+        s.settings.use_logs = self.sites[i].settings.use_logs;
+        s.clock.set(self.sites[i].clock.get() + 1 + self.dice.below(5000) as u64);
+        if self.swarm.upgraded.contains(&i) {
+            self.swarm.upgraded.insert(self.sites.len());
+        }
+        self.oracle.copied(i, self.sites.len());
+        self.sites.push(s);
+        self.swarm.copies += 1;
+        self.swarm.partial_logs = true;
+        self.say(format_args!("  {name}, keeper {with_keeper}"));
+    }
+
+    fn join(&mut self) {
+        if self.sites.len() >= MOST_SITES {
+            return;
+        }
+        let name = self.name();
+        let mut s = Site::bare(&name, self.cloud.join());
+        s.clock.set(self.sites[0].clock.get() + self.dice.below(10_000) as u64);
+        s.settings.use_logs = self.sites[0].settings.use_logs;
+        s.env.many = self.sites[0].env.many;
+        s.set_up();
+        self.sites.push(s);
+        self.say(format_args!("  {name}"));
+    }
+
+    fn upgrade(&mut self, i: usize) {
+        if self.swarm.upgraded.insert(i) {
+            self.host(i, "ALTER TABLE patient ADD COLUMN email TEXT");
+            self.sites[i].mapping = schema::mapping(&self.sites[i].conn, schema::TOML);
+        }
+    }
+
+    /// A field that only upgraded hosts have.
+    pub(crate) fn type_email(&mut self, i: usize) -> bool {
+        let Some(p) = self.any(i, "patient", "patient_id").filter(|_| self.swarm.upgraded.contains(&i)) else { return false };
+        let old = self.sites[i].get(&format!("SELECT email FROM patient WHERE patient_id = {p}"));
+        let new = self.oracle.word(i);
+        if self.host(i, &format!("UPDATE patient SET email = '{new}' WHERE patient_id = {p}")) {
+            self.oracle.replaced(&old);
+        } else {
+            self.oracle.replaced(&new);
+        }
+        true
+    }
+
+    fn erase(&mut self, i: usize) {
+        let all = self.sites[i].state().all(Some("patient")).unwrap();
+        let Some(id) = all.get(self.dice.below(all.len())).copied() else { return };
+        self.say(format_args!("  {id}"));
+        self.swarm.erased.insert(id);
+        self.swarm.partial_logs = true;
+        self.sites[i].order(id, Order::Erase { by: "the patient".into() });
+        self.mark_erased();
+    }
+
+    /// Whatever is known of an erased record anywhere may be gone.
+    pub(crate) fn mark_erased(&mut self) {
+        for id in self.swarm.erased.clone() {
+            for i in 0..self.sites.len() {
+                for w in self.known_words(i, &id) {
+                    self.oracle.replaced(&w);
+                }
+            }
+        }
+    }
+
+    fn known_words(&self, i: usize, id: &RecordId) -> BTreeSet<String> {
+        let s = &self.sites[i];
+        let known = s.known(id);
+        known.rows.values().flat_map(|r| r.fields.iter().filter(|(n, _)| n.place.is_none())).flat_map(|(_, f)| f.0.iter()).map(|e| super::laws::shown(s, &e.value)).collect()
+    }
+
+    /// What the host shows of an erased record before a sync is what its user typed unseen.
+    fn answer(&mut self, i: usize, yes: Option<bool>) {
+        let asked: Vec<(RecordId, RowKey)> = {
+            let st = self.sites[i].state();
+            let ids = st.flagged(state::ASKED).unwrap();
+            ids.into_iter()
+                .flat_map(|id| st.local(&id).unwrap().into_iter().flat_map(move |l| l.rows.into_iter().filter(|(_, l)| l.away == Some(Away::Deleted)).map(move |(k, _)| (id, k))))
+                .collect()
+        };
+        for (id, row) in asked {
+            if yes.unwrap_or_else(|| self.dice.chance(500)) {
+                let known = self.sites[i].known(&id);
+                let below: BTreeSet<String> = known
+                    .rows
+                    .iter()
+                    .filter(|(k, _)| **k == row || cloud_folder_sync::merge::below(&known, &row, k))
+                    .flat_map(|(_, r)| r.fields.values())
+                    .flat_map(|f| f.0.iter())
+                    .map(|e| show(&e.value))
+                    .collect();
+                self.oracle.ordered(&below);
+                self.sites[i].order(id, Order::Delete { row, why: "asked".into(), by: None, request: None });
+            } else {
+                self.sites[i].order(id, Order::TakeBack { row });
+            }
+        }
+    }
+
+    /// Everything that can be put right by people is.
+    pub(crate) fn put_right(&mut self) {
+        self.put_back();
+        self.cloud.as_it_is();
+        for i in 0..self.sites.len() {
+            if self.swarm.any() && !self.swarm.upgraded.is_empty() {
+                self.upgrade(i);
+            }
+            for t in &mut self.sites[i].mapping.tables {
+                t.local_deletes = LocalDeletes::Restore;
+            }
+            self.answer(i, Some(false));
+        }
+        if self.sites.iter().any(|s| !s.settings.use_logs) && self.swarm.any() {
+            self.swarm.partial_logs = true;
+        }
+    }
+
+    /// Words that stand in hosts whose record is held, because it was erased elsewhere while they were typed.
+    pub(crate) fn kept_by_hosts(&self) -> BTreeSet<String> {
+        let mut out = BTreeSet::new();
+        for s in &self.sites {
+            let held = s.state().flagged(state::HELD).unwrap();
+            if held.iter().any(|id| self.swarm.erased.contains(id)) {
+                out.extend(words(s, "1"));
+            }
+        }
+        out
+    }
+
+    /// How many rounds everything may need to come to rest.
+    pub(crate) fn rounds(&self) -> usize {
+        3 + 2 * self.swarm.copies
+    }
+}
+
+/// Ways of making copies that differ between clients.
+pub(crate) const COPIES: [Copies; 6] = [Copies::Dropbox, Copies::Syncthing, Copies::LastWins, Copies::Nextcloud, Copies::Rclone, Copies::Google];

@@ -58,6 +58,8 @@ pub struct Context<'a> {
     /// What is known of the record: rows that came from elsewhere and have no host row yet may turn
     /// out to be rows that the host has.
     pub known: &'a Record,
+    /// What the host was last given of it.
+    pub before: &'a Record,
     /// Which of its rows are there.
     pub lives: &'a BTreeMap<RowKey, Life>,
     /// Keys whose row was deleted since: what stands there now is another row.
@@ -104,7 +106,7 @@ type Fields = (SortedMap<FieldKey, Value>, BTreeSet<Name>);
 
 /// Builds the image of a record from its host rows.
 pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random: &mut Random) -> Result<Image, crate::host::Error> {
-    let mut b = Builder { c, ids: HashMap::new(), done: HashMap::new(), index: Vec::new(), host: &host };
+    let mut b = Builder { c, ids: HashMap::new(), done: HashMap::new(), index: Vec::new(), host: &host, by_number: HashMap::new() };
     b.index();
     let tables = c.mapping.types.get(c.kind).map_or(&[][..], |k| &k.tables);
     // Rows that the host held before keep their identity.
@@ -118,7 +120,14 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
         for (i, row) in host.get(table).into_iter().flatten().enumerate() {
             let id = match held.get(&(t.name.as_str(), encode(&row.key))) {
                 _ if t.owner.is_none() => c.id,
-                Some(k) if !c.recycled.contains(&(*table, row.key.clone())) => k.id,
+                Some(k) if !c.recycled.contains(&(*table, row.key.clone())) => {
+                    if t.renumbered() && !b.is_still(*table, t, k, row, others)? {
+                        // VACUUM may have given the number to another row: that one's content tells.
+                        b.by_number.insert((*table, i), k.id);
+                        continue;
+                    }
+                    k.id
+                }
                 _ => continue,
             };
             if taken.insert(RowKey::new(t.name.clone(), id)) {
@@ -157,6 +166,8 @@ struct Builder<'a> {
     done: HashMap<(usize, usize), Fields>,
     index: Vec<Index<'a>>,
     host: &'a HostRecord,
+    /// The identity of what had a row's number before, where its content is another.
+    by_number: HashMap<(usize, usize), RowId>,
 }
 
 impl<'a> Builder<'a> {
@@ -175,6 +186,14 @@ impl<'a> Builder<'a> {
                 self.index_on(*t, table.key_columns());
             }
         }
+    }
+
+    /// Whether a row holds what the row known under its number held.
+    fn is_still(&self, table: usize, t: &Table, key: &RowKey, row: &HostRow, others: &mut dyn Others) -> Result<bool, crate::host::Error> {
+        let fields = self.fields(table, row, others)?.0.0;
+        let here = self.signatures(t, |k| fields.get(k).cloned());
+        let was = |r: &Record| r.rows.get(key).map(|r| self.signatures(t, |k| current(r, k))).and_then(|s| s.into_iter().next());
+        Ok(here.first().is_some_and(|h| was(self.c.before).as_ref() == Some(h) || was(self.c.known).as_ref() == Some(h)))
     }
 
     fn find_index(&self, table: usize, columns: &[Name]) -> Option<&Index<'a>> {
@@ -227,11 +246,16 @@ impl<'a> Builder<'a> {
             let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::new();
             for (key, row) in free.iter().rev() {
                 let had = self.c.local.rows.get(*key).is_some_and(|l| l.away.is_none());
-                for (n, s) in self.signatures(t, |k| row.fields.get(k).and_then(|f| f.current()).map(|e| e.value.clone())).into_iter().enumerate() {
+                for (n, s) in self.signatures(t, |k| current(row, k)).into_iter().enumerate() {
                     // A counted number says who a row is only within one place.
                     if had || n == 0 || !self.counted(t, n - 1) {
                         by.entry(s).or_default().push(key);
                     }
+                }
+                // What is known may be newer than what the host shows.
+                let before = self.c.before.rows.get(*key).filter(|b| t.renumbered() && *b != *row);
+                if let Some(s) = before.and_then(|b| self.signatures(t, |k| current(b, k)).into_iter().next()) {
+                    by.entry(s).or_default().push(key);
                 }
             }
             // All rows by the strongest sign first: UNIQUE columns, then content (index 0, tried last).
@@ -262,6 +286,10 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let Some(row) = rows.get(i) else { continue };
+            if let Some(id) = self.by_number.get(&(table, i)).copied().filter(|id| taken.insert(RowKey::new(t.name.clone(), *id))) {
+                self.ids.insert((table, i), id);
+                continue;
+            }
             let derived = self.derived(table, i, t, row, others)?;
             // A known row that is there and that this one was not recognised as is another row.
             let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
@@ -380,6 +408,11 @@ impl<'a> Builder<'a> {
         let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
         Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
     }
+}
+
+/// What a known row shows.
+fn current(row: &Row, field: &FieldKey) -> Option<Value> {
+    row.fields.get(field).and_then(|f| f.current()).map(|e| e.value.clone())
 }
 
 /// Where a reference of the host leads.

@@ -194,6 +194,12 @@ impl RecordType {
 }
 
 impl Table {
+    /// Whether VACUUM may number the rows anew: they are named by a rowid that is no column
+    /// (<https://sqlite.org/lang_vacuum.html>).
+    pub fn renumbered(&self) -> bool {
+        matches!(&self.key, Key::Rowid(name) if ["rowid", "_rowid_", "oid"].iter().any(|n| name.eq_ignore_ascii_case(n)))
+    }
+
     /// The owner reference.
     pub fn owner_ref(&self) -> Option<&ReferenceMap> {
         self.references.get(self.owner?)

@@ -130,6 +130,7 @@ impl Engine<'_> {
                 folder_key: &self.manifest.key,
                 local: &done.local,
                 known: &p.known,
+                before: &p.known,
                 lives: &p.lives,
                 recycled: &none,
             };

@@ -3,7 +3,7 @@
 use crate::host::apply::{Content, Found, Targets};
 use crate::host::image::Others;
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::{Key, Mapping};
+use crate::host::mapping::Mapping;
 use crate::host::rows::Span;
 use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
@@ -188,7 +188,7 @@ impl<'a> Lookup<'a> {
     fn in_moved_rows(&self, wanted: &Hash, stored: &state::Stored) -> Result<Option<Vec<u8>>, state::Error> {
         let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), &stored.root_key) else { return Ok(None) };
         for (table, rows) in rows::read(self.conn, self.mapping, kind, Span::One(root))?.into_values().flatten() {
-            let Some(t) = self.mapping.tables.get(table).filter(|t| matches!(t.key, Key::Rowid(_))) else { continue };
+            let Some(t) = self.mapping.tables.get(table).filter(|t| t.renumbered()) else { continue };
             for row in rows {
                 let at = row.values.iter().position(|v| v.stored().is_some_and(|(h, _)| h == *wanted));
                 if let Some(c) = at.and_then(|i| t.columns.get(i)) {

@@ -196,6 +196,7 @@ impl Engine<'_> {
             folder_key: &self.manifest.key,
             local: &stored.local,
             known,
+            before: stored.applied.as_ref().unwrap_or(&stored.known),
             lives: &lives,
             recycled: &self.notes.recycled,
         };

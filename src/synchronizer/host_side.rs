@@ -42,6 +42,7 @@ impl Synchronizer {
             folder_key,
             local: &stored.local,
             known: &stored.known,
+            before: stored.applied.as_ref().unwrap_or(&stored.known),
             lives: &lives,
             recycled: &none,
         };

@@ -241,3 +241,25 @@ fn a_swap_of_unique_values_travels() {
     assert_eq!(b.see("p1", "last_name"), "Name p2");
     assert_eq!(b.see("p2", "last_name"), "Name p1");
 }
+
+/// A row of a table without a key is deleted, and VACUUM gives its number to the next one.
+#[test]
+fn a_vacuum_does_not_make_one_row_another() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql("DELETE FROM memo");
+    a.sync();
+    a.sql("INSERT INTO memo VALUES (1, 'a'), (1, 'b'), (1, 'c')");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    // An edit of the next row is on its way at the same time.
+    b.sql("UPDATE memo SET words = 'c of b' WHERE words = 'c'");
+    b.sync();
+    cloud.carry();
+    a.sql("DELETE FROM memo WHERE words = 'b'");
+    a.conn.execute_batch("VACUUM").unwrap();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        for words in ["a", "b", "c of b"] {
+            assert_eq!(count(s, &format!("memo|p1/Name p1|{words}")), 1, "{words}: {:#?}", content(s));
+        }
+    }
+}

@@ -84,9 +84,10 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
             Order::Decide { row, field, value } => {
                 let stamp = engine.tick();
                 let change = Change { row, field, value, seen: Seen::All };
-                let (known, _, _, _) = p.parts();
-                // The person saw all that is listed, whatever the host has accepted.
-                merge::write_field(known, None, &change, stamp);
+                // The person saw all that was listed, whatever the host has accepted; not what came
+                // with this very sync.
+                let seen = p.stored.known.clone();
+                merge::write_field(p.parts().0, Some(&seen), &change, stamp);
             }
             Order::TakeBack { row } => {
                 for (k, l) in &mut p.stored_mut().local.rows {

@@ -208,3 +208,25 @@ fn a_stale_form_counts_as_not_having_seen_the_import() {
     assert_eq!(a.superseded("p1", "phone"), ["new-number"]);
     both_see(&a, &b, "p1", "phone", "100");
 }
+
+/// A person decides between what is listed; with the same sync another value arrives.
+#[test]
+fn a_decision_does_not_remove_what_came_since() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.edit("p1", "phone", "one");
+    b.edit("p1", "phone", "two");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let id = a.id("p1");
+    let row = RowKey::new("patient", id);
+    a.order(id, Order::Decide { row, field: FieldKey::shared("phone"), value: Value::text("one") });
+    b.pass(5000);
+    b.edit("p1", "phone", "three");
+    b.sync();
+    cloud.carry();
+    a.sync();
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    let mut all = vec![a.see("p1", "phone")];
+    all.extend(a.superseded("p1", "phone"));
+    all.sort();
+    assert_eq!(all, ["one", "three"]);
+}

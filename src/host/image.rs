@@ -196,6 +196,13 @@ impl<'a> Builder<'a> {
         Ok(here.first().is_some_and(|h| was(self.c.before).as_ref() == Some(h) || was(self.c.known).as_ref() == Some(h)))
     }
 
+    /// Whether a row has nothing in common with a known one that stood under the same number.
+    fn is_another(&self, t: &Table, row: Option<&HostRow>, key: &RowKey) -> bool {
+        let (Some(row), Some(known)) = (row, self.c.known.rows.get(key)) else { return false };
+        let mut said = t.columns.iter().zip(&row.values).filter(|(c, v)| c.role == Role::Data && c.rule == Rule::Latest && !v.is_null()).peekable();
+        said.peek().is_some() && said.all(|(c, v)| current(known, &FieldKey::shared(c.name.clone())).is_some_and(|k| k != *v))
+    }
+
     fn find_index(&self, table: usize, columns: &[Name]) -> Option<&Index<'a>> {
         self.index.iter().find(|i| i.table == table && crate::host::rows::same_names(i.columns, columns))
     }
@@ -266,9 +273,11 @@ impl<'a> Builder<'a> {
                     if s.is_empty() || self.ids.contains_key(&(table, *i)) {
                         continue;
                     }
+                    // A number that was counted anew says nothing where all else is another.
+                    let anew = n > 0 && self.counted(t, n - 1) && rows.get(*i).is_some_and(|r| self.c.recycled.contains(&(table, r.key.clone())));
                     let found = by.get_mut(s).and_then(|keys| {
                         while let Some(k) = keys.pop() {
-                            if !taken.contains(k) {
+                            if !taken.contains(k) && !(anew && self.is_another(t, rows.get(*i), k)) {
                                 return Some(k);
                             }
                         }

@@ -263,3 +263,21 @@ fn a_vacuum_does_not_make_one_row_another() {
         }
     }
 }
+
+/// The last line of an invoice is deleted, and another one typed: it gets the same number.
+#[test]
+fn a_new_line_under_a_deleted_ones_number_is_another_line() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql("DELETE FROM invoice_line WHERE line_no = 2; INSERT INTO invoice_line SELECT invoice_id, coalesce(max(line_no), 0) + 1, 'dressing', '15' FROM invoice_line");
+    assert_eq!(a.get("SELECT group_concat(line_no || what) FROM invoice_line"), "1visit,2dressing");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    // What was deleted so is as good as saved anew, and what it said is kept.
+    assert_eq!(b.get("SELECT group_concat(what) FROM invoice_line"), "visit,dressing");
+    assert!(crate::dsl::check::known(&b)[&b.id("p1").to_string()].contains("stitches"), "what was typed is nowhere");
+    // A line that is saved anew with one column changed is the same line.
+    a.sql("DELETE FROM invoice_line WHERE line_no = 2; INSERT INTO invoice_line SELECT invoice_id, 2, 'dressing', '16' FROM invoice");
+    let rows = |s: &Site| s.known(&s.id("p1")).rows.len();
+    let before = rows(&a);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((rows(&a), b.get("SELECT group_concat(cents) FROM invoice_line").as_str()), (before, "50,16"));
+}

@@ -52,7 +52,12 @@ impl Prepared {
     /// What the host was last given, for a record that it does not take now. What had not come then
     /// was never shown, though its content may be here by now.
     pub(super) fn applied_so_far(&self) -> Record {
-        let mut applied = self.applied.clone();
+        self.without_awaited(&self.applied)
+    }
+
+    /// A record as somebody here may have seen it: what had not come is not in it.
+    pub(super) fn without_awaited(&self, r: &Record) -> Record {
+        let mut applied = r.clone();
         if !self.awaited.is_empty() {
             let awaited = |e: &Entry| e.value.stored().is_some_and(|l| self.awaited.contains(&l));
             for row in applied.rows.values_mut() {

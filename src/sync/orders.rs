@@ -86,7 +86,7 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
                 let change = Change { row, field, value, seen: Seen::All };
                 // The person saw all that was listed, whatever the host has accepted; not what came
                 // with this very sync.
-                let seen = p.stored.known.clone();
+                let seen = p.without_awaited(&p.stored.known);
                 merge::write_field(p.parts().0, Some(&seen), &change, stamp);
             }
             Order::TakeBack { row } => {

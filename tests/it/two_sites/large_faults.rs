@@ -424,3 +424,26 @@ fn who_writes_into_a_held_record_has_not_seen_what_came_since() {
     let names = &known.root().unwrap().fields[&cloud_folder_sync::record::FieldKey::shared("first_name")];
     assert_eq!(names.0.len(), 2, "the long name is nowhere");
 }
+
+/// Who decides between values has not seen one that has not come yet.
+#[test]
+fn a_decision_keeps_a_value_that_has_not_come() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let story = "n".repeat(LARGE);
+    a.edit("p1", "first_name", &story);
+    a.pass(5000);
+    b.pass(9000);
+    b.edit("p1", "first_name", "short");
+    a.sync();
+    cloud.carry_only(1, |p| !p.starts_with("blobs/"));
+    b.sync();
+    let id = b.id("p1");
+    assert_eq!(b.superseded("p1", "first_name").len(), 1);
+    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short") });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.see("p1", "first_name").as_str(), a.superseded("p1", "first_name").len()), ("short", 1), "nobody saw the story");
+    // Now they have.
+    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short") });
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(a.superseded("p1", "first_name").len(), 0);
+}

@@ -12,7 +12,7 @@ mod write;
 
 pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
-pub use restamp::restamp;
+pub use restamp::{denies, restamp};
 pub use same::{Shape, brought, by_itself, fold, folded_to, has_arrived, said, same_target, unfold, unsettled};
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};

@@ -277,7 +277,7 @@ impl<'a> Builder<'a> {
                     let anew = n > 0 && self.counted(t, n - 1) && rows.get(*i).is_some_and(|r| self.c.recycled.contains(&(table, r.key.clone())));
                     let found = by.get_mut(s).and_then(|keys| {
                         while let Some(k) = keys.pop() {
-                            if !taken.contains(k) && !(anew && self.is_another(t, rows.get(*i), k)) {
+                            if !(taken.contains(k) || anew && self.is_another(t, rows.get(*i), k)) {
                                 return Some(k);
                             }
                         }

@@ -4,6 +4,29 @@ use crate::id::SiteId;
 use crate::record::{Entries, Entry, Record};
 use crate::stamp::Stamp;
 
+/// Whether a record says that it has seen all that `site` stamped up to some time, and lacks a row
+/// or a value of it that nothing can have taken away: rows leave a tombstone, and what is written
+/// over something is later. Then somebody else stamps under that name as well. `ours` is the record
+/// as `site` itself knows it.
+pub fn denies(r: &Record, ours: &Record, site: SiteId) -> bool {
+    if r.erased.is_some() || ours.erased.is_some() || !r.version.0.contains_key(&site) {
+        return false;
+    }
+    ours.rows.iter().filter(|(_, row)| row.tombstone.is_none()).any(|(key, row)| {
+        let Some(there) = r.rows.get(key) else { return row.stamp.site == site && r.version.covers(&row.stamp) };
+        let none = Entries::default();
+        let denied = |f: &Entries, theirs: &Entries| {
+            f.iter().filter(|mine| mine.stamp.site == site && r.version.covers(&mine.stamp)).any(|mine| {
+                let gone = theirs.iter().all(|e| e.stamp < mine.stamp && e.value != mine.value);
+                // Had this site written that over its own, it would no longer have its own.
+                let forged = |e: &Entry| e.stamp.site == site && e.stamp > mine.stamp && f.iter().all(|o| o.stamp != e.stamp);
+                gone || theirs.iter().all(|e| e.stamp != mine.stamp) && theirs.iter().any(forged)
+            })
+        };
+        there.tombstone.is_none() && row.fields.iter().any(|(name, f)| denied(&f.0, there.fields.get(name).map_or(&none, |t| &t.0)))
+    })
+}
+
 /// Gives every value, row, tombstone and fact that `old` stamped the name `new`, and forgets that
 /// anything of `old` was seen: what another copy wrote under that name is then news, and equal
 /// values are no conflict. Times stay, so that an old value does not win against a newer edit of

@@ -144,7 +144,7 @@ impl Engine<'_> {
         self.report.files_read += 1;
         self.report.bytes_read += content.size_bytes as u64;
         match content.record {
-            Ok(r) if r.id == work.id && self.is_forged(&r.version, &came.own) => {
+            Ok(r) if r.id == work.id && (self.is_forged(&r.version, &came.own) || merge::denies(&r, &came.known, self.site)) => {
                 self.fork = true;
                 self.again.insert(r.id);
             }

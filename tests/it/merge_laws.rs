@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod clones;
+mod denies;
 mod named;
 mod oracle;
 mod site;

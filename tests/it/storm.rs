@@ -122,7 +122,10 @@ impl Storm {
         self.about_to_delete(i);
         let name = self.sites[i].name.clone();
         let s = &mut self.sites[i];
+        let before = s.state().site().unwrap();
         let report = if full { s.full() } else { s.sync() };
+        let after = s.state().site().unwrap();
+        assert!(before == after || self.swarm.doubles(), "seed {}: {name} took itself for a copy: {:?}", self.seed, report.notices);
         self.say(format_args!(
             "{name}: sync{} exp {} imp {} sup {} rev {} rest {} held {} pend {}",
             if full { " full" } else { "" },
@@ -211,9 +214,7 @@ fn run(seed: u64, steps: usize, long: usize, merciless: bool, tell: bool) -> Str
     storm.oracle.learn(&storm.sites[0]);
     for _ in 0..steps {
         storm.step();
-        if let (true, Ok(word)) = (tell, std::env::var("STORM_WORD")) {
-            laws::whereabouts(&storm, &word);
-        }
+        storm.where_is();
     }
     laws::check(&mut storm);
     let folder: Vec<u8> = storm.sites[0].folder.all().into_iter().flat_map(|(p, b)| [p.into_bytes(), b].concat()).collect();

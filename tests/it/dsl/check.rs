@@ -3,6 +3,7 @@
 use super::Site;
 use super::cloud::Cloud;
 
+use cloud_folder_sync::id::RecordId;
 use cloud_folder_sync::state;
 use cloud_folder_sync::value::Value;
 use cloud_folder_sync::xml::write_record;
@@ -177,8 +178,9 @@ pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     let f = files(shared[0]);
     for (id, bytes) in known(shared[0]) {
-        let file = f.iter().find(|(p, _)| p.starts_with("records/") && p.ends_with(&format!("/{id}.xml"))).map(|(_, b)| String::from_utf8_lossy(b).into_owned());
-        let file = file.unwrap_or_default();
+        let record = RecordId::parse_str(&id).unwrap();
+        let path = cloud_folder_sync::names::record_path(&shared[0].known(&record).kind, &record);
+        let file = f.get(&path).map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
         assert!(file == bytes, "the file of {id} is not what is known:\n{}", difference(file.lines(), bytes.lines()));
     }
     for s in &shared[1..] {

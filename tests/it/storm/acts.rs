@@ -68,6 +68,17 @@ impl Storm {
 
     /// A deletion that was asked for is made at the sync, having seen what the host shows then.
     pub(crate) fn about_to_delete(&mut self, i: usize) {
+        let erased: Vec<_> = self.sites[i].orders.iter().filter(|(_, o)| matches!(o, Order::Erase { .. })).map(|(id, _)| *id).collect();
+        for id in erased {
+            // Who erases means all that the host shows.
+            let key = self.sites[i].state().root_of(&id).unwrap().and_then(|(_, key, _)| key);
+            if let Some([Value::Integer(p)]) = key.as_deref() {
+                let mut shown = words(&self.sites[i], &format!("p.patient_id = {p}"));
+                shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {p}")));
+                self.oracle.ordered(&shown);
+                shown.iter().for_each(|w| self.oracle.replaced(w));
+            }
+        }
         let asked: Vec<(String, i64)> = {
             let mut q = self.sites[i].conn.prepare_cached("SELECT table_name, key FROM cfs_delete").unwrap();
             let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();

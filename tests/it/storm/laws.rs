@@ -12,6 +12,13 @@ use cloud_folder_sync::value::{Value, hash};
 use std::collections::BTreeSet;
 
 impl Storm {
+    /// In a replay: who knows the word that is asked for.
+    pub(super) fn where_is(&self) {
+        if let (true, Ok(word)) = (self.tell, std::env::var("STORM_WORD")) {
+            whereabouts(self, &word);
+        }
+    }
+
     #[track_caller]
     fn broken(&self, law: &str, why: &str) -> ! {
         panic!("seed {}: {law}\n{why}", self.seed)
@@ -21,8 +28,13 @@ impl Storm {
         self.cloud.carry();
         for i in 0..self.sites.len() {
             self.about_to_delete(i);
-            self.sites[i].sync();
+            let r = self.sites[i].sync();
+            self.mark_erased();
             self.cloud.carry();
+            if self.tell {
+                eprintln!("{}: healing: exp {} imp {} held {:?} {:?}", self.sites[i].name, r.exported, r.imported, r.held, r.notices);
+                self.where_is();
+            }
         }
     }
 }
@@ -162,7 +174,7 @@ pub(super) fn shown(s: &Site, v: &Value) -> String {
 }
 
 /// Tells which sites know a word, and which hosts show it.
-pub(super) fn whereabouts(storm: &Storm, word: &str) {
+fn whereabouts(storm: &Storm, word: &str) {
     let mut said = String::new();
     for s in &storm.sites {
         // A field instead of a word: what every site knows of it.

@@ -361,3 +361,20 @@ fn an_announced_record_whose_file_is_torn_is_not_written_over() {
     }
     at_rest(&mut [&mut a, &mut b], &mut cloud);
 }
+
+/// A client's second directory of a record type holds copies, even where the names below are ours.
+#[test]
+fn a_second_directory_of_a_type_holds_copies() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    for s in [&mut a, &mut b] {
+        s.settings.use_logs = false;
+        s.settings.delete_conflicts = false;
+    }
+    let path = path_of(&a.id("p1"));
+    let old = a.folder.get(&path).unwrap();
+    a.edit("p1", "phone", "new");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    b.folder.put(&path.replacen("/patient/", "/patient (1)/", 1), old);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "new");
+}

@@ -9,7 +9,9 @@ use crate::stamp::Stamp;
 /// over something is later. Then somebody else stamps under that name as well. `ours` is the record
 /// as `site` itself knows it.
 pub fn denies(r: &Record, ours: &Record, site: SiteId) -> bool {
-    if r.erased.is_some() || ours.erased.is_some() || !r.version.0.contains_key(&site) {
+    // A match that is taken back removes what it brought, and leaves what was there before.
+    let matched = !r.same_as.is_empty() || !ours.same_as.is_empty();
+    if matched || r.erased.is_some() || ours.erased.is_some() || !r.version.0.contains_key(&site) {
         return false;
     }
     ours.rows.iter().filter(|(_, row)| row.tombstone.is_none()).any(|(key, row)| {

@@ -140,7 +140,7 @@ impl Cloud {
                 self.see(i, path);
             }
             // The older of the two becomes the copy: mostly who comes last has the newer.
-            Copies::Syncthing if self.made % 3 != 0 => {
+            Copies::Syncthing if !self.made.is_multiple_of(3) => {
                 self.replicas[i].put(&copy, theirs.clone());
                 self.set(&copy, Some(theirs));
                 self.see(i, &copy);

@@ -252,18 +252,25 @@ impl Storm {
         }
     }
 
+    /// Whoever asks sees what is there now; the host may delete it by its own means before the sync.
+    fn ask_to_delete(&mut self, i: usize, table: &str, key: i64) {
+        self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {key}, 'storm')"));
+        let shown = self.shown(i, table, key);
+        self.oracle.ordered(&shown);
+    }
+
     /// What people order.
     fn order(&mut self, i: usize) {
         let Some(p) = self.any(i, "patient", "patient_id") else { return };
         let name = self.sites[i].name.clone();
         match self.dice.below(5) {
             0 => {
-                self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('patient', {p}, 'storm')"));
+                self.ask_to_delete(i, "patient", p);
             }
             1 | 2 => {
                 let table = ["visit", "prescription", "allergy", "diagnosis", "invoice"][self.dice.below(5)];
                 let Some(at) = self.any(i, table, &format!("{table}_id")) else { return };
-                self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {at}, 'storm')"));
+                self.ask_to_delete(i, table, at);
             }
             3 => {
                 let deleted = self.sites[i].state().flagged(cloud_folder_sync::state::DELETED).unwrap();

@@ -13,6 +13,7 @@ pub mod propose;
 pub mod resolve;
 pub mod rows;
 pub mod schema;
+pub mod signs;
 
 /// What the host database could not do.
 #[derive(Debug, thiserror::Error)]

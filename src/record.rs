@@ -158,10 +158,14 @@ impl Row {
         Row { stamp, ..Row::default() }
     }
 
+    /// What a field shows.
+    pub fn current(&self, field: &FieldKey) -> Option<&Value> {
+        Some(&self.fields.get(field)?.current()?.value)
+    }
+
     /// The current value of a shared field.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let key = FieldKey::shared(name);
-        self.fields.get(&key).and_then(Field::current).map(|e| &e.value)
+        self.current(&FieldKey::shared(name))
     }
 
     /// The reference that this row hangs from, by the current value of its owner field.

@@ -302,7 +302,7 @@ impl Applier<'_> {
         }
         for r in &t.references {
             let field = FieldKey::shared(r.field.clone());
-            let Some(value) = row.fields.get(&field).and_then(|f| f.current()).map(|e| &e.value) else { continue };
+            let Some(value) = row.current(&field) else { continue };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
             if held == Some(value) && !dangling && !self.goes(value) {

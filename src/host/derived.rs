@@ -1,7 +1,7 @@
 //! Identities that a row's own content gives it (decision 0004).
 
 use super::image::looks_like_uuid;
-use super::mapping::{Role, Rule, Table};
+use super::mapping::Table;
 use crate::id::{RowId, SiteId, derive};
 use crate::record::FieldKey;
 use crate::shared::Name;
@@ -41,17 +41,4 @@ pub fn sets(t: &Table) -> impl Iterator<Item = &[Name]> {
     // UNIQUE within the chart: two such rows can never both be in a host.
     let within = move |set: &&[Name]| **set != *key && !owner.is_empty() && owner.iter().all(|c| set.contains(c));
     t.derived.then_some(key).into_iter().chain(t.unique.iter().map(Vec::as_slice).filter(within))
-}
-
-/// A row's whole content, as bytes that are equal for equal rows. What triggers stamp, and what
-/// each site numbers, is no content.
-pub fn content(t: &Table, get: &dyn Fn(&FieldKey) -> Option<Value>) -> Vec<u8> {
-    let data = t.columns.iter().filter(|c| c.role == Role::Data && c.rule == Rule::Latest).map(|c| c.name.clone());
-    let mut out = Vec::new();
-    for name in data.chain(t.references.iter().map(|r| r.field.clone())) {
-        let b = get(&FieldKey::shared(name)).unwrap_or(Value::Null).bytes();
-        out.extend((b.len() as u64).to_le_bytes());
-        out.extend(b);
-    }
-    out
 }

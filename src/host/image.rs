@@ -5,6 +5,7 @@ use crate::host::key::{HostKey, encode};
 use crate::host::local::Local;
 use crate::host::mapping::{Mapping, Role, Rule, Table, Target};
 use crate::host::rows::{HostRecord, HostRow};
+use crate::host::signs::{content, sign};
 use crate::id::{Random, RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
@@ -121,7 +122,7 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
             let id = match held.get(&(t.name.as_str(), encode(&row.key))) {
                 _ if t.owner.is_none() => c.id,
                 Some(k) if !c.recycled.contains(&(*table, row.key.clone())) => {
-                    if t.renumbered() && !b.is_still(*table, t, k, row, others)? {
+                    if t.renumbered() && !b.is_still(*table, i, k, row, others)? {
                         // VACUUM may have given the number to another row: that one's content tells.
                         b.by_number.insert((*table, i), k.id);
                         continue;
@@ -189,18 +190,22 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a row holds what the row known under its number held.
-    fn is_still(&self, table: usize, t: &Table, key: &RowKey, row: &HostRow, others: &mut dyn Others) -> Result<bool, crate::host::Error> {
-        let fields = self.fields(table, row, others)?.0.0;
-        let here = self.signatures(t, |k| fields.get(k).cloned());
-        let was = |r: &Record| r.rows.get(key).map(|r| self.signatures(t, |k| current(r, k))).and_then(|s| s.into_iter().next());
-        Ok(here.first().is_some_and(|h| was(self.c.before).as_ref() == Some(h) || was(self.c.known).as_ref() == Some(h)))
+    fn is_still(&mut self, table: usize, i: usize, key: &RowKey, row: &HostRow, others: &mut dyn Others) -> Result<bool, crate::host::Error> {
+        let Some(t) = self.c.mapping.tables.get(table) else { return Ok(false) };
+        let (fields, whole) = self.fields(table, row, others)?;
+        let here = content(t, true, |k| fields.0.get(k).cloned());
+        if whole {
+            self.done.insert((table, i), fields);
+        }
+        let was = |r: &Record| r.rows.get(key).is_some_and(|r| content(t, true, |k| r.current(k).cloned()) == here);
+        Ok(was(self.c.before) || was(self.c.known))
     }
 
     /// Whether a row has nothing in common with a known one that stood under the same number.
     fn is_another(&self, t: &Table, row: Option<&HostRow>, key: &RowKey) -> bool {
         let (Some(row), Some(known)) = (row, self.c.known.rows.get(key)) else { return false };
         let mut said = t.columns.iter().zip(&row.values).filter(|(c, v)| c.role == Role::Data && c.rule == Rule::Latest && !v.is_null()).peekable();
-        said.peek().is_some() && said.all(|(c, v)| current(known, &FieldKey::shared(c.name.clone())).is_some_and(|k| k != *v))
+        said.peek().is_some() && said.all(|(c, v)| known.current(&FieldKey::shared(c.name.clone())).is_some_and(|k| k != v))
     }
 
     fn find_index(&self, table: usize, columns: &[Name]) -> Option<&Index<'a>> {
@@ -253,7 +258,7 @@ impl<'a> Builder<'a> {
             let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::new();
             for (key, row) in free.iter().rev() {
                 let had = self.c.local.rows.get(*key).is_some_and(|l| l.away.is_none());
-                for (n, s) in self.signatures(t, |k| current(row, k)).into_iter().enumerate() {
+                for (n, s) in self.signatures(t, |k| row.current(k).cloned()).into_iter().enumerate() {
                     // A counted number says who a row is only within one place.
                     if had || n == 0 || !self.counted(t, n - 1) {
                         by.entry(s).or_default().push(key);
@@ -261,8 +266,8 @@ impl<'a> Builder<'a> {
                 }
                 // What is known may be newer than what the host shows.
                 let before = self.c.before.rows.get(*key).filter(|b| t.renumbered() && *b != *row);
-                if let Some(s) = before.and_then(|b| self.signatures(t, |k| current(b, k)).into_iter().next()) {
-                    by.entry(s).or_default().push(key);
+                if let Some(b) = before {
+                    by.entry(content(t, true, |k| b.current(k).cloned())).or_default().push(key);
                 }
             }
             // All rows by the strongest sign first: UNIQUE columns, then content (index 0, tried last).
@@ -311,31 +316,14 @@ impl<'a> Builder<'a> {
     /// Signs by which a row may be recognised: its whole content, then each set of UNIQUE columns.
     /// An empty sign matches nothing.
     fn signatures(&self, t: &Table, get: impl Fn(&FieldKey) -> Option<Value>) -> Vec<Vec<u8>> {
-        let sign = |n: u8, fields: &[FieldKey], null_matches: bool| {
-            let mut out = vec![n];
-            for f in fields {
-                let v = get(f).unwrap_or(Value::Null);
-                if v.is_null() && !null_matches {
-                    return Vec::new();
-                }
-                let b = v.bytes();
-                out.extend((b.len() as u64).to_le_bytes());
-                out.extend(b);
-            }
-            out
-        };
         let owner = t.owner_ref().map(|r| FieldKey::shared(r.field.clone()));
-        // What triggers stamp, and what each site numbers, is no content.
-        let data =
-            t.columns.iter().filter(|c| matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) && c.rule == Rule::Latest).map(|c| FieldKey::shared(c.name.clone()));
-        let content: Vec<FieldKey> = data.chain(t.references.iter().map(|r| FieldKey::shared(r.field.clone()))).collect();
-        let mut out = vec![sign(0, &content, true)];
+        let mut out = vec![content(t, true, &get)];
         for (n, set) in t.unique.iter().enumerate() {
             let fields: Option<Vec<FieldKey>> = set.iter().map(|c| t.field_of(c, self.c.site)).collect();
             let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
             out.push(fields.map_or(Vec::new(), |mut f| {
                 f.extend(owner.clone());
-                sign(n, &f, false)
+                sign(n, &f, false, &get)
             }));
         }
         out
@@ -417,11 +405,6 @@ impl<'a> Builder<'a> {
         let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
         Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
     }
-}
-
-/// What a known row shows.
-fn current(row: &Row, field: &FieldKey) -> Option<Value> {
-    row.fields.get(field).and_then(|f| f.current()).map(|e| e.value.clone())
 }
 
 /// Where a reference of the host leads.

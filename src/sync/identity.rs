@@ -40,14 +40,9 @@ impl NewRoots {
         self.keys.remove(&(kind, bytes.to_vec())).map(|r| r.key)
     }
 
-    /// Those of a type.
+    /// Those of a type, in the order in which the host keeps them, so that many can be read at once.
     pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
-        self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, r)| r.key.clone()).collect()
-    }
-
-    /// The same in the order in which the host keeps them, so that many can be read at once.
-    pub(super) fn in_order(&self, kind: usize) -> Vec<HostKey> {
-        let mut keys = self.of(kind);
+        let mut keys: Vec<HostKey> = self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, r)| r.key.clone()).collect();
         keys.sort_by(|a, b| match (a.as_slice(), b.as_slice()) {
             ([Value::Integer(x)], [Value::Integer(y)]) => x.cmp(y),
             ([Value::Text(x)], [Value::Text(y)]) => x.cmp(y),

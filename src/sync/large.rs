@@ -57,18 +57,17 @@ impl Prepared {
 
     /// A record as somebody here may have seen it: what had not come is not in it.
     pub(super) fn without_awaited(&self, r: &Record) -> Record {
-        let mut applied = r.clone();
+        let mut seen = r.clone();
         if !self.awaited.is_empty() {
             let awaited = |e: &Entry| e.value.stored().is_some_and(|l| self.awaited.contains(&l));
-            for row in applied.rows.values_mut() {
+            for row in seen.rows.values_mut() {
                 row.fields.retain(|_, f| {
-                    let any = !f.0.is_empty();
                     f.0.retain(|e| !awaited(e));
-                    !any || !f.0.is_empty()
+                    !f.0.is_empty()
                 });
             }
         }
-        applied
+        seen
     }
 
     /// A field of the host that has a value.
@@ -130,21 +129,23 @@ impl Engine<'_> {
 
     /// Makes content be among ours, if it can be had: from another record's row, or the folder.
     fn fetch_one(&mut self, large: Large) -> Result<bool, Error> {
+        Ok(self.keep_from_host(large)? || self.read_large(large)?)
+    }
+
+    /// Makes content be among ours if a row of the host has it.
+    pub(super) fn keep_from_host(&mut self, large: Large) -> Result<bool, Error> {
         if self.state.has_bytes(large)? {
             return Ok(true);
         }
-        let bytes = match self.lookup.host_content(large)? {
-            Some(b) => Some(b),
-            None => self.read_large(large)?,
-        };
+        let bytes = self.lookup.host_content(large)?;
         if let Some(b) = &bytes {
             self.state.keep_bytes(&large.0, b, self.now())?;
         }
         Ok(bytes.is_some())
     }
 
-    /// Reads content from the folder. Neither a name nor a size is trusted.
-    fn read_large(&mut self, large: Large) -> Result<Option<Vec<u8>>, Error> {
+    /// Keeps content from the folder, if it is there. Neither a name nor a size is trusted.
+    fn read_large(&mut self, large: Large) -> Result<bool, Error> {
         for (path, mtime) in self.files_of(large)? {
             let bytes = match self.folder.read(&path, MAX_VALUE_BYTES) {
                 Ok(Some(b)) => b,
@@ -161,10 +162,10 @@ impl Engine<'_> {
                 if path == names::blob_path(&large.0) {
                     self.state.set_whole(&large.0, (large.1, mtime))?;
                 }
-                return Ok(Some(bytes));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Files of the right size that may hold a content: its own, or copies of it that clients made.

@@ -111,7 +111,10 @@ impl Engine<'_> {
     /// points to. The caller holds the lock and has looked.
     pub(super) fn settle_typed(&mut self) -> Result<(), Error> {
         if !self.last.now {
-            self.last.typed = self.last.typed.max(2 * usize::from(!self.notes.dirty.is_empty() || self.roots.len() > 0));
+            if !self.notes.dirty.is_empty() || self.roots.len() > 0 {
+                // Whatever is being settled, others may be waiting.
+                self.last.typed = usize::MAX;
+            }
             return Ok(());
         }
         for work in self.typed()? {
@@ -144,11 +147,7 @@ impl Engine<'_> {
         for id in self.pointing_to(&p.work.id)? {
             let Some(n) = self.state.number(&id)? else { continue };
             for u in self.state.uses(n)?.into_iter().filter(|u| u.place == Place::Host) {
-                if !self.state.has_bytes(u.large)?
-                    && let Some(bytes) = self.lookup.host_content(u.large)?
-                {
-                    self.state.keep_bytes(&u.large.0, &bytes, self.now())?;
-                }
+                self.keep_from_host(u.large)?;
             }
         }
         Ok(())

@@ -187,6 +187,9 @@ impl<'a> Lookup<'a> {
     /// are looked through.
     fn in_moved_rows(&self, wanted: &Hash, stored: &state::Stored) -> Result<Option<Vec<u8>>, state::Error> {
         let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), &stored.root_key) else { return Ok(None) };
+        if !self.mapping.tables.iter().any(|t| t.kind == kind && t.renumbered()) {
+            return Ok(None);
+        }
         for (table, rows) in rows::read(self.conn, self.mapping, kind, Span::One(root))?.into_values().flatten() {
             let Some(t) = self.mapping.tables.get(table).filter(|t| t.renumbered()) else { continue };
             for row in rows {

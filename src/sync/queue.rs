@@ -45,7 +45,7 @@ impl Engine<'_> {
             let mut new: Vec<(crate::host::key::HostKey, RecordId)> = Vec::new();
             let name = self.mapping.types.get(kind).map(|k| k.name.clone()).unwrap_or_default();
             self.unmatched = !self.state.any_match(&name)?;
-            for key in self.roots.in_order(kind) {
+            for key in self.roots.of(kind) {
                 let id = self.identify(kind, &key)?;
                 new.push((key, id));
             }

@@ -5,14 +5,13 @@ use super::commit::held_local;
 use super::orders::Order;
 use super::settle::{Prepared, Work};
 use super::{Engine, Error};
-use crate::host::derived;
 use crate::host::mapping::Mapping;
+use crate::host::{derived, signs};
 use crate::id::{RecordId, RowId, SiteId};
 use crate::merge::{self, Life, Shape};
-use crate::record::{FieldKey, Record, Row, SameAs};
+use crate::record::{Record, Row, SameAs};
 use crate::shared::Name;
 use crate::state;
-use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often one record is tried in a sync.
@@ -40,19 +39,15 @@ struct Rows<'a> {
     site: SiteId,
 }
 
-fn current(row: &Row, f: &FieldKey) -> Option<Value> {
-    row.fields.get(f)?.current().map(|e| e.value.clone())
-}
-
 impl Shape for Rows<'_> {
     fn derived(&self, table: &str, row: &Row) -> Option<RowId> {
         let t = self.mapping.tables.get(self.mapping.table(table)?)?;
-        derived::id(self.key, t, self.site, &|f| current(row, f), &BTreeSet::new())
+        derived::id(self.key, t, self.site, &|f| row.current(f).cloned(), &BTreeSet::new())
     }
 
     fn content(&self, table: &str, row: &Row) -> Option<Vec<u8>> {
         let t = self.mapping.tables.get(self.mapping.table(table)?)?;
-        Some(derived::content(t, &|f| current(row, f)))
+        Some(signs::content(t, false, |f| row.current(f).cloned()))
     }
 
     fn is_key(&self, table: &str, field: &str) -> bool {

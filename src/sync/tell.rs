@@ -55,7 +55,7 @@ impl Engine<'_> {
                 lines.push(self.change(id, &kind, Some(key), None, "added", site));
             }
             for c in &host.changes {
-                let old = known.rows.get(&c.row).and_then(|r| r.fields.get(&c.field)).and_then(|f| f.current()).map(|e| display(&e.value));
+                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field)).map(display);
                 let mut line = self.change(id, &kind, Some(&c.row), Some(&c.field.name), "changed", site);
                 (line.old, line.new) = (old, Some(display(&c.value)));
                 lines.push(line);

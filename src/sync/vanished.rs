@@ -17,13 +17,16 @@ use std::collections::BTreeMap;
 const WITH_TARGET: &str = "what it points to was deleted";
 
 impl Engine<'_> {
+    /// Whether a row went here with what it pointed to.
+    fn went_with(&self, row: &Row) -> bool {
+        row.tombstone.as_ref().is_some_and(|t| t.stamp.site == self.site && t.why == WITH_TARGET && !t.bare)
+    }
+
     /// Rows that went here with what they pointed to, and the records that those are.
     pub(super) fn gone_with(&self, known: &Record, lives: &BTreeMap<RowKey, Life>) -> Vec<(RowKey, Vec<RecordId>)> {
         let mut out = Vec::new();
-        for (key, row) in known.rows.iter().filter(|(k, _)| lives.get(*k) == Some(&Life::Deleted)) {
-            if row.tombstone.as_ref().is_some_and(|t| t.stamp.site == self.site && t.why == WITH_TARGET && !t.bare)
-                && let Some(t) = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t))
-            {
+        for (key, row) in known.rows.iter().filter(|(k, r)| self.went_with(r) && lives.get(*k) == Some(&Life::Deleted)) {
+            if let Some(t) = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t)) {
                 out.push((key.clone(), required(t, row).into_iter().filter(|r| *r != known.id).collect()));
             }
         }
@@ -32,7 +35,7 @@ impl Engine<'_> {
 
     /// Rows that went here with what they pointed to are back once that is.
     pub(super) fn back_with(&mut self, p: &mut Prepared) -> Result<(), Error> {
-        if p.known.rows.values().all(|r| r.tombstone.is_none()) {
+        if !p.known.rows.values().any(|r| self.went_with(r)) {
             return Ok(());
         }
         for (key, to) in self.gone_with(&p.known, &merge::life(&p.known)) {

@@ -265,6 +265,13 @@ impl Site {
         self.dir = Some(dir);
     }
 
+    /// The database lies in a file from now on, in WAL mode, so that a second program can write to it.
+    pub(crate) fn move_to_file(&mut self) {
+        let file = self.backup();
+        self.put_back(file);
+        self.conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    }
+
     /// Another computer with a copy of this database and its own replica of the folder.
     pub(crate) fn clone_to(&self, name: &str, folder: Memory, with_keeper: bool) -> Site {
         let (conn, dir) = self.backup();

@@ -188,8 +188,7 @@ impl Storm {
     fn lose(&mut self) {
         let may = |p: &String| p.starts_with("records/") || p.starts_with("blobs/");
         if let Some((path, bytes)) = self.lost.pop() {
-            let mut back = Some(bytes);
-            self.cloud.roll_back(&mut |_| back.take(), &path);
+            self.cloud.set(&path, Some(bytes));
             self.say(format_args!("cloud: {path} is back"));
             return;
         }
@@ -198,7 +197,7 @@ impl Storm {
         if let Some(bytes) = self.cloud.newest(&path) {
             self.lost.push((path.clone(), bytes));
         }
-        self.cloud.roll_back(&mut |_| None, &path);
+        self.cloud.set(&path, None);
         self.say(format_args!("cloud: {path} is gone"));
     }
 }

@@ -4,6 +4,7 @@ use super::Site;
 use super::cloud::Cloud;
 
 use cloud_folder_sync::id::RecordId;
+use cloud_folder_sync::names::record_path;
 use cloud_folder_sync::state;
 use cloud_folder_sync::value::Value;
 use cloud_folder_sync::xml::write_record;
@@ -168,6 +169,16 @@ pub(crate) fn reasons(s: &Site) -> Vec<String> {
     all.map(|r| r.unwrap()).collect()
 }
 
+/// The first record whose file is not what is known of it.
+pub(crate) fn misfiled(s: &Site) -> Option<String> {
+    known(s).into_iter().find_map(|(id, bytes)| {
+        let record = RecordId::parse_str(&id).unwrap();
+        let file = s.folder.get(&record_path(&s.known(&record).kind, &record)).unwrap_or_default();
+        let file = String::from_utf8_lossy(&file);
+        (file != bytes).then(|| format!("the file of {id} is not what is known:\n{}", difference(file.lines(), bytes.lines())))
+    })
+}
+
 /// The same, while records may be held.
 #[track_caller]
 pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
@@ -177,11 +188,8 @@ pub(crate) fn at_rest_but_held(all: &mut [&mut Site], cloud: &mut Cloud) {
     quiet(all, cloud);
     let shared: Vec<&Site> = all.iter().map(|s| &**s).collect();
     let f = files(shared[0]);
-    for (id, bytes) in known(shared[0]) {
-        let record = RecordId::parse_str(&id).unwrap();
-        let path = cloud_folder_sync::names::record_path(&shared[0].known(&record).kind, &record);
-        let file = f.get(&path).map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
-        assert!(file == bytes, "the file of {id} is not what is known:\n{}", difference(file.lines(), bytes.lines()));
+    if let Some(why) = misfiled(shared[0]) {
+        panic!("{why}");
     }
     for s in &shared[1..] {
         let other = files(s);

@@ -176,11 +176,6 @@ impl Cloud {
         }
     }
 
-    /// Whatever was shown for now is over.
-    pub(crate) fn as_it_is(&mut self) {
-        self.carry();
-    }
-
     /// Fetches what changed on the server.
     pub(crate) fn fetch(&mut self, i: usize, way: &mut dyn FnMut(&str) -> Way) {
         let local = self.replicas[i].all();
@@ -239,7 +234,8 @@ impl Cloud {
         self.server.iter().filter(|(_, v)| v.bytes.is_some()).map(|(p, _)| p.clone()).collect()
     }
 
-    fn set(&mut self, path: &str, bytes: Option<Vec<u8>>) {
+    /// Somebody puts a file on the server, or takes it away.
+    pub(crate) fn set(&mut self, path: &str, bytes: Option<Vec<u8>>) {
         self.made += 1;
         let old = self.server.insert(path.to_owned(), Version { n: self.made, bytes });
         if let Some(b) = old.and_then(|v| v.bytes) {

@@ -115,6 +115,11 @@ impl Storm {
         let (table, key, columns) = TYPED[self.dice.below(TYPED.len())];
         let Some(at) = self.any(i, table, key) else { return };
         let column = columns[self.dice.below(columns.len())];
+        self.write_over(i, table, key, at, column);
+    }
+
+    /// Somebody writes a new word over what a column shows.
+    pub(crate) fn write_over(&mut self, i: usize, table: &str, key: &str, at: i64, column: &str) {
         let old = self.sites[i].get(&format!("SELECT {column} FROM {table} WHERE {key} = {at}"));
         let new = self.oracle.word(i);
         if self.host(i, &format!("UPDATE {table} SET {column} = '{new}' WHERE {key} = {at}")) {

@@ -3,7 +3,6 @@
 
 use super::oracle::words;
 use super::{Dice, Storm};
-use crate::dsl::check::show;
 use crate::dsl::cloud::Copies;
 use crate::dsl::faulty::Faulty;
 use crate::dsl::meanwhile::Meanwhile;
@@ -11,7 +10,7 @@ use crate::dsl::{DAY_MS, Site, schema};
 use cloud_folder_sync::host::local::Away;
 use cloud_folder_sync::host::mapping::LocalDeletes;
 use cloud_folder_sync::id::RecordId;
-use cloud_folder_sync::record::RowKey;
+use cloud_folder_sync::record::{Row, RowKey};
 use cloud_folder_sync::state;
 use cloud_folder_sync::sync::{Options, Order};
 use rusqlite::Connection;
@@ -129,8 +128,8 @@ impl Swarm {
         let few = 1 + dice.below(3);
         let rates = ALL.iter().filter(|_| dice.below(3) < few).copied().collect::<Vec<_>>();
         let mut rates: Vec<(Fault, usize)> = rates.into_iter().map(|f| (f, 5 + dice.below(60))).collect();
-        // To find out which fault it is that breaks a law.
-        // Known to break L1 and L3, and so left out unless STORM_WITHOUT is set: docs/RELIABILITY.md.
+        // To find out which fault it is that breaks a law. `Machine` is known to break L1 and L3, and so
+        // is left out unless STORM_WITHOUT is set: docs/RELIABILITY.md.
         let without = std::env::var("STORM_WITHOUT").unwrap_or_else(|_| "Machine".to_owned());
         rates.retain(|(f, _)| !without.split(',').any(|w| w == format!("{f:?}")));
         Swarm { rates, ..Swarm::default() }
@@ -176,7 +175,7 @@ impl Storm {
             }
             Fault::Removed => {
                 if let Some(path) = self.pick_path() {
-                    self.cloud.roll_back(&mut |_| None, &path);
+                    self.cloud.set(&path, None);
                 }
             }
             Fault::Vanished => self.vanish(),
@@ -272,7 +271,7 @@ impl Storm {
         for path in self.records() {
             if self.dice.below(10) < 8 {
                 let bytes = self.cloud.newest(&path).unwrap();
-                self.cloud.roll_back(&mut |_| None, &path);
+                self.cloud.set(&path, None);
                 self.swarm.vanished.push((path, bytes));
             }
         }
@@ -281,8 +280,7 @@ impl Storm {
     fn put_back(&mut self) {
         for (path, bytes) in std::mem::take(&mut self.swarm.vanished) {
             if self.cloud.newest(&path).is_none() {
-                let mut back = Some(bytes);
-                self.cloud.roll_back(&mut |_| back.take(), &path);
+                self.cloud.set(&path, Some(bytes));
             }
         }
     }
@@ -295,8 +293,7 @@ impl Storm {
             1 => path.replacen("records/patient/", "records/patient (conflicted copy)/", 1),
             _ => path.replacen("/patient/", "/patient (1)/", 1),
         };
-        let mut new = Some(bytes);
-        self.cloud.roll_back(&mut |_| new.take(), &twin);
+        self.cloud.set(&twin, Some(bytes));
     }
 
     /// The program ends at some call of the folder.
@@ -306,7 +303,6 @@ impl Storm {
         self.about_to_delete(i);
         let s = &mut self.sites[i];
         let orders = s.orders.clone();
-        let before = s.mapping.clone();
         let crash = || resume_unwind(Box::new("crash"));
         let when = |_: &str, _: &str, n: usize| n == at;
         let folder = Meanwhile::new(s.folder.clone(), &when, &crash);
@@ -314,7 +310,6 @@ impl Storm {
         if !s.conn.is_autocommit() {
             s.conn.execute_batch("ROLLBACK").unwrap();
         }
-        s.mapping = before;
         match done {
             Ok(r) => drop(r.unwrap()),
             // What a person ordered is ordered again.
@@ -412,13 +407,7 @@ impl Storm {
     /// A field that only upgraded hosts have.
     pub(crate) fn type_email(&mut self, i: usize) -> bool {
         let Some(p) = self.any(i, "patient", "patient_id").filter(|_| self.swarm.upgraded.contains(&i)) else { return false };
-        let old = self.sites[i].get(&format!("SELECT email FROM patient WHERE patient_id = {p}"));
-        let new = self.oracle.word(i);
-        if self.host(i, &format!("UPDATE patient SET email = '{new}' WHERE patient_id = {p}")) {
-            self.oracle.replaced(&old);
-        } else {
-            self.oracle.replaced(&new);
-        }
+        self.write_over(i, "patient", "patient_id", p, "email");
         true
     }
 
@@ -444,32 +433,24 @@ impl Storm {
     }
 
     fn known_words(&self, i: usize, id: &RecordId) -> BTreeSet<String> {
-        let s = &self.sites[i];
-        let known = s.known(id);
-        known.rows.values().flat_map(|r| r.fields.iter().filter(|(n, _)| n.place.is_none())).flat_map(|(_, f)| f.0.iter()).map(|e| super::laws::shown(s, &e.value)).collect()
+        words_of(&self.sites[i], self.sites[i].known(id).rows.values())
     }
 
-    /// What the host shows of an erased record before a sync is what its user typed unseen.
+    /// What `ask` asks is answered: the rows that the host deleted go, or come back; by chance, unless said.
     fn answer(&mut self, i: usize, yes: Option<bool>) {
         let asked: Vec<(RecordId, RowKey)> = {
             let st = self.sites[i].state();
-            let ids = st.flagged(state::ASKED).unwrap();
-            ids.into_iter()
-                .flat_map(|id| st.local(&id).unwrap().into_iter().flat_map(move |l| l.rows.into_iter().filter(|(_, l)| l.away == Some(Away::Deleted)).map(move |(k, _)| (id, k))))
-                .collect()
+            let deleted = |id: &RecordId| {
+                st.local(id).unwrap().map(|l| l.rows).unwrap_or_default().into_iter().filter(|(_, l)| l.away == Some(Away::Deleted)).map(|(k, _)| k).collect::<Vec<_>>()
+            };
+            st.flagged(state::ASKED).unwrap().into_iter().flat_map(|id| deleted(&id).into_iter().map(move |k| (id, k))).collect()
         };
         for (id, row) in asked {
             if yes.unwrap_or_else(|| self.dice.chance(500)) {
                 let known = self.sites[i].known(&id);
-                let below: BTreeSet<String> = known
-                    .rows
-                    .iter()
-                    .filter(|(k, _)| **k == row || cloud_folder_sync::merge::below(&known, &row, k))
-                    .flat_map(|(_, r)| r.fields.values())
-                    .flat_map(|f| f.0.iter())
-                    .map(|e| show(&e.value))
-                    .collect();
-                self.oracle.ordered(&below);
+                let below = known.rows.iter().filter(|(k, _)| **k == row || cloud_folder_sync::merge::below(&known, &row, k)).map(|(_, r)| r);
+                let gone = words_of(&self.sites[i], below);
+                self.oracle.ordered(&gone);
                 self.sites[i].order(id, Order::Delete { row, why: "asked".into(), by: None, request: None });
             } else {
                 self.sites[i].order(id, Order::TakeBack { row });
@@ -480,7 +461,7 @@ impl Storm {
     /// Everything that can be put right by people is.
     pub(crate) fn put_right(&mut self) {
         self.put_back();
-        self.cloud.as_it_is();
+        self.cloud.carry();
         for i in 0..self.sites.len() {
             if self.swarm.any() && !self.swarm.upgraded.is_empty() {
                 self.upgrade(i);
@@ -511,6 +492,12 @@ impl Storm {
     pub(crate) fn rounds(&self) -> usize {
         3 + 2 * self.swarm.copies
     }
+}
+
+/// What rows say.
+fn words_of<'r>(s: &Site, rows: impl Iterator<Item = &'r Row>) -> BTreeSet<String> {
+    let fields = rows.flat_map(|r| r.fields.iter().filter(|(n, _)| n.place.is_none()));
+    fields.flat_map(|(_, f)| f.0.iter()).map(|e| super::laws::shown(s, &e.value)).collect()
 }
 
 /// Ways of making copies that differ between clients.

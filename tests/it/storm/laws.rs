@@ -1,11 +1,10 @@
 //! Everything heals; then the laws hold.
 
 use super::Storm;
-use crate::dsl::check::{apart, reasons, restless, show};
+use crate::dsl::check::{apart, misfiled, reasons, restless, show};
 use crate::dsl::{DAY_MS, Site};
-use cloud_folder_sync::id::RecordId;
 use cloud_folder_sync::merge::{Life, life};
-use cloud_folder_sync::names::{blob_path, record_path};
+use cloud_folder_sync::names::blob_path;
 use cloud_folder_sync::state::Place;
 use cloud_folder_sync::sync::lookup::Lookup;
 use cloud_folder_sync::value::{Value, hash};
@@ -89,12 +88,8 @@ fn folders(storm: &Storm) {
             storm.broken("L3 folders", &format!("{differ:?}"));
         }
     }
-    for (id, bytes) in crate::dsl::check::known(&storm.sites[0]) {
-        let record = RecordId::parse_str(&id).unwrap();
-        let file = first.get(&record_path(&storm.sites[0].known(&record).kind, &record));
-        if file.map(Vec::as_slice) != Some(bytes.as_bytes()) {
-            storm.broken("L3 folders", &format!("the file of {id} is not what is known"));
-        }
+    if let Some(why) = misfiled(&storm.sites[0]) {
+        storm.broken("L3 folders", &why);
     }
 }
 

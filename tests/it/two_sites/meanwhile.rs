@@ -27,9 +27,7 @@ fn typed_at_call(n: usize) -> bool {
     let (mut a, mut b, mut cloud) = two();
     (1..7).for_each(|i| a.add(&format!("p{i}")));
     settle(&mut [&mut a, &mut b], &mut cloud);
-    let file = b.backup();
-    b.put_back(file);
-    b.conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    b.move_to_file();
     settle(&mut [&mut a, &mut b], &mut cloud);
     a.edit("p2", "phone", "phone of p2");
     a.edit("p3", "phone", "phone of p3");

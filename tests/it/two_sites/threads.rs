@@ -13,9 +13,7 @@ fn hundred() -> (Site, Site, Cloud, Vec<RecordId>) {
     let (mut a, mut b, mut cloud) = two();
     (0..100).for_each(|i| a.add(&format!("n{i:03}")));
     settle(&mut [&mut a, &mut b], &mut cloud);
-    let file = b.backup();
-    b.put_back(file);
-    b.conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    b.move_to_file();
     // From two records on threads help.
     (a.env.many, b.env.many) = (2, 2);
     settle(&mut [&mut a, &mut b], &mut cloud);

@@ -92,6 +92,8 @@ pub struct TableConfig {
     pub references_by: BTreeMap<String, String>,
     /// Columns that are neither read nor written.
     pub ignore: Names,
+    /// What an imported row gets in a column that is ignored: an SQL expression.
+    pub fill: BTreeMap<String, String>,
     /// Columns whose superseded values stand out until a person decides.
     pub review: Names,
     /// What is shown of a field that several sites wrote; `latest` where nothing is said.
@@ -162,6 +164,17 @@ pub enum ColumnRule {
     Max,
     /// The smallest.
     Min,
+}
+
+impl ColumnRule {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnRule::Latest => "latest",
+            ColumnRule::Max => "max",
+            ColumnRule::Min => "min",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -255,6 +268,18 @@ impl Config {
         }
         config.source = source;
         Ok(config)
+    }
+
+    /// The tables of the file, without what is this place's own (paths, names) and without comments.
+    pub fn shared_text(&self) -> String {
+        let Ok(mut all) = toml::from_str::<toml::Table>(&self.source.text) else { return String::new() };
+        all.retain(|_, v| v.is_table());
+        toml::to_string(&all).unwrap_or_default()
+    }
+
+    /// Reads what [`Config::shared_text`] gave.
+    pub fn of_shared(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(&format!("database = \"-\"\nfolder = \"-\"\nsite = \"-\"\n{text}"), Path::new(crate::manifest::FILE_NAME))
     }
 
     /// What the configuration says of a table, whatever the case of its name.

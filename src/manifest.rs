@@ -21,6 +21,9 @@ pub struct Manifest {
     pub retention_days: u64,
     /// The record types in it.
     pub types: BTreeSet<String>,
+    /// What the place that set the folder up synchronizes, as the tables of its `cfs.toml`: who joins
+    /// proposes the same (decision 0016). Empty where nothing is said.
+    pub mapping: String,
 }
 
 impl Manifest {
@@ -30,6 +33,9 @@ impl Manifest {
         o.attr("key", &xml::hex(&self.key)).attr("created", &self.created.text()).attr("retention-days", &self.retention_days.to_string()).raw(">\n");
         for t in &self.types {
             o.open(1, "type").name("name", t).raw("/>\n");
+        }
+        if !self.mapping.is_empty() {
+            o.text_element(1, "mapping", self.mapping.as_bytes());
         }
         xml::seal(o.bytes, "cloud-folder-sync")
     }
@@ -44,16 +50,18 @@ impl Manifest {
         let created = p.need(&mut root, "created")?;
         let created = Time::parse(&created).ok_or_else(|| p.bad("not a stamp"))?;
         let retention_days = p.whole(&mut root, "retention-days")?;
-        let mut types = BTreeSet::new();
+        let (mut types, mut mapping) = (BTreeSet::new(), String::new());
         while let Some(mut tag) = p.child()? {
-            if tag.name == "type" {
-                types.insert(p.name(&mut tag, "name")?.to_string());
-                p.empty()?;
-            } else {
-                p.skip(&tag)?;
+            match tag.name {
+                "type" => {
+                    types.insert(p.name(&mut tag, "name")?.to_string());
+                    p.empty()?;
+                }
+                "mapping" => mapping = p.text()?.into_owned(),
+                _ => drop(p.skip(&tag)?),
             }
         }
         p.end()?;
-        Ok(Manifest { folder, key, created, retention_days, types })
+        Ok(Manifest { folder, key, created, retention_days, types, mapping })
     }
 }

@@ -22,8 +22,17 @@ pub struct Done {
     pub site: Uuid,
 }
 
+/// What a folder says of itself that is set up anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewFolder {
+    /// Days that what was deleted stays restorable.
+    pub retention_days: u64,
+    /// What is synchronized, as the tables of `cfs.toml`.
+    pub mapping: String,
+}
+
 /// Makes the folder a sync folder, if it is none yet, and the database a site of it.
-pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env: &mut Env) -> Result<Done, Error> {
+pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mut Env) -> Result<Done, Error> {
     state::install(conn)?;
     let probe = State::new(conn, Uuid::nil());
     let belongs = probe.meta_uuid("folder")?;
@@ -34,7 +43,7 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, retenti
                 // The database knows a folder: an empty directory is not it.
                 return Err(Error::NoFolder { place });
             }
-            (make_folder(folder, mapping, retention_days, env)?, true)
+            (make_folder(folder, mapping, new, env)?, true)
         }
         Err(e) => return Err(e),
     };
@@ -58,10 +67,11 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, retenti
     Ok(Done { new_folder, folder: manifest.folder, site })
 }
 
-fn make_folder(folder: &dyn Folder, mapping: &Mapping, retention_days: u64, env: &mut Env) -> Result<Manifest, Error> {
+fn make_folder(folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mut Env) -> Result<Manifest, Error> {
     let key: Vec<u8> = (0..4).flat_map(|_| env.random.bits().to_be_bytes()).collect();
     let created = Time { ms: env.now.ms().min(crate::stamp::MAX_MS), counter: 0 };
-    let m = Manifest { folder: env.random.uuid(), key, created, retention_days, types: mapping.types.iter().map(|t| t.name.to_string()).collect() };
+    let types = mapping.types.iter().map(|t| t.name.to_string()).collect();
+    let m = Manifest { folder: env.random.uuid(), key, created, retention_days: new.retention_days, types, mapping: new.mapping.clone() };
     make_dirs(folder, mapping)?;
     let random = &mut env.random;
     folder.write(&[(manifest::FILE_NAME.to_owned(), m.write())], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;

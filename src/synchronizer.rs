@@ -125,7 +125,8 @@ impl Synchronizer {
 
     /// Makes the folder and the database a pair: tables, triggers, manifest, directories.
     pub fn set_up(&self) -> Result<crate::setup::Done, Error> {
-        Ok(crate::setup::set_up(&self.conn, &self.folder, &self.mapping, u64::from(self.config.retention_days), &mut Env::system())?)
+        let new = crate::setup::NewFolder { retention_days: u64::from(self.config.retention_days), mapping: self.config.shared_text() };
+        Ok(crate::setup::set_up(&self.conn, &self.folder, &self.mapping, &new, &mut Env::system())?)
     }
 
     /// Synchronizes once. A second synchronization at the same time is refused.

@@ -49,7 +49,9 @@ pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
     }
     let file = if config == Path::new("cfs.toml") { beside(&args.database).join("cfs.toml") } else { config.to_owned() };
     let schema = Schema::read(&conn)?;
-    let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match };
+    let folder = crate::sync::read_manifest(&Disk::new(args.folder.clone())).ok();
+    let like = folder.filter(|m| !m.mapping.is_empty()).and_then(|m| Config::of_shared(&m.mapping).ok());
+    let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
     let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
     let base = beside(&file);
     proposal.settings = Settings { database: relative(&args.database, &base), folder: relative(&args.folder, &base), site: args.site.clone() };

@@ -4,10 +4,10 @@ mod remove;
 mod write;
 
 use crate::host::Error;
-use crate::host::image::{Image, ImageRow};
+use crate::host::image::{Image, ImageRow, as_written};
 use crate::host::key::HostKey;
 use crate::host::local::{Away, Local, LocalRow, print};
-use crate::host::mapping::{Mapping, Role, Table, Target};
+use crate::host::mapping::{Mapping, ReferenceMap, Role, Table, Target};
 use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
@@ -231,7 +231,11 @@ impl Applier<'_> {
             (None, _) => {
                 let mut set = wish.set;
                 self.as_before(t, row, was, &mut set)?;
-                let (at, all) = self.insert(table, t, set)?;
+                let made = if self.done.fired && t.made_by_triggers { self.made_by_trigger(t, &set)? } else { None };
+                let (at, all) = match made {
+                    Some(at) => (self.update(t, &at, &set)?, set),
+                    None => self.insert(table, t, set)?,
+                };
                 self.done.fired |= t.triggers.insert;
                 self.done.inserted += 1;
                 // With the numbers it got here, which are not always those it asked for.
@@ -305,7 +309,7 @@ impl Applier<'_> {
             let Some(value) = row.current(&field) else { continue };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
-            if held == Some(value) && !dangling && !self.goes(value) {
+            if held == Some(value) && !dangling && !self.goes(value) && !respelled(r, row, image) {
                 continue;
             }
             if dangling && value.is_null() {
@@ -315,7 +319,7 @@ impl Applier<'_> {
             }
             w.instead = false;
             let values = match value {
-                Value::Ref(to) => self.target(t, r, to, row, &mut w)?,
+                Value::Ref(to) => self.target(r, to, row, &mut w)?.map(|key| self.spell(r, row, key)).transpose()?,
                 _ => None,
             };
             let points = image.is_some_and(|i| values.as_ref() == Some(&raw(t, &r.field, &t.holds(&i.host))));
@@ -336,7 +340,8 @@ impl Applier<'_> {
                         w.changed.push((r.field.clone(), held.cloned().unwrap_or(Value::Null)));
                     }
                     let required = r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null));
-                    if required && matches!(value, Value::Ref(_)) {
+                    // Where it came from it may have led nowhere all along.
+                    if required && (matches!(value, Value::Ref(_)) || image.is_none()) {
                         w.away = true;
                     }
                     for c in &r.columns {
@@ -352,7 +357,7 @@ impl Applier<'_> {
     }
 
     /// The host's values for a reference; `None` while its target is not here.
-    fn target(&mut self, t: &Table, r: &crate::host::mapping::ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
+    fn target(&mut self, r: &ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
         let job = self.job;
         let (table, columns) = match &r.target {
             Target::Table { table, columns } => (*table, columns.as_slice()),
@@ -363,7 +368,6 @@ impl Applier<'_> {
             }
         };
         let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
-        let _ = t;
         let at = RowKey::new(target.name.clone(), to.row);
         if to.record.is_none_or(|rec| rec == job.known.id)
             && let Some(there) = job.known.rows.get(&at)
@@ -409,6 +413,12 @@ impl Applier<'_> {
         }
         Ok(crate::host::rows::look_up(self.conn, t, columns, names, key)?)
     }
+}
+
+/// Whether a reference is to be written otherwise than the host writes it, though it leads to the same row.
+fn respelled(r: &ReferenceMap, row: &Row, image: Option<&ImageRow>) -> bool {
+    let written = |v: Option<&Value>| v.filter(|v| !v.is_null()).cloned();
+    r.columns.iter().map(|c| as_written(c)).any(|f| written(row.current(&f)) != image.and_then(|i| written(i.fields.get(&f))))
 }
 
 /// The host values of a field's columns.

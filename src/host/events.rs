@@ -103,9 +103,39 @@ fn next<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(word)
 }
 
+/// Whether a trigger's SQL inserts into a table.
+pub fn inserts_into(sql: &str, table: &str) -> bool {
+    let lower = sql.to_lowercase();
+    lower.match_indices("into").any(|(at, word)| {
+        let rest = lower.get(at + word.len()..).unwrap_or_default();
+        let name = rest.trim_start();
+        let (open, after) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+        let close = match open {
+            "[" => "]",
+            "\"" | "`" | "'" => open,
+            _ => return rest.starts_with(char::is_whitespace) && bare(name) == table.to_lowercase(),
+        };
+        let quoted = table.to_lowercase().replace(close, &close.repeat(2));
+        after.strip_prefix(quoted.as_str()).is_some_and(|end| end.starts_with(close))
+    })
+}
+
+/// The name that a text begins with.
+fn bare(text: &str) -> &str {
+    text.split(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_trigger_inserts_into() {
+        let sql =
+            "CREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO \"Visit Notes\"(x) VALUES (1); INSERT OR IGNORE INTO b(y) VALUES (2); INSERT INTO [c d] DEFAULT VALUES; END";
+        assert!(["visit notes", "B", "c d"].iter().all(|t| inserts_into(sql, t)));
+        assert!(!["a", "Visit", "c", "x", "otes"].iter().any(|t| inserts_into(sql, t)));
+    }
 
     #[test]
     fn the_event_is_found() {

@@ -10,11 +10,18 @@ use crate::id::{Random, RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
 use crate::shared::Name;
-use crate::value::{Reference, Value};
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+mod refs;
+
+pub use refs::as_written;
 
 /// Finds rows of other records, by what the host calls them.
 pub trait Others {
+    /// The values that a row has in columns which SQLite finds equal to these: `dr.smith` for `DR.Smith` where
+    /// the column is COLLATE NOCASE, 5 for '5'. `None` if there is no such row.
+    fn spelled(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<Vec<Value>>, crate::host::Error>;
     /// The row of a table whose columns hold these values; `None` if it is not synchronized.
     fn row_of(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<(RowId, RecordId)>, crate::host::Error>;
     /// The identity of a row that came here from another record of this database.
@@ -152,8 +159,11 @@ pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random:
     for (table, rows) in host {
         let Some(t) = c.mapping.tables.get(table) else { continue };
         for (i, host) in rows.into_iter().enumerate() {
-            let (Some(id), Some((fields, dangling))) = (ids.get(&(table, i)), done.remove(&(table, i))) else { continue };
-            image.rows.insert(RowKey::new(t.name.clone(), *id), ImageRow { table, host, fields, dangling });
+            let (Some(id), Some(mut fields)) = (ids.get(&(table, i)), done.remove(&(table, i))) else { continue };
+            let key = RowKey::new(t.name.clone(), *id);
+            Builder::unsay(t, c.known.rows.get(&key), &mut fields);
+            let (fields, dangling) = fields;
+            image.rows.insert(key, ImageRow { table, host, fields, dangling });
         }
     }
     Ok(image)
@@ -348,72 +358,6 @@ impl<'a> Builder<'a> {
         };
         Ok(super::derived::id(self.c.folder_key, t, self.c.site, &|f| fields.get(f).cloned(), dangling))
     }
-
-    /// A host row's fields, with its references as far as their targets are identified. `true` if
-    /// none points to a row of this record that is still to be identified.
-    fn fields(&self, table: usize, row: &HostRow, others: &mut dyn Others) -> Result<(Fields, bool), crate::host::Error> {
-        let mut dangling = BTreeSet::new();
-        let mut whole = true;
-        let Some(t) = self.c.mapping.tables.get(table) else { return Ok(((SortedMap::default(), dangling), whole)) };
-        let mut out = SortedMap::with_capacity(t.columns.len());
-        for (column, value) in t.columns.iter().zip(&row.values) {
-            match column.role {
-                Role::Data | Role::Local { keep_if_free: true, .. } => out.insert(FieldKey::shared(column.name.clone()), value.clone()),
-                Role::Local { .. } => out.insert(FieldKey::local(column.name.clone(), self.c.site), value.clone()),
-                Role::Surrogate | Role::Reference => None,
-            };
-        }
-        for (n, r) in t.references.iter().enumerate() {
-            let values: Vec<Value> = r.columns.iter().filter_map(|c| t.get(row, c).cloned()).collect();
-            let field = FieldKey::shared(r.field.clone());
-            if values.len() != r.columns.len() || values.iter().any(Value::is_null) {
-                if values.iter().any(|v| !v.is_null()) {
-                    dangling.insert(r.field.clone());
-                }
-                out.insert(field, Value::Null);
-                continue;
-            }
-            match self.reference(t, row, &r.target, &values, t.owner == Some(n), others)? {
-                At::Row(target) => out.insert(field, Value::Ref(target)),
-                at => {
-                    whole &= matches!(at, At::Nowhere);
-                    dangling.insert(r.field.clone());
-                    out.insert(field, Value::Null)
-                }
-            };
-        }
-        Ok(((out, dangling), whole))
-    }
-
-    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<At, crate::host::Error> {
-        let m = self.c.mapping;
-        let (table, columns) = match target {
-            Target::Table { table, columns } => (*table, columns.as_slice()),
-            Target::ByColumn(by) => {
-                let Some(Value::Text(name)) = t.get(row, by) else { return Ok(At::Nowhere) };
-                let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(At::Nowhere) };
-                (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default())
-            }
-        };
-        let Some(to) = m.tables.get(table) else { return Ok(At::Nowhere) };
-        if let Some(at) = self.find_index(table, columns).and_then(|i| i.rows.get(&encode(values))) {
-            // Not identified yet: it will be, before the image is finished.
-            let found = self.ids.get(&(table, *at)).map(|id| Reference { table: to.name.clone(), row: *id, record: None, owner });
-            return Ok(found.map_or(At::Later, At::Row));
-        }
-        let Some((row, record)) = others.row_of(table, columns, values)? else { return Ok(At::Nowhere) };
-        let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
-        Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
-    }
-}
-
-/// Where a reference of the host leads.
-enum At {
-    Row(Reference),
-    /// To a row of this record that has no identity yet.
-    Later,
-    /// To nothing that is synchronized.
-    Nowhere,
 }
 
 /// Whether a value is a UUID in one of its usual spellings.

@@ -2,7 +2,9 @@
 //! live schema together. `resolve` makes it; nothing changes it afterwards.
 
 use crate::host::events::Events;
+use crate::record::Record;
 use crate::shared::Name;
+use crate::value::Value;
 
 /// Everything that is synchronized.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +30,24 @@ pub struct RecordType {
     pub match_on: Vec<Vec<Name>>,
     /// Columns that must agree as well before a match is made by itself.
     pub match_check: Vec<Name>,
+    /// Those columns of the two that another table of the record has, of which a record has one row:
+    /// `demographics.hospital_number`.
+    pub match_elsewhere: Vec<Elsewhere>,
     /// An SQL condition on the root table that narrows what is synchronized.
     pub filter: Option<String>,
+}
+
+/// A column that a record is matched on and that is not in its root table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// As `match_on` names it: `table.column`.
+    pub name: Name,
+    /// The table, an index into [`Mapping::tables`].
+    pub table: usize,
+    /// The table's name.
+    pub table_name: Name,
+    /// The column.
+    pub column: Name,
 }
 
 /// How the host names a row of a table.
@@ -72,6 +90,15 @@ pub struct Table {
     pub local_deletes: LocalDeletes,
     /// Set where the host's rows can be read but not written, with the reason in the host's words.
     pub read_only: Option<String>,
+    /// Set where rows can be written but not deleted, with the reason.
+    pub no_delete: Option<String>,
+    /// What an inserted row gets in columns that are ignored: SQL.
+    pub fill: Vec<(Name, String)>,
+    /// Whether a constraint of the table says ON CONFLICT: a row written by the host then silently takes the
+    /// place of another one. Ours never does.
+    pub on_conflict: bool,
+    /// Whether a trigger of the host inserts rows into it.
+    pub made_by_triggers: bool,
     /// The statements on the table that fire triggers of the host, which may change what is written.
     pub triggers: Events,
 }
@@ -187,6 +214,14 @@ impl Mapping {
 }
 
 impl RecordType {
+    /// What a record has in a column that it is matched on: where that is not the root's, what its only row of
+    /// that table has.
+    pub fn matched<'r>(&self, record: &'r Record, column: &Name) -> Option<&'r Value> {
+        let Some(e) = self.match_elsewhere.iter().find(|e| e.name == *column) else { return record.root()?.get(column) };
+        let mut rows = record.rows.iter().filter(|(k, r)| k.table == e.table_name && r.tombstone.is_none());
+        rows.next().filter(|_| rows.next().is_none())?.1.get(&e.column)
+    }
+
     /// The columns of the matching sets, then those that must agree.
     pub fn match_columns(&self) -> Vec<Name> {
         self.match_on.iter().flatten().chain(&self.match_check).cloned().collect()
@@ -198,6 +233,12 @@ impl Table {
     /// (<https://sqlite.org/lang_vacuum.html>).
     pub fn renumbered(&self) -> bool {
         matches!(&self.key, Key::Rowid(name) if ["rowid", "_rowid_", "oid"].iter().any(|n| name.eq_ignore_ascii_case(n)))
+    }
+
+    /// INSERT or UPDATE, so that it refuses what a constraint forbids. Only where the table would do otherwise: the
+    /// words reach into the host's triggers as well (<https://sqlite.org/lang_createtrigger.html>).
+    pub fn verb(&self, verb: &str) -> String {
+        if self.on_conflict { format!("{verb} OR ABORT") } else { verb.to_owned() }
     }
 
     /// The owner reference.

@@ -1,9 +1,15 @@
 //! From a schema nobody prepared for us to a proposal a person can judge: which table is the record,
 //! what belongs to it, what is counted locally, and why. It only reads.
 
+mod above;
 mod data;
+mod dictionary;
 mod edges;
 mod format;
+mod infer;
+mod installed;
+mod kept;
+mod like;
 mod local;
 mod matching;
 mod render;
@@ -14,8 +20,8 @@ mod tree;
 
 pub use render::render;
 
-use super::schema::Schema;
-use crate::config::nearest;
+use super::schema::{HostTable, Schema, same};
+use crate::config::{ColumnRule, Config, nearest};
 use rusqlite::Connection;
 
 /// What a person said on the command line.
@@ -27,6 +33,8 @@ pub struct InitOptions {
     pub match_on: Option<Vec<String>>,
     /// `--no-match`: nobody is at two sites.
     pub no_match: bool,
+    /// What the place that set the folder up synchronizes.
+    pub like: Option<Config>,
 }
 
 /// What the top of `cfs.toml` says; the caller fills it in before [`render`].
@@ -94,9 +102,13 @@ pub struct ProposedTable {
     /// References that the schema does not declare.
     pub told: Vec<Told>,
     /// Columns that are only ever stamped upwards.
-    pub rules: Vec<Stamped>,
+    pub rules: Vec<Ruled>,
     /// Columns whose conflicts should stand out.
     pub review: Vec<String>,
+    /// Columns that are neither read nor written.
+    pub ignore: Vec<Kept>,
+    /// Why its rows cannot be written, or not be deleted, by anyone but the host.
+    pub refused: Option<String>,
 }
 
 /// The reference that makes a row belong.
@@ -132,6 +144,8 @@ pub struct Told {
     pub column: String,
     /// The table, or the column that names the table.
     pub target: String,
+    /// The UNIQUE column of the target that it holds, where that is not its key.
+    pub target_column: Option<String>,
     /// Whether `target` is a column.
     pub by_column: bool,
     /// What the data say.
@@ -140,13 +154,36 @@ pub struct Told {
     pub on: bool,
 }
 
-/// A column that a trigger of the host stamps.
+/// A column that stays where it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stamped {
+pub struct Kept {
     /// Its name.
     pub column: String,
-    /// The trigger that does it.
-    pub trigger: String,
+    /// What an imported row gets in it, as SQL; `None` leaves it to the schema.
+    pub fill: Option<String>,
+    /// Why it stays.
+    pub why: String,
+}
+
+impl Told {
+    /// The target as `references` wants it: `patient`, or `patient.uuid`.
+    pub fn spelled(&self) -> String {
+        match &self.target_column {
+            Some(column) => format!("{}.{column}", self.target),
+            None => self.target.clone(),
+        }
+    }
+}
+
+/// A column of which another value than the newest is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruled {
+    /// Its name.
+    pub column: String,
+    /// Which value is shown.
+    pub rule: ColumnRule,
+    /// Why.
+    pub why: String,
 }
 
 /// Something left out.
@@ -214,31 +251,55 @@ fn list(candidates: &[(String, usize)]) -> String {
     said.join(" and ")
 }
 
+/// What the host lets nobody but itself do to a table's rows.
+fn refused(db: &Connection, table: &HostTable) -> Option<String> {
+    let columns: Vec<&str> = table.columns.iter().filter(|c| !c.generated).map(|c| c.name.as_str()).collect();
+    match super::resolve::refused(db, &table.name, &columns) {
+        (Some(why), _) => Some(format!("read only: its rows are sent and never changed here ({why})")),
+        (None, Some(why)) => Some(format!("its rows cannot be deleted from outside ({why}): what is deleted elsewhere is held here")),
+        (None, None) => None,
+    }
+}
+
 /// Looks at schema and data and proposes what to synchronize.
 pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Result<Proposal, ProposeError> {
     let mut counted = schema.clone();
     counted.count_rows(db)?;
     let schema = &counted;
-    let edges = edges::Edges::read(db, schema)?;
-    let (root, root_why) = root::choose(schema, &edges, options.root.as_deref())?;
+    let like = like::Like::new(options.like.as_ref());
+    let edges = edges::Edges::read(db, schema, &like)?;
+    let (root, root_why) = match like.root(schema).filter(|_| options.root.is_none()) {
+        Some(found) => found,
+        None => root::choose(schema, &edges, options.root.as_deref())?,
+    };
+    let person = root;
+    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| options.root.is_none() && like.root(schema).is_none()) {
+        Some((top, why)) => (top, format!("{}: {root_why}. {why}", schema.tables[person].name)),
+        None => (root, root_why),
+    };
     let name = schema.tables[root].name.clone();
     if schema.tables[root].rowid_name.is_none() && schema.tables[root].key_columns().is_empty() {
         return Err(ProposeError::NoKey(name));
     }
+    let tree = tree::Tree::grow(db, schema, &edges, (root, person))?;
+    let elsewhere = |c: &str| {
+        let (table, column) = c.rsplit_once('.')?;
+        let at = tree.members.iter().map(|m| &schema.tables[m.table]).find(|t| same(&t.name, table))?;
+        at.column(column)
+    };
     for column in options.match_on.iter().flatten() {
-        if schema.tables[root].column(column).is_none() {
+        if schema.tables[root].column(column).is_none() && elsewhere(column).is_none() {
             let near = nearest(column, schema.tables[root].columns.iter().map(|c| c.name.as_str()));
             return Err(ProposeError::NoSuchColumn { table: name, name: column.clone(), near });
         }
     }
-    let tree = tree::Tree::grow(schema, &edges, root);
     let mut proposal = Proposal { root: name, root_why, left_out: tree.left_out.clone(), ..Proposal::default() };
     let counters = data::Counters::read(db, schema)?;
     for (index, why) in &tree.shared {
         let found = matching::shared(db, schema, &edges, &counters, *index)?;
         proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), shared: true, why: why.clone(), ..found });
     }
-    let found = matching::root(db, schema, &edges, &counters, root, options)?;
+    let found = matching::root(db, schema, &edges, &counters, &tree, options)?;
     proposal.types.push(ProposedType { table: proposal.root.clone(), why: proposal.root_why.clone(), ..found });
     for member in tree.all() {
         let table = &schema.tables[member.table];
@@ -257,8 +318,11 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
             told,
             rules: stamps::rules(schema, table),
             review: stamps::review(table),
+            ignore: kept::columns(db, table)?,
+            refused: refused(db, table),
         });
     }
-    proposal.notes = report::notes(schema, &edges, &proposal, &tree);
+    like.follow(schema, &mut proposal, options);
+    proposal.notes = report::notes(db, schema, &edges, &proposal, &tree)?;
     Ok(proposal)
 }

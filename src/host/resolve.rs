@@ -6,9 +6,11 @@
 mod check;
 mod tables;
 
-use super::mapping::{Mapping, RecordType, ReferenceMap, Table, Target, type_name};
+pub(super) use tables::refused;
+
+use super::mapping::{Elsewhere, Mapping, RecordType, ReferenceMap, Table, Target, type_name};
 use super::schema::{HostTable, Schema, same};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TypeConfig};
 use crate::shared::Name;
 use rusqlite::Connection;
 
@@ -142,8 +144,14 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             shared: said.shared,
             match_on: said.match_on.0.iter().map(exact).collect(),
             match_check: exact(&said.match_check.0),
+            match_elsewhere: elsewhere(said, chosen[*root].table, &members.iter().map(|i| chosen[*i].table).collect::<Vec<_>>(), first),
             filter: said.r#where.clone(),
         };
+        let nowhere = |c: &&Name| chosen[*root].table.column(c).is_none() && record_type.match_elsewhere.iter().all(|e| e.name != **c);
+        if let Some(column) = record_type.match_columns().iter().find(nowhere) {
+            let at = config.source.place(&["type", name, "match_on"], Some(column));
+            return Err(ConfigError::Value { at, what: format!("`{column}`: records of `{name}` can be matched on columns of its own tables only") });
+        }
         if let Some(filter) = &record_type.filter {
             check::filter(config, db, name, filter)?;
         }
@@ -156,7 +164,14 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
                 }
             }
             let derived = c.root && !record_type.match_on.is_empty() && record_type.shared;
-            let table: Table = tables::table(config, schema, db, c.table, kind, c.owner, references, derived)?;
+            let mut table: Table = tables::table(config, schema, db, c.table, kind, c.owner, references, derived)?;
+            if record_type.match_elsewhere.iter().any(|e| e.table == mapping.tables.len()) {
+                // A record has one row of it: two sites' rows of one person are one row.
+                let owner = table.owner_columns().to_vec();
+                if !table.unique.contains(&owner) {
+                    table.unique.push(owner);
+                }
+            }
             mapping.tables.push(table);
         }
         mapping.types.push(record_type);
@@ -168,6 +183,18 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
         return Err(ConfigError::Value { at: config.source.place(&["type"], None), what });
     }
     Ok(mapping)
+}
+
+/// Those columns of `match_on` and `match_check` that another table of the record has.
+fn elsewhere(said: &TypeConfig, root: &HostTable, members: &[&HostTable], first: usize) -> Vec<Elsewhere> {
+    let all = said.match_on.0.iter().flatten().chain(&said.match_check.0).filter(|c| root.column(c).is_none());
+    let found = all.filter_map(|name| {
+        let (table, column) = name.rsplit_once('.')?;
+        let at = members.iter().position(|m| same(&m.name, table))?;
+        let t = members.get(at)?;
+        Some(Elsewhere { name: Name::of(name), table: first + at, table_name: Name::of(&t.name), column: Name::of(&t.column(column)?.name) })
+    });
+    found.collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rows of the host as they stand: read by record, one query for each table.
 
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::{Column, Key, Mapping, Role, Table, Target};
+use crate::host::mapping::{Column, Elsewhere, Key, Mapping, Role, Table, Target};
 use crate::record::SortedMap;
 use crate::shared::Name;
 use crate::value::Value;
@@ -205,7 +205,7 @@ pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Ve
     let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(Vec::new()) };
     let list = |names: &[Name]| names.iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>();
     let keys = list(root.key_columns());
-    let matches = list(&k.match_columns());
+    let matches = matched(m, kind);
     let filter = k.filter.as_ref().map_or(String::new(), |f| format!(" WHERE ({f})"));
     let all = [keys.as_slice(), &matches].concat().join(", ");
     let mut q = conn.prepare(&format!("SELECT {all} FROM {} AS t0{filter} ORDER BY {}", quote(&root.name), keys.join(", ")))?;
@@ -218,16 +218,71 @@ pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Ve
     Ok(out)
 }
 
+/// What the root row with a key is matched on; `None` if there is no such row.
+pub fn root_values(conn: &Connection, m: &Mapping, kind: usize, key: &HostKey) -> rusqlite::Result<Option<Vec<Value>>> {
+    let Some(root) = m.root(kind) else { return Ok(None) };
+    let mut list = matched(m, kind);
+    list.push("1".to_owned());
+    let key_is: Vec<String> = root.key_columns().iter().enumerate().map(|(i, c)| format!("t0.{} IS ?{}", quote(c), i + 1)).collect();
+    let mut q = conn.prepare_cached(&format!("SELECT {} FROM {} AS t0 WHERE {}", list.join(", "), quote(&root.name), key_is.join(" AND ")))?;
+    let mut rows = q.query(rusqlite::params_from_iter(key.iter().map(Param)))?;
+    match rows.next()? {
+        None => Ok(None),
+        Some(r) => Ok(Some((0..list.len() - 1).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?)),
+    }
+}
+
+/// SQL for what the root row `t0` is matched on. A column of another table counts where the record has one
+/// row of it.
+fn matched(m: &Mapping, kind: usize) -> Vec<String> {
+    let Some(k) = m.types.get(kind) else { return Vec::new() };
+    let elsewhere = |e: &Elsewhere| {
+        let (mut from, mut at, mut alias) = (format!("{} AS c0", quote(&e.table_name)), e.table, 0);
+        loop {
+            let t = m.tables.get(at)?;
+            let owner = t.owner_ref()?;
+            let Target::Table { table: parent, columns } = &owner.target else { return None };
+            let p = m.tables.get(*parent)?;
+            let up = if p.owner.is_none() { "t0".to_owned() } else { format!("c{}", alias + 1) };
+            let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("c{alias}.{} = {up}.{}", quote(c), quote(pc))).collect();
+            let on = on.join(" AND ");
+            if p.owner.is_none() {
+                return Some(format!("(SELECT CASE WHEN count(*) = 1 THEN max(c0.{}) END FROM {from} WHERE {on})", quote(&e.column)));
+            }
+            from.push_str(&format!(" JOIN {} AS {up} ON {on}", quote(&p.name)));
+            alias += 1;
+            at = *parent;
+        }
+    };
+    let one = |c: &Name| match k.match_elsewhere.iter().find(|e| e.name == *c) {
+        Some(e) => elsewhere(e).unwrap_or_else(|| "NULL".to_owned()),
+        None => format!("t0.{}", quote(c)),
+    };
+    k.match_columns().iter().map(one).collect()
+}
+
 /// Values of some columns of the row that other columns name; `None` if there is no such row.
 pub fn look_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], values: &[Value]) -> rusqlite::Result<Option<Vec<Value>>> {
+    looked_up(conn, table, want, by, values, 1).map(|found| found.into_iter().next())
+}
+
+/// The same of all such rows.
+pub fn look_up_all(conn: &Connection, table: &Table, want: &[Name], by: &[Name], values: &[Value]) -> rusqlite::Result<Vec<Vec<Value>>> {
+    looked_up(conn, table, want, by, values, usize::MAX)
+}
+
+fn looked_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], values: &[Value], most: usize) -> rusqlite::Result<Vec<Vec<Value>>> {
     let list = want.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
     let on = by.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect::<Vec<_>>().join(" AND ");
     let mut q = conn.prepare_cached(&format!("SELECT {list} FROM {} WHERE {on}", quote(&table.name)))?;
     let mut rows = q.query(rusqlite::params_from_iter(values.iter().map(Param)))?;
-    match rows.next()? {
-        None => Ok(None),
-        Some(r) => Ok(Some((0..want.len()).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?)),
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(r) = rows.next()?
+    {
+        found.push((0..want.len()).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<_>>()?);
     }
+    Ok(found)
 }
 
 /// The content of one text or blob of a row, in UTF-8 where it is text; `None` if there is no such

@@ -106,22 +106,22 @@ impl Engine<'_> {
         if let Some(r) = self.roots.keys.get(&(kind, encode(key))) {
             return Ok(r.values.clone());
         }
-        let (Some(k), Some(root)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(Vec::new()) };
-        Ok(look_up_known(self.conn, root, &k.match_columns(), root.key_columns(), key)?.unwrap_or_default())
+        let values = rows::root_values(self.conn, self.mapping, kind, key)?.unwrap_or_default();
+        Ok(values.into_iter().map(Value::known).collect())
     }
 
     /// The matching hashes of a known record.
     pub(super) fn match_hashes(&self, kind: usize, known: &Record) -> Vec<[u8; 16]> {
-        let (Some(k), Some(root)) = (self.mapping.types.get(kind), known.root()) else { return Vec::new() };
-        let values = |set: &Vec<Name>| set.iter().map(|c| root.get(c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
+        let Some(k) = self.mapping.types.get(kind) else { return Vec::new() };
+        let values = |set: &Vec<Name>| set.iter().map(|c| k.matched(known, c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
         k.match_on.iter().enumerate().filter_map(|(n, set)| Some(hash16(&k.name, n, &values(set)?))).collect()
     }
 
     /// Whether the columns that must agree do agree between a host root row and a known record.
     fn agrees(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
-        let (Some(k), Some(row)) = (self.mapping.types.get(kind), known.root()) else { return Ok(false) };
+        let (Some(k), true) = (self.mapping.types.get(kind), known.root().is_some()) else { return Ok(false) };
         let values = self.root_values(kind, key)?;
-        Ok(k.match_check.iter().zip(checks(k, &values)).all(|(c, v)| row.get(c).is_none_or(|there| same_enough(there, v))))
+        Ok(k.match_check.iter().zip(checks(k, &values)).all(|(c, v)| k.matched(known, c).is_none_or(|there| same_enough(there, v))))
     }
 
     /// Whether the row under a root key that was deleted in between is the same person: equal in what
@@ -130,7 +130,7 @@ impl Engine<'_> {
         let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
         let found = self.root_values(kind, key)?;
         for (set, values) in k.match_on.iter().zip(sets(k, &found)) {
-            if values.is_some_and(|v| set.iter().zip(v).all(|(c, v)| row.get(c) == Some(v))) {
+            if values.is_some_and(|v| set.iter().zip(v).all(|(c, v)| k.matched(known, c) == Some(v))) {
                 return self.agrees(kind, key, known);
             }
         }

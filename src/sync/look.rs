@@ -113,11 +113,9 @@ impl Engine<'_> {
             self.notes.dirty.insert(id);
             return Ok(());
         }
-        let (Some(k), Some(t)) = (self.mapping.types.get(kind), self.mapping.root(kind)) else { return Ok(()) };
-        let mut want = t.key_columns().to_vec();
-        want.extend(k.match_columns());
-        if let Some(mut found) = rows::look_up(self.conn, t, &want, t.key_columns(), &root)? {
-            let values = found.split_off(t.key_columns().len());
+        let Some(t) = self.mapping.root(kind) else { return Ok(()) };
+        if let Some(found) = rows::look_up(self.conn, t, t.key_columns(), t.key_columns(), &root)? {
+            let values = rows::root_values(self.conn, self.mapping, kind, &found)?.unwrap_or_default();
             if self.in_filter(kind, &found)? {
                 self.add_root(kind, NewRoot { key: found, values });
             }

@@ -220,6 +220,12 @@ pub struct Of<'l, 'a> {
 }
 
 impl Others for Of<'_, '_> {
+    fn spelled(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<Vec<Value>>, host::Error> {
+        let l = self.lookup;
+        let Some(t) = l.mapping.tables.get(table) else { return Ok(None) };
+        Ok(rows::look_up(l.conn, t, columns, columns, values)?)
+    }
+
     fn row_of(&mut self, table: usize, columns: &[Name], values: &[Value]) -> Result<Option<(RowId, RecordId)>, host::Error> {
         let l = self.lookup;
         let mut sign = encode(values);

@@ -3,7 +3,7 @@
 use super::{Engine, Error};
 use crate::id::RecordId;
 use crate::merge;
-use crate::record::{Record, Row};
+use crate::record::Record;
 use crate::shared::Name;
 use crate::state::{self, Pair};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,9 +83,9 @@ impl Engine<'_> {
     /// Why two records that match are for a person to decide; `None` if they are one.
     fn doubt(&self, a: &Record, b: &Record, alike: usize) -> Option<String> {
         let kind = self.mapping.kind(&a.kind).and_then(|k| self.mapping.types.get(k));
-        let (Some(k), Some(x), Some(y)) = (kind, a.root(), b.root()) else { return Some("their type is not synchronized here".to_owned()) };
-        let filled = |r: &Row, c: &Name| r.get(c).filter(|v| !v.is_null()).cloned();
-        let both = |c: &Name| filled(x, c).zip(filled(y, c));
+        let (Some(k), Some(_), Some(_)) = (kind, a.root(), b.root()) else { return Some("their type is not synchronized here".to_owned()) };
+        let filled = |r: &Record, c: &Name| k.matched(r, c).filter(|v| !v.is_null()).cloned();
+        let both = |c: &Name| filled(a, c).zip(filled(b, c));
         if k.match_on.iter().any(|set| set.iter().all(|c| both(c).is_some()) && set.iter().any(|c| both(c).is_some_and(|(v, w)| v != w))) {
             return Some("they match in one way and differ in another".to_owned());
         }

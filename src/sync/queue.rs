@@ -39,6 +39,8 @@ impl Engine<'_> {
         kinds.extend(0..self.mapping.types.len());
         for kind in kinds {
             let mut list = by_kind.remove(&kind).unwrap_or_default();
+            // As others wrote them: rows get their keys here in the order in which they got them there.
+            list.sort_by_key(|w| w.order);
             // Identities first, so that rows of this type can point to each other, and so that a
             // link between two of them is known for the same link.
             self.meet_all(&mut list)?;

@@ -23,6 +23,8 @@ pub(super) struct Work {
     pub(super) kind: Option<usize>,
     /// The record.
     pub(super) id: RecordId,
+    /// Its place in the order in which it was heard of.
+    pub(super) order: usize,
     /// The key of the host's root row, for a record that is new or newly met.
     pub(super) root: Option<HostKey>,
     /// Whether the host may have changed it.

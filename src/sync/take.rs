@@ -19,7 +19,8 @@ pub(super) const DAY_MS: i64 = 86_400_000;
 pub(super) type Works = BTreeMap<RecordId, Work>;
 
 pub(super) fn want(works: &mut Works, id: RecordId) -> &mut Work {
-    works.entry(id).or_insert_with(|| Work { id, ..Work::default() })
+    let order = works.len();
+    works.entry(id).or_insert_with(|| Work { id, order, ..Work::default() })
 }
 
 impl Engine<'_> {

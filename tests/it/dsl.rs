@@ -18,7 +18,7 @@ use cloud_folder_sync::host::mapping::Mapping;
 use cloud_folder_sync::id::{Random, RecordId, Uuid};
 use cloud_folder_sync::record::{Record, RowKey};
 use cloud_folder_sync::report::Report;
-use cloud_folder_sync::setup::set_up;
+use cloud_folder_sync::setup::{NewFolder, set_up};
 use cloud_folder_sync::state::State;
 use cloud_folder_sync::sync::{Env, Error, Keeper, Now, Options, Order, Settings, sync};
 use cloud_folder_sync::value::Value;
@@ -93,7 +93,8 @@ impl Site {
     }
 
     pub(crate) fn set_up(&mut self) {
-        set_up(&self.conn, &self.folder, &self.mapping, 30, &mut self.env).unwrap();
+        let new = NewFolder { retention_days: 30, mapping: String::new() };
+        set_up(&self.conn, &self.folder, &self.mapping, &new, &mut self.env).unwrap();
     }
 
     pub(crate) fn pass(&self, ms: u64) {

@@ -203,7 +203,7 @@ fn what_is_left_out_has_its_reason() {
     }
     assert_eq!(p.left_out.len(), 9);
     let report = p.report();
-    for said in ["RECORD  patient", "matched on national_id", "visit.visit_no", "SHARED ROWS  (4", "40 of 40 values are keys of visit", "LEFT OUT  (9)"] {
+    for said in ["RECORD  patient", "matched on national_id", "visit.visit_no", "SHARED ROWS  (4", "40 of 40 values match visit.visit_id", "LEFT OUT  (9)"] {
         assert!(report.contains(said), "{said} is not in\n{report}");
     }
     assert!(report.lines().all(|l| l.chars().count() <= 100), "{report}");

@@ -97,7 +97,8 @@ fn site_files_validate() {
 #[test]
 fn manifests_validate() {
     let types = ["patient", "doctor", "bell\u{7}"].map(str::to_owned).into();
-    let manifest = Manifest { folder: samples::folder(), key: vec![7; 32], created: samples::stamp(1, 1).time, retention_days: 30, types };
+    let manifest =
+        Manifest { folder: samples::folder(), key: vec![7; 32], created: samples::stamp(1, 1).time, retention_days: 30, types, mapping: "[table.a]\nowner = \"<b>\"\n".into() };
     let bytes = manifest.write();
     validates("manifest.xsd", "cloud-folder-sync.xml", &bytes);
     assert_eq!(Manifest::read(&bytes).unwrap(), manifest);

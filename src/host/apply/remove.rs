@@ -37,6 +37,9 @@ impl Applier<'_> {
         }
         for (key, row) in in_order(&doomed) {
             let Some(t) = job.mapping.tables.get(row.table) else { continue };
+            if let Some(why) = &t.no_delete {
+                return Err(Error::Refused(format!("rows of {} can be deleted by the application itself only ({why}): delete it there as well", t.name)));
+            }
             let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
             // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
             let was = self.targets.defer(false)?;

@@ -2,15 +2,48 @@
 
 use super::Applier;
 use crate::host::Error;
+use crate::host::image::as_written;
 use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
-use crate::host::mapping::{Key, Role, Table};
+use crate::host::mapping::{Key, ReferenceMap, Role, Table, Target};
 use crate::host::rows::{Param, quote};
 use crate::record::{FieldKey, Row, SortedMap};
 use crate::shared::Name;
 use crate::value::Value;
+use std::collections::BTreeSet;
 
 impl Applier<'_> {
+    /// A reference's values as they are written elsewhere, where SQLite finds them equal to the key here.
+    pub(super) fn spell(&self, r: &ReferenceMap, row: &Row, key: Vec<Value>) -> Result<Vec<Value>, Error> {
+        let Target::Table { table, columns } = &r.target else { return Ok(key) };
+        let Some(target) = self.job.mapping.tables.get(*table) else { return Ok(key) };
+        let spelled = |(n, k): (usize, Value)| {
+            let written = r.columns.get(n).and_then(|c| row.current(&as_written(c))).filter(|w| !w.is_null() && **w != k);
+            let (Some(written), Some(column)) = (written, columns.get(n).map(|c| quote(c))) else { return Ok(k) };
+            let sql = format!("SELECT 1 FROM {} WHERE {column} = ?1 AND {column} = ?2", quote(&target.name));
+            Ok(if self.conn.prepare_cached(&sql)?.exists([Param(written), Param(&k)])? { written.clone() } else { k })
+        };
+        key.into_iter().enumerate().map(spelled).collect()
+    }
+
+    /// A row that a trigger of the host made while we applied, and that becomes the one to be inserted: it has
+    /// the same key or UNIQUE columns, else it is the first of its table below the same row.
+    pub(super) fn made_by_trigger(&self, t: &Table, set: &SortedMap<Name, Value>) -> Result<Option<HostKey>, Error> {
+        let key = t.key_columns();
+        let own = if t.surrogate { &[][..] } else { key };
+        let any = if t.surrogate { t.owner_columns() } else { &[][..] };
+        for unique in std::iter::once(own).chain(t.unique.iter().map(Vec::as_slice)).chain([any]).filter(|u| !u.is_empty()) {
+            let by: Vec<Name> = unique.iter().chain(t.owner_columns()).cloned().collect();
+            let Some(values) = by.iter().map(|c| set.get(c).filter(|v| !v.is_null()).cloned()).collect::<Option<Vec<_>>>() else { continue };
+            let ours: BTreeSet<&HostKey> = self.keys.iter().filter(|(k, _)| k.table == t.name).map(|(_, at)| at).collect();
+            let found = crate::host::rows::look_up_all(self.conn, t, key, &by, &values)?;
+            if let Some(made) = found.into_iter().find(|at| !ours.contains(at)) {
+                return Ok(Some(made));
+            }
+        }
+        Ok(None)
+    }
+
     /// A row that comes back gets the key and the numbers that it had here, where they are free.
     pub(super) fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut SortedMap<Name, Value>) -> Result<(), Error> {
         for c in &t.columns {
@@ -58,13 +91,17 @@ impl Applier<'_> {
             };
             set.insert(c.name.clone(), value);
         }
+        for (column, sql) in &t.fill {
+            let value = self.evaluate(sql, None, t, &set)?;
+            set.insert(column.clone(), value);
+        }
         let sql = self.targets.insert_sql(table, &set, &|| {
             if set.is_empty() {
-                return format!("INSERT INTO {} DEFAULT VALUES", quote(&t.name));
+                return format!("{} INTO {} DEFAULT VALUES", t.verb("INSERT"), quote(&t.name));
             }
             let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
             let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
-            format!("INSERT INTO {} ({}) VALUES ({})", quote(&t.name), names.join(", "), marks.join(", "))
+            format!("{} INTO {} ({}) VALUES ({})", t.verb("INSERT"), quote(&t.name), names.join(", "), marks.join(", "))
         });
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().map(Param)))?;
         if n == 0 {
@@ -99,7 +136,7 @@ impl Applier<'_> {
             set
         };
         let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
-        let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
+        let sql = format!("{} {} SET {} WHERE {}", t.verb("UPDATE"), quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
         if n == 0 {
             return Err(Error::Refused(format!("the host ignores changes in {}", t.name)));

@@ -185,13 +185,14 @@ pub(super) fn counts_within(db: &Connection, edges: &Edges, index: usize, table:
     }
     let c = quoted(column);
     let sql = format!(
-        "SELECT count(*), coalesce(sum(lo BETWEEN 0 AND 1 AND hi - lo + 1 <= 2 * n AND whole), 0) FROM (
+        "SELECT count(*), coalesce(sum(lo BETWEEN 0 AND 1 AND hi - lo + 1 <= 2 * n AND whole), 0), coalesce(max(n), 0) > 1 FROM (
            SELECT min({c}) AS lo, max({c}) AS hi, count(*) AS n, min(typeof({c}) = 'integer') AS whole FROM main.{t} GROUP BY {rest} LIMIT 5000)",
         t = quoted(&table.name),
         rest = quoted_list(&rest),
     );
-    let (groups, counted): (i64, i64) = db.query_row(&sql, [], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    if groups > 0 {
+    let (groups, counted, several): (i64, i64, bool) = db.query_row(&sql, [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    // One row each says nothing.
+    if groups > 0 && (several || counted * 10 < groups * 9) {
         return Ok(counted * 10 >= groups * 9);
     }
     let names = ["no", "nr", "num", "number", "seq", "sequence", "line", "pos", "position", "idx", "index", "n", "ord", "ordinal", "rank", "step"];

@@ -94,6 +94,11 @@ fn range(format: &Format) -> Option<u64> {
     (width >= 4 && most < base / 2).then_some(base)
 }
 
+/// A text as SQL.
+pub(super) fn literal(s: &str) -> String {
+    format!("'{}'", s.replace('\'', "''"))
+}
+
 fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base: Option<u64>) -> Result<(String, Option<String>), rusqlite::Error> {
     let (c, t) = (ident(column), ident(&table.name));
     let plain = format.pieces.len() == 1;
@@ -112,9 +117,8 @@ fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base:
     let counted = !(plain || format.restarts() && at > 1);
     let number = if counted { ":next".to_owned() } else { format!("1 + {most}") };
     let year = if format.years.is_empty() { String::new() } else { year(db, table, column, format)? };
-    let quote = |s: &str| format!("'{}'", s.replace('\'', "''"));
     let piece = |p: &Piece| match p {
-        Piece::Fixed(s) => quote(s),
+        Piece::Fixed(s) => literal(s),
         Piece::Year => year.clone(),
         Piece::Number(Some(w)) => format!("printf('%0{w}d', {number})"),
         Piece::Number(None) if plain => number.clone(),

@@ -1,15 +1,17 @@
 //! By which columns two sites' rows are one.
 
-use super::data::{Counters, Kind, classify};
+use super::data::{Counters, Kind, Sample, classify};
 use super::edges::Edges;
+use super::tree::Tree;
 use super::{InitOptions, ProposedType};
-use crate::host::looks::words;
+use crate::host::looks::{is_made_unique, words};
 use crate::host::mapping::Affinity;
 use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
 /// What the root is matched on.
-pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize, options: &InitOptions) -> Result<ProposedType, rusqlite::Error> {
+pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, tree: &Tree, options: &InitOptions) -> Result<ProposedType, rusqlite::Error> {
+    let index = tree.members.first().map_or(0, |m| m.table);
     let table = &schema.tables[index];
     let mut found = ProposedType { match_check: check(table), ..ProposedType::default() };
     if options.no_match {
@@ -20,6 +22,10 @@ pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &C
         let exact = |c: &String| table.column(c).map_or_else(|| c.clone(), |c| c.name.clone());
         found.match_on = vec![columns.iter().map(exact).collect()];
         found.match_why = "named with --match-on".to_owned();
+        let other = columns.iter().filter(|c| table.column(c).is_none()).find_map(|c| schema.table(c.rsplit_once('.')?.0));
+        if let Some(other) = other.filter(|_| found.match_check.is_empty()) {
+            found.match_check = check(other).iter().map(|c| format!("{}.{c}", other.name)).collect();
+        }
         return Ok(found);
     }
     let mut reasons: Vec<String> = Vec::new();
@@ -48,6 +54,30 @@ pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &C
             _ => {}
         }
     }
+    if let (true, Some((column, why))) = (found.match_on.is_empty(), identity(db, schema, edges, counters, index)?) {
+        reasons.push(format!("{column} is not declared UNIQUE, but no two rows share it, and {why}"));
+        found.match_on.push(vec![column]);
+    }
+    if found.match_on.is_empty()
+        && let Some(column) = made_unique(db, edges, index, table)?
+    {
+        reasons.push(format!("{column} is not declared UNIQUE, but no two rows share it, and its values are unique by the way they are made (UUID, OID)"));
+        found.match_on.push(vec![column]);
+    }
+    let person = if found.match_on.is_empty() { person(db, schema, tree, index)? } else { None };
+    if let Some(p) = person {
+        let dotted = |c: &String| format!("{}.{c}", schema.tables[p].name);
+        match identity(db, schema, edges, counters, p)? {
+            Some((column, why)) => {
+                reasons.push(format!("{} is not declared UNIQUE, but no two rows share it, and {why}", dotted(&column)));
+                found.match_on.push(vec![dotted(&column)]);
+            }
+            None => unclear.extend(named_identity(db, edges, p, &schema.tables[p])?.iter().map(dotted)),
+        }
+        if found.match_check.is_empty() {
+            found.match_check = check(&schema.tables[p]).iter().map(dotted).collect();
+        }
+    }
     // A row's UUID comes from its key where that is one; beside something better it says no more.
     if found.match_on.len() > 1 && found.match_on.last() == Some(&table.primary_key) {
         found.match_on.pop();
@@ -58,6 +88,11 @@ pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &C
     } else {
         reasons.join("; ")
     };
+    if found.match_on.is_empty()
+        && let Some(column) = named_identity(db, edges, index, table)?
+    {
+        unclear.push(column);
+    }
     if found.match_on.is_empty() && !unclear.is_empty() {
         found.match_why = format!("{}, with {} if it is the same everywhere", found.match_why, unclear.join(" or "));
     }
@@ -103,6 +138,66 @@ pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: 
         found.match_why = "no UNIQUE columns: rows of two sites are never taken for one".to_owned();
     }
     Ok(found)
+}
+
+/// The table below the root of which each record has one row, with a person's name in it: where the root says
+/// little, what tells people apart is there.
+fn person(db: &Connection, schema: &Schema, tree: &Tree, root: usize) -> Result<Option<usize>, rusqlite::Error> {
+    for member in tree.members.iter().filter(|m| m.depth == 1) {
+        let table = &schema.tables[member.table];
+        let Some(owner) = member.owner.as_ref().filter(|o| o.columns.len() == 1 && table.rows > 0 && !check(table).is_empty()) else { continue };
+        let sql = format!("SELECT count(*) = count(DISTINCT {c}) AND count(*) * 2 > ?1 FROM main.{}", quoted(&table.name), c = quoted(&owner.columns[0]));
+        if db.query_row(&sql, [i64::try_from(schema.tables[root].rows).unwrap_or(i64::MAX)], |r| r.get(0))? {
+            return Ok(Some(member.table));
+        }
+    }
+    Ok(None)
+}
+
+/// A column that by its name means the same everywhere and that no two rows share, though nothing declares it.
+fn identity(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, index: usize) -> Result<Option<(String, String)>, rusqlite::Error> {
+    let table = &schema.tables[index];
+    for c in table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name) && !table.key_columns().contains(&c.name)) {
+        // `passport_photo` is none.
+        let number = words(&c.name)
+            .last()
+            .is_some_and(|w| ["id", "no", "nr", "number", "ssn", "nhs", "bsn", "cpr", "nino", "chi", "ahv", "pesel", "kvnr", "personnummer"].contains(&w.as_str()));
+        if !number || Sample::read(db, table, &c.name)?.texts.len() < 3 || !distinct(db, table, &c.name)? {
+            continue;
+        }
+        if let Kind::Identity(why) = classify(db, schema, counters, table, &c.name)? {
+            return Ok(Some((c.name.clone(), why)));
+        }
+    }
+    Ok(None)
+}
+
+/// A column that is not declared UNIQUE, but whose values are made to be.
+fn made_unique(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> Result<Option<String>, rusqlite::Error> {
+    let named = |c: &str| words(c).last().is_some_and(|w| ["id", "uid", "uuid", "guid", "oid", "ref"].contains(&w.as_str()));
+    for c in table.columns.iter().filter(|c| !c.generated && named(&c.name) && !edges.refers(index, &c.name)) {
+        let texts = Sample::read(db, table, &c.name)?.texts;
+        if texts.len() >= 3 && texts.iter().all(|t| is_made_unique(t)) && distinct(db, table, &c.name)? {
+            return Ok(Some(c.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// A column that by its name may tell people apart everywhere, and does so here.
+fn named_identity(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> Result<Option<String>, rusqlite::Error> {
+    let names = ["national", "ssn", "nhs", "passport", "insurance", "social", "mrn", "puid", "ref", "source", "identifier", "hospital"];
+    let named = |c: &str| words(c).iter().any(|w| names.contains(&w.as_str()));
+    for c in table.columns.iter().filter(|c| !c.generated && named(&c.name) && !edges.refers(index, &c.name)) {
+        if Sample::read(db, table, &c.name)?.texts.len() >= 3 && distinct(db, table, &c.name)? {
+            return Ok(Some(c.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn distinct(db: &Connection, table: &HostTable, column: &str) -> Result<bool, rusqlite::Error> {
+    db.query_row(&format!("SELECT count({c}) = count(DISTINCT {c}) FROM main.{}", quoted(&table.name), c = quoted(column)), [], |r| r.get(0))
 }
 
 fn number(table: &HostTable, column: &str) -> bool {

@@ -1,6 +1,6 @@
 //! A proposal as `cfs.toml`, with a comment that says why at each decision.
 
-use super::report::one_line;
+use super::report::{one_line, shows};
 use super::{LocalColumn, Proposal, ProposedTable, ProposedType};
 use std::fmt::Write;
 
@@ -81,7 +81,7 @@ fn record_type(out: &mut String, p: &Proposal, t: &ProposedType) {
 }
 
 fn said(t: &ProposedTable) -> bool {
-    !(t.locals.is_empty() && t.told.is_empty() && t.rules.is_empty() && t.review.is_empty())
+    !(t.locals.is_empty() && t.told.is_empty() && t.rules.is_empty() && t.review.is_empty() && t.ignore.is_empty() && t.refused.is_none())
 }
 
 fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
@@ -105,11 +105,23 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
         let setting = if told.by_column { "references_by" } else { "references" };
         // A reference to what is left out could not be followed at another site.
         let reachable = told.by_column || p.tables.iter().any(|t| t.name == told.target);
-        let _ = writeln!(out, "{}{setting}.{} = {}", if told.on && reachable { "" } else { "# " }, key(&told.column), text(&told.target));
+        let _ = writeln!(out, "{}{setting}.{} = {}", if told.on && reachable { "" } else { "# " }, key(&told.column), text(&told.spelled()));
     }
     for r in &t.rules {
-        let rule = format!("rules.{} = \"max\"", key(&r.column));
-        let _ = writeln!(out, "{rule:<32} # trigger {} stamps it: of two, the larger is shown", one_line(&r.trigger));
+        let rule = format!("rules.{} = \"{}\"", key(&r.column), r.rule.name());
+        let _ = writeln!(out, "{rule:<32} # {}: {}", one_line(&r.why), shows(r.rule));
+    }
+    if !t.ignore.is_empty() {
+        for kept in &t.ignore {
+            comment(out, &format!("Stays here: {} ({}).", kept.column, kept.why));
+        }
+        let _ = writeln!(out, "ignore = {}", list(&t.ignore.iter().map(|k| k.column.clone()).collect::<Vec<_>>()));
+        for (column, sql) in t.ignore.iter().filter_map(|k| Some((&k.column, k.fill.as_ref()?))) {
+            let _ = writeln!(out, "fill.{} = {:<24} # what an imported row gets", key(column), text(sql));
+        }
+    }
+    if let Some(why) = &t.refused {
+        comment(out, &format!("NOTE: {why}."));
     }
     if !t.review.is_empty() {
         comment(out, "Where two sites wrote different values, both stand out until a person decides.");

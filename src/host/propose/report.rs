@@ -1,13 +1,17 @@
 //! A proposal as a page that a person can judge before anything is synchronized.
 
-use super::edges::{Edges, thousands};
+use super::edges::{Edge, Edges, count, thousands};
 use super::tree::Tree;
-use super::{Proposal, ProposedTable};
-use crate::host::looks::words;
-use crate::host::schema::{COUNT_LIMIT, Schema};
+use super::{Proposal, ProposedTable, Told};
+use crate::config::ColumnRule;
+use crate::host::mapping::Affinity;
+use crate::host::schema::{COUNT_LIMIT, Schema, quoted};
+use rusqlite::Connection;
 use std::fmt::Write;
 
 const WIDTH: usize = 96;
+/// More references than this are listed by what they point to.
+const MANY: usize = 20;
 
 impl Proposal {
     /// The report, folded for a terminal of 100 columns.
@@ -54,7 +58,9 @@ impl Proposal {
         let told: Vec<_> = self.tables.iter().flat_map(|t| t.told.iter().map(move |r| (t, r))).collect();
         if !told.is_empty() {
             out.push_str("\nREFERENCES THAT THE SCHEMA DOES NOT DECLARE\n");
-            for (t, r) in told {
+            let (on, off): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, r)| r.on);
+            let shown = if on.len() > MANY { by_target(&mut out, &on) } else { on };
+            for (t, r) in shown.into_iter().chain(off) {
                 let how = if r.by_column { format!("to the table that {} names", r.target) } else { format!("to {}", r.target) };
                 let on = if r.on { "on" } else { "OFF until you say so" };
                 entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("{how} ({on}): {}", r.evidence));
@@ -65,10 +71,25 @@ impl Proposal {
         if !rules.is_empty() || !review.is_empty() {
             out.push_str("\nRULES\n");
             for (t, r) in rules {
-                entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("the larger of two is shown; trigger {} stamps it", r.trigger));
+                entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("{}; {}", shows(r.rule), r.why));
             }
             if !review.is_empty() {
                 entry(&mut out, &review.join(", "), "conflicts stand out until a person decides");
+            }
+        }
+        let kept: Vec<_> = self.tables.iter().flat_map(|t| t.ignore.iter().map(move |k| (t, k))).collect();
+        if !kept.is_empty() {
+            let _ = writeln!(out, "\nCOLUMNS THAT STAY HERE  ({}: neither sent nor overwritten)", kept.len());
+            for (t, k) in kept {
+                let fill = k.fill.as_ref().map(|sql| format!("; an imported row gets {sql}")).unwrap_or_default();
+                entry(&mut out, &format!("{}.{}", t.name, k.column), &format!("{}{fill}", k.why));
+            }
+        }
+        let refused: Vec<_> = self.tables.iter().filter_map(|t| Some((t, t.refused.as_ref()?))).collect();
+        if !refused.is_empty() {
+            let _ = writeln!(out, "\nWRITES THAT THE APPLICATION KEEPS TO ITSELF  ({})", refused.len());
+            for (t, why) in refused {
+                entry(&mut out, &t.name, why);
             }
         }
         let _ = writeln!(out, "\nLEFT OUT  ({})", self.left_out.len());
@@ -102,6 +123,32 @@ impl Proposal {
     }
 }
 
+/// References by what they point to, one line for each: `cfs.toml` has them all.
+fn by_target<'a>(out: &mut String, told: &[(&'a ProposedTable, &'a Told)]) -> Vec<(&'a ProposedTable, &'a Told)> {
+    let mut left = told.to_vec();
+    while let Some((t, r)) = left.first().copied() {
+        let mut same: Vec<String> = Vec::new();
+        left.retain(|(o, x)| {
+            let like = x.target == r.target && x.by_column == r.by_column;
+            same.extend(like.then(|| format!("{}.{}", o.name, x.column)));
+            !like
+        });
+        let more = same.len() - 1;
+        let columns = if more == 0 { String::new() } else { format!(", and {more} other column{} like it", if more == 1 { "" } else { "s" }) };
+        entry(out, &format!("to {}", r.target), &format!("{}.{} (on): {}{columns}", t.name, r.column, r.evidence));
+    }
+    left
+}
+
+/// What a rule does.
+pub(super) fn shows(rule: ColumnRule) -> &'static str {
+    match rule {
+        ColumnRule::Latest => "the newest is shown",
+        ColumnRule::Max => "the larger of two is shown",
+        ColumnRule::Min => "the smaller of two is shown",
+    }
+}
+
 fn short(by: &str) -> String {
     by.replace("NOT NULL, ON DELETE CASCADE, straight to the root", "required, cascades")
         .replace(", straight to the root", "")
@@ -115,7 +162,7 @@ fn rows(t: &ProposedTable) -> String {
 }
 
 /// What a person should look at.
-pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -> Vec<String> {
+pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -> Result<Vec<String>, rusqlite::Error> {
     let mut notes = Vec::new();
     if let Some(t) = p.types.iter().find(|t| t.table == p.root && t.match_on.is_empty()) {
         notes.push(format!("People who are at two sites stay two records of {}: {}.", t.table, t.match_why));
@@ -130,15 +177,25 @@ pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -
     }
     for member in tree.all() {
         let table = &schema.tables[member.table];
-        if let Some(c) = table.columns.iter().find(|c| words(&c.name).iter().any(|w| ["password", "passwd", "pwd", "secret"].contains(&w.as_str()))) {
-            let keep = if c.not_null && c.default.is_none() {
-                "it is NOT NULL without a default, so `ignore` cannot keep it here".to_owned()
-            } else {
-                format!("`ignore` in [table.{}] keeps it here", table.name)
-            };
-            notes.push(format!("{}.{} looks secret, and travels with its row; {keep}.", table.name, c.name));
+        if let Some(owner) = member.owner.as_ref().filter(|o| !table.not_null(&o.columns)) {
+            let null: Vec<String> = owner.columns.iter().map(|c| format!("{} IS NULL", quoted(c))).collect();
+            let n: u64 = db.query_row(&format!("SELECT count(*) FROM main.{} WHERE {}", quoted(&table.name), null.join(" OR ")), [], |r| count(r, 0))?;
+            if n > 0 {
+                notes.push(format!(
+                    "{} of {} rows of {} have no {}: they belong to nobody's record and stay here.",
+                    thousands(n),
+                    thousands(table.rows),
+                    table.name,
+                    owner.columns.join("+")
+                ));
+            }
         }
-        for e in edges.of(member.table).filter(|e| tree.all().iter().all(|m| m.table != e.parent)) {
+        let left_out = |e: &&Edge| tree.all().iter().all(|m| m.table != e.parent) && !tree.installed.contains(&e.parent);
+        for e in edges.of(member.table).filter(left_out) {
+            let unique_anywhere = schema.tables[e.parent].single_key().and_then(|k| schema.tables[e.parent].column(k)).is_some_and(|k| k.affinity == Affinity::Text);
+            if unique_anywhere {
+                continue;
+            }
             notes.push(format!(
                 "{}.{} points to {}, which is left out: the number travels as it stands and may mean another row elsewhere.",
                 table.name,
@@ -147,7 +204,7 @@ pub(super) fn notes(schema: &Schema, edges: &Edges, p: &Proposal, tree: &Tree) -
             ));
         }
     }
-    notes
+    Ok(notes)
 }
 
 /// A name and what there is to say of it, folded beside or below the name.

@@ -1,13 +1,14 @@
 //! Columns that triggers stamp, and columns in which a lost value could do harm.
 
-use super::Stamped;
+use super::Ruled;
+use crate::config::ColumnRule;
 use crate::host::looks::words;
 use crate::host::schema::{HostTable, Schema};
 
 /// Columns that a trigger on the table sets to the time, or counts up: of two values the larger is
 /// the one to show.
-pub(super) fn rules(schema: &Schema, table: &HostTable) -> Vec<Stamped> {
-    let mut found: Vec<Stamped> = Vec::new();
+pub(super) fn rules(schema: &Schema, table: &HostTable) -> Vec<Ruled> {
+    let mut found: Vec<Ruled> = Vec::new();
     for trigger in schema.triggers_on(&table.name) {
         let sql: String = trigger.sql.to_lowercase().replace(['"', '`', '[', ']'], "");
         let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -21,7 +22,7 @@ pub(super) fn rules(schema: &Schema, table: &HostTable) -> Vec<Stamped> {
             let time = ["'now'", "current_timestamp", "current_date"].iter().any(|w| value.contains(w));
             let counts = [format!("old.{name} + 1"), format!("new.{name} + 1"), format!("{name} + 1")].iter().any(|w| value.starts_with(w.as_str()));
             if (time || counts) && found.iter().all(|f| f.column != c.name) {
-                found.push(Stamped { column: c.name.clone(), trigger: trigger.name.clone() });
+                found.push(Ruled { column: c.name.clone(), rule: ColumnRule::Max, why: format!("trigger {} stamps it", trigger.name) });
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What belongs to the record, what its rows point to, and what stays outside.
 
 use super::edges::{Edge, Edges};
-use super::{LeftOut, Owner};
+use super::{LeftOut, Owner, installed};
+use crate::host::events::inserts_into;
 use crate::host::looks::words;
 use crate::host::schema::{HostTable, Schema, same};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// A table of a record.
@@ -21,21 +23,30 @@ pub(super) struct Tree {
     pub(super) members: Vec<Member>,
     /// Shared tables with the reason, targets before those that point to them where possible.
     pub(super) shared: Vec<(usize, String)>,
+    /// Tables whose rows stay, and whose keys mean the same everywhere.
+    pub(super) installed: Vec<usize>,
     /// Everything else.
     pub(super) left_out: Vec<LeftOut>,
 }
 
 impl Tree {
-    pub(super) fn grow(schema: &Schema, edges: &Edges, root: usize) -> Tree {
+    pub(super) fn grow(db: &Connection, schema: &Schema, edges: &Edges, (root, person): (usize, usize)) -> Result<Tree, rusqlite::Error> {
         let mut aside: BTreeMap<usize, String> = BTreeMap::new();
         for (i, table) in schema.tables.iter().enumerate() {
-            if let Some(reason) = set_aside(schema, edges, i, table).filter(|_| i != root) {
+            if let Some(reason) = set_aside(schema, edges, i, table).filter(|_| i != root && i != person) {
                 aside.insert(i, reason);
             }
         }
         let mut tree = Tree::default();
-        let owners = owners(schema, edges, root, &aside);
+        let owners = owners(schema, edges, (root, person), &aside);
         tree.members = members(schema, root, &owners);
+        let own: Vec<usize> = tree.members.iter().map(|m| m.table).collect();
+        for table in (0..schema.tables.len()).filter(|t| !own.contains(t)) {
+            if let (false, Some(why)) = (aside.contains_key(&table), installed::why(db, schema, edges, table, root)?) {
+                aside.insert(table, why);
+                tree.installed.push(table);
+            }
+        }
         tree.shared = shared(schema, edges, &tree.members, &aside);
         let inside = |t: usize| tree.members.iter().any(|m| m.table == t) || tree.shared.iter().any(|s| s.0 == t);
         for (i, table) in schema.tables.iter().enumerate().filter(|(i, _)| !inside(*i)) {
@@ -43,6 +54,7 @@ impl Tree {
                 let shared = edges.of(i).find(|e| inside(e.parent)).map(|e| &schema.tables[e.parent].name);
                 match shared {
                     Some(parent) => format!("hangs off {parent}, whose rows are shared, not off a record"),
+                    None if edges.all.iter().any(|e| e.parent == i && e.child != i) => "only tables that are left out point to it".to_owned(),
                     None => "has no foreign key to the record, and the record has none to it".to_owned(),
                 }
             });
@@ -52,7 +64,7 @@ impl Tree {
         for (names, reason) in others {
             tree.left_out.extend(names.iter().map(|n| LeftOut { name: n.clone(), reason: reason.to_owned() }));
         }
-        tree
+        Ok(tree)
     }
 
     /// Shared tables, then the record's.
@@ -66,6 +78,9 @@ impl Tree {
 fn set_aside(schema: &Schema, edges: &Edges, index: usize, table: &HostTable) -> Option<String> {
     if table.rowid_name.is_none() && table.key_columns().is_empty() {
         return Some("has no key, and its columns hide the rowid: its rows cannot be named".to_owned());
+    }
+    if edges.dictionary.tables.iter().any(|t| same(t, &table.name)) {
+        return Some("describes the application's own tables".to_owned());
     }
     let name = words(&table.name);
     let has = |list: &[&str]| name.iter().any(|w| list.contains(&w.as_str()));
@@ -110,6 +125,9 @@ fn set_aside(schema: &Schema, edges: &Edges, index: usize, table: &HostTable) ->
     {
         return Some("settings of this place's own application".to_owned());
     }
+    if has(&["loggedin"]) || (has(&["logged", "login"]) && has(&["in", "entry", "attempt", "attempts"])) {
+        return Some("who is logged in here".to_owned());
+    }
     if last(&["session", "sessions", "token", "tokens"]) && !attached {
         return Some("sessions of this place's own users".to_owned());
     }
@@ -119,24 +137,21 @@ fn set_aside(schema: &Schema, edges: &Edges, index: usize, table: &HostTable) ->
 /// `family_history` is a chapter of a chart, `patient_history` a log of the table `patient`.
 fn clinical(schema: &Schema, name: &[String], attached: bool) -> bool {
     let before = &name[..name.len() - 1];
-    attached && !schema.tables.iter().any(|t| words(&t.name) == before)
-}
-
-fn inserts_into(sql: &str, table: &str) -> bool {
-    let text: Vec<String> = sql.split_whitespace().map(|w| w.trim_matches(['"', '`', '[', ']', '\'']).to_lowercase()).collect();
-    text.windows(2).any(|w| w[0] == "into" && w[1].split('(').next().is_some_and(|n| same(n.trim_matches('"'), table)))
+    // A table that is called no more than `changes` is one of everything; `history` may be a patient's.
+    let bare = before.is_empty() && name.iter().any(|w| w != "history");
+    attached && !bare && !schema.tables.iter().any(|t| words(&t.name) == before)
 }
 
 /// For each table of the record, the reference that makes its rows belong: NOT NULL before
 /// nullable, cascading before not, straight to the root before roundabout, then the first column.
-fn owners<'a>(schema: &Schema, edges: &'a Edges, root: usize, aside: &BTreeMap<usize, String>) -> BTreeMap<usize, &'a Edge> {
+fn owners<'a>(schema: &Schema, edges: &'a Edges, (root, person): (usize, usize), aside: &BTreeMap<usize, String>) -> BTreeMap<usize, &'a Edge> {
     let mut owners: BTreeMap<usize, &Edge> = BTreeMap::new();
     let inside = |owners: &BTreeMap<usize, &Edge>, t: usize| t == root || owners.contains_key(&t);
     loop {
         let mut more: Vec<&Edge> = Vec::new();
         for required in [true, false] {
             for child in (0..schema.tables.len()).filter(|c| !inside(&owners, *c) && !aside.contains_key(c)) {
-                let first = edges.of(child).find(|e| e.parent != child && inside(&owners, e.parent) && (e.not_null || !required));
+                let first = edges.of(child).filter(|e| e.parent != child && inside(&owners, e.parent) && (e.not_null || !required)).min_by_key(|e| e.stamp);
                 more.extend(first.filter(|e| required || e.cascade || !pointed_at(schema, edges, e, &owners, root)));
             }
             if !more.is_empty() {
@@ -150,7 +165,7 @@ fn owners<'a>(schema: &Schema, edges: &'a Edges, root: usize, aside: &BTreeMap<u
     }
     // Which reference is best can depend on a table that was reached later.
     for child in owners.keys().copied().collect::<Vec<_>>() {
-        let rank = |e: &Edge| (!e.not_null, !e.cascade, e.parent != root);
+        let rank = |e: &Edge| (e.stamp, !e.not_null, !e.cascade, e.parent != root && e.parent != person);
         let best = edges.of(child).filter(|e| inside(&owners, e.parent) && !leads_to(&owners, e.parent, child)).min_by_key(|e| rank(e));
         if let Some(best) = best {
             owners.insert(child, best);

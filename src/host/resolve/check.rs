@@ -21,11 +21,12 @@ pub(super) fn names(config: &Config, schema: &Schema) -> Result<(), ConfigError>
             return Err(ConfigError::Value { at, what: format!("`{name}` has two [type] sections that differ in case only; make them one") });
         }
         let table = table(config, schema, "type", name)?;
-        for column in said.match_on.0.iter().flatten() {
-            has(config, table, &["type", name, "match_on"], column)?;
-        }
-        for column in &said.match_check.0 {
-            has(config, table, &["type", name, "match_check"], column)?;
+        let lists = [("match_on", said.match_on.0.iter().flatten().collect::<Vec<_>>()), ("match_check", said.match_check.0.iter().collect())];
+        for (key, column) in lists.iter().flat_map(|(key, l)| l.iter().map(move |c| (*key, *c))) {
+            match self::target(|n| schema.table(n).is_some(), column) {
+                (other, Some(there)) if table.column(column).is_none() => has(config, self::table(config, schema, "table", other)?, &["type", name, key], there)?,
+                _ => has(config, table, &["type", name, key], column)?,
+            }
         }
     }
     for (name, said) in &config.tables {
@@ -66,6 +67,16 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
     for column in t.local.0.keys() {
         has(config, host, &["table", name, "local"], column)?;
     }
+    for column in t.fill.keys() {
+        has(config, host, &["table", name, "fill"], column)?;
+        if !t.ignore.0.iter().any(|c| same(c, column)) {
+            let at = config.source.place(&["table", name, "fill"], Some(column));
+            return Err(ConfigError::Value {
+                at,
+                what: format!("`fill` of `{column}` says what an imported row gets in a column that is ignored; add it to `ignore`, or use `local`"),
+            });
+        }
+    }
     for column in t.rules.keys() {
         has(config, host, &["table", name, "rules"], column)?;
     }
@@ -77,7 +88,8 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
         for column in split(host, columns) {
             has(config, host, &["table", name, "references"], &column)?;
         }
-        if schema.table(target).is_none() {
+        let (to, _) = self::target(|n| schema.table(n).is_some(), target);
+        if schema.table(to).is_none() {
             return Err(unknown_table(config, schema, &["table", name, "references"], target));
         }
     }
@@ -87,6 +99,14 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
         return Err(ConfigError::Value { at, what: format!("`{name}` has two sections that differ in case only; make them one") });
     }
     Ok(())
+}
+
+/// What `references` points to: a table's key, or as `table.column` a UNIQUE column of it.
+pub(super) fn target(is_table: impl Fn(&str) -> bool, said: &str) -> (&str, Option<&str>) {
+    match said.rsplit_once('.').filter(|(table, _)| !is_table(said) && is_table(table)) {
+        Some((table, column)) => (table, Some(column)),
+        None => (said, None),
+    }
 }
 
 /// The columns of a key of `references`: one, or several joined by `+`.

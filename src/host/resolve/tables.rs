@@ -2,7 +2,7 @@
 
 use super::check;
 use crate::config::{ColumnRule, Config, ConfigError, Deletes, Keys, TableConfig};
-use crate::host::events::Events;
+use crate::host::events::{Events, inserts_into};
 use crate::host::looks::is_uuid;
 use crate::host::mapping::{Affinity, Column, Key, LocalDeletes, ReferenceMap, Role, Rule, Table, Target};
 use crate::host::schema::{HostTable, Schema, quoted, quoted_list, same};
@@ -33,12 +33,23 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
     for (told, target) in &said.references {
         let parts = check::split(host, told);
         let columns: Vec<String> = parts.iter().map(|n| host.column(n).map_or_else(|| n.clone(), |c| c.name.clone())).collect();
-        let Some((table, parent)) = index(target).and_then(|t| Some((t, included.get(t)?))) else {
+        let (to, by) = check::target(|name| index(name).is_some(), target);
+        let Some((table, parent)) = index(to).and_then(|t| Some((t, included.get(t)?))) else {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
             let what = format!("`{told}` of `{}` points to `{target}`, which is not synchronized; give `{target}` a section, or take the reference out", host.name);
             return Err(ConfigError::Value { at, what });
         };
-        let key = if parent.primary_key.is_empty() { parent.key_columns() } else { parent.primary_key.clone() };
+        let named = by.map(|c| parent.column(c).map(|c| c.name.clone()).ok_or(c)).transpose().map_err(|c| ConfigError::UnknownColumn {
+            at: config.source.place(&["table", &host.name, "references"], Some(told)),
+            table: parent.name.clone(),
+            name: c.to_owned(),
+            near: None,
+        })?;
+        let key = match named {
+            Some(column) => vec![column],
+            None if parent.primary_key.is_empty() => parent.key_columns(),
+            None => parent.primary_key.clone(),
+        };
         if key.len() != columns.len() {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
             let what = format!(
@@ -132,10 +143,14 @@ pub(super) fn table(
             affinity: c.affinity,
         });
     }
-    let needed = |c: &&String| host.column(c).is_some_and(|c| c.not_null && c.default.is_none() && !c.generated);
+    let filled = |c: &str| said.fill.keys().any(|f| same(f, c));
+    let needed = |c: &&String| host.column(c).is_some_and(|c| c.not_null && c.default.is_none() && !c.generated && !filled(&c.name));
     if let Some(column) = said.ignore.0.iter().find(needed) {
         let at = config.source.place(&["table", &host.name, "ignore"], Some(column));
-        let what = format!("`{column}` of `{}` cannot be ignored: it is NOT NULL without a default, so no row could be inserted", host.name);
+        let what = format!(
+            "`{column}` of `{}` cannot be ignored: it is NOT NULL without a default, so no row could be inserted; say what imported rows get in it, as fill.{column} = \"SQL expression\"",
+            host.name
+        );
         return Err(ConfigError::Value { at, what });
     }
     if let Some(missing) = key_columns.iter().find(|k| among(&said.ignore.0, k)) {
@@ -153,6 +168,7 @@ pub(super) fn table(
             unique.push(u.columns.clone());
         }
     }
+    let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &*c.name).collect::<Vec<_>>());
     Ok(Table {
         name: Name::of(&host.name),
         kind,
@@ -161,16 +177,26 @@ pub(super) fn table(
         derived,
         owner,
         references,
-        read_only: read_only(db, host, &columns),
+        read_only,
+        no_delete,
         columns,
+        fill: fill(config, db, host, said)?,
         unique: unique.iter().map(|u| names(u)).collect(),
         rewrites: said.rewrites.unwrap_or(true),
         local_deletes: match said.local_deletes.unwrap_or(config.local_deletes) {
             Deletes::Restore => LocalDeletes::Restore,
             Deletes::Ask => LocalDeletes::Ask,
         },
+        on_conflict: on_conflict(db, host)?,
+        made_by_triggers: schema.triggers.iter().any(|t| inserts_into(&t.sql, &host.name)),
         triggers: schema.triggers_on(&host.name).fold(Events::default(), |all, t| all.or(Events::of(&t.sql))),
     })
+}
+
+/// What inserted rows get in ignored columns.
+fn fill(config: &Config, db: &Connection, host: &HostTable, said: &TableConfig) -> Result<Vec<(Name, String)>, ConfigError> {
+    let exact = |c: &str| host.column(c).map_or_else(|| Name::of(c), |c| Name::of(&c.name));
+    said.fill.iter().map(|(c, sql)| Ok((exact(c), checked(config, db, host, c, sql, false)?))).collect()
 }
 
 /// How the host names a row. A primary key that may be NULL, and is, names nothing.
@@ -187,6 +213,13 @@ fn key(config: &Config, db: &Connection, host: &HostTable, columns: &[String]) -
             what: format!("`{}` has no key, and its columns hide the rowid: its rows cannot be named; move it to [leave_out]", host.name),
         }),
     }
+}
+
+/// Whether the table was declared with words that let a new row take another's place.
+fn on_conflict(db: &Connection, host: &HostTable) -> Result<bool, ConfigError> {
+    let sql: String = db.query_row("SELECT coalesce(max(sql), '') FROM main.sqlite_master WHERE type = 'table' AND name = ?1", [&host.name], |r| r.get(0))?;
+    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
+    Ok(words.windows(2).any(|w| w[0].ends_with("on") && w[1].starts_with("conflict")))
 }
 
 fn any_null(db: &Connection, host: &HostTable, columns: &[String]) -> Result<bool, ConfigError> {
@@ -266,16 +299,15 @@ fn checked(config: &Config, db: &Connection, host: &HostTable, column: &str, sql
     Ok(sql)
 }
 
-/// Why the table cannot be written, in SQLite's words.
-fn read_only(db: &Connection, host: &HostTable, columns: &[Column]) -> Option<String> {
-    let table = quoted(&host.name);
-    let names: Vec<String> = columns.iter().map(|c| quoted(&c.name)).collect();
+/// Which writes the host refuses to anyone but itself, as when a trigger calls a function that only the host's
+/// own process has: why rows cannot be inserted or changed, and why they cannot be deleted, in SQLite's words.
+pub(in crate::host) fn refused(db: &Connection, table: &str, columns: &[&str]) -> (Option<String>, Option<String>) {
+    let table = quoted(table);
+    let names: Vec<String> = columns.iter().map(|c| quoted(c)).collect();
     let set: Vec<String> = (1..).zip(&names).map(|(i, n)| format!("{n} = ?{i}")).collect();
     let marks: Vec<String> = (1..=names.len()).map(|i| format!("?{i}")).collect();
-    let statements = [
-        format!("INSERT INTO main.{table} ({}) VALUES ({})", names.join(", "), marks.join(", ")),
-        format!("UPDATE main.{table} SET {}", set.join(", ")),
-        format!("DELETE FROM main.{table}"),
-    ];
-    statements.iter().find_map(|sql| db.prepare(sql).err().map(|e| check::said(&e)))
+    let why = |sql: String| db.prepare(&sql).err().map(|e| check::said(&e));
+    let insert = format!("INSERT INTO main.{table} ({}) VALUES ({})", names.join(", "), marks.join(", "));
+    let update = format!("UPDATE main.{table} SET {}", set.join(", "));
+    (why(insert).or_else(|| why(update)), why(format!("DELETE FROM main.{table}")))
 }

@@ -269,7 +269,7 @@ fn a_database_of_another_folder_is_refused() {
     let (a, _b, _cloud) = two_with_p1();
     let other = Site::bare("other", cloud_folder_sync::folder::memory::Memory::new());
     let mut stray = a.clone_to("stray", other.folder.clone(), true);
-    assert!(matches!(cloud_folder_sync::setup::set_up(&stray.conn, &stray.folder, &stray.mapping, 30, &mut stray.env), Err(Error::NoFolder { .. })));
+    assert!(matches!(cloud_folder_sync::setup::set_up(&stray.conn, &stray.folder, &stray.mapping, &Default::default(), &mut stray.env), Err(Error::NoFolder { .. })));
 }
 
 #[test]

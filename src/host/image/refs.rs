@@ -1,0 +1,104 @@
+//! A row's fields, and what its foreign keys point to.
+
+use super::{Builder, Fields, Others};
+use crate::host::key::encode;
+use crate::host::mapping::{Role, Table, Target};
+use crate::host::rows::HostRow;
+use crate::record::{FieldKey, Row, SortedMap};
+use crate::value::{Reference, Value};
+use std::collections::BTreeSet;
+
+/// The field that holds how a reference's column is written, where that is not how the row that it
+/// points to writes its key: `DR.SMITH` for `dr.smith`, the text '5' for 5 (decision 0015).
+pub fn as_written(column: &str) -> FieldKey {
+    FieldKey::shared(format!("{column} (as written)"))
+}
+
+impl Builder<'_> {
+    /// A host row's fields, with its references as far as their targets are identified. `true` if
+    /// none points to a row of this record that is still to be identified.
+    pub(super) fn fields(&self, table: usize, row: &HostRow, others: &mut dyn Others) -> Result<(Fields, bool), crate::host::Error> {
+        let mut dangling = BTreeSet::new();
+        let mut whole = true;
+        let Some(t) = self.c.mapping.tables.get(table) else { return Ok(((SortedMap::default(), dangling), whole)) };
+        let mut out = SortedMap::with_capacity(t.columns.len());
+        for (column, value) in t.columns.iter().zip(&row.values) {
+            match column.role {
+                Role::Data | Role::Local { keep_if_free: true, .. } => out.insert(FieldKey::shared(column.name.clone()), value.clone()),
+                Role::Local { .. } => out.insert(FieldKey::local(column.name.clone(), self.c.site), value.clone()),
+                Role::Surrogate | Role::Reference => None,
+            };
+        }
+        for (n, r) in t.references.iter().enumerate() {
+            let values: Vec<Value> = r.columns.iter().filter_map(|c| t.get(row, c).cloned()).collect();
+            let field = FieldKey::shared(r.field.clone());
+            if values.len() != r.columns.len() || values.iter().any(Value::is_null) {
+                if values.iter().any(|v| !v.is_null()) {
+                    dangling.insert(r.field.clone());
+                }
+                out.insert(field, Value::Null);
+                continue;
+            }
+            let mut at = self.reference(t, row, &r.target, &values, t.owner == Some(n), others)?;
+            if let (At::Nowhere, Target::Table { table, columns }) = (&at, &r.target)
+                && let Some(key) = others.spelled(*table, columns, &values)?.filter(|key| *key != values)
+            {
+                at = self.reference(t, row, &r.target, &key, t.owner == Some(n), others)?;
+                let differ = r.columns.iter().zip(&values).zip(key).filter(|((_, v), k)| *v != k);
+                differ.for_each(|((c, v), _)| drop(out.insert(as_written(c), v.clone())));
+            }
+            match at {
+                At::Row(target) => out.insert(field, Value::Ref(target)),
+                at => {
+                    whole &= matches!(at, At::Nowhere);
+                    dangling.insert(r.field.clone());
+                    out.insert(field, Value::Null)
+                }
+            };
+        }
+        Ok(((out, dangling), whole))
+    }
+
+    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<At, crate::host::Error> {
+        let m = self.c.mapping;
+        let (table, columns) = match target {
+            Target::Table { table, columns } => (*table, columns.as_slice()),
+            Target::ByColumn(by) => {
+                let Some(Value::Text(name)) = t.get(row, by) else { return Ok(At::Nowhere) };
+                let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(At::Nowhere) };
+                (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default())
+            }
+        };
+        let Some(to) = m.tables.get(table) else { return Ok(At::Nowhere) };
+        if let Some(at) = self.find_index(table, columns).and_then(|i| i.rows.get(&encode(values))) {
+            // Not identified yet: it will be, before the image is finished.
+            let found = self.ids.get(&(table, *at)).map(|id| Reference { table: to.name.clone(), row: *id, record: None, owner });
+            return Ok(found.map_or(At::Later, At::Row));
+        }
+        let Some((row, record)) = others.row_of(table, columns, values)? else { return Ok(At::Nowhere) };
+        let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
+        Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
+    }
+
+    /// Says of references that are written as their target's key again what was said of them otherwise.
+    pub(super) fn unsay(t: &Table, known: Option<&Row>, (fields, dangling): &mut Fields) {
+        let Some(known) = known else { return };
+        for r in t.references.iter().filter(|r| !dangling.contains(&r.field)) {
+            let leads = matches!(fields.get(&FieldKey::shared(r.field.clone())), Some(Value::Ref(_)));
+            for written in r.columns.iter().map(|c| as_written(c)).filter(|_| leads) {
+                if fields.get(&written).is_none() && known.current(&written).is_some_and(|v| !v.is_null()) {
+                    fields.insert(written, Value::Null);
+                }
+            }
+        }
+    }
+}
+
+/// Where a reference of the host leads.
+enum At {
+    Row(Reference),
+    /// To a row of this record that has no identity yet.
+    Later,
+    /// To nothing that is synchronized.
+    Nowhere,
+}

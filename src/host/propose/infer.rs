@@ -1,0 +1,237 @@
+//! References that the schema does not declare: found by names, proved by the data.
+
+use super::Told;
+use super::dictionary::Dictionary;
+use super::edges::{count, singular, thousands};
+use crate::host::looks::words;
+use crate::host::mapping::Affinity;
+use crate::host::schema::{HostColumn, HostTable, Schema, quoted, same};
+use rusqlite::Connection;
+
+/// How many values of a column are looked up.
+const SAMPLE: u32 = 5_000;
+/// With fewer values than this an agreement may be chance.
+const ENOUGH: u64 = 20;
+/// Words at a column's end that say that it holds a key.
+const KEY_WORDS: [&str; 8] = ["id", "uuid", "guid", "uid", "fk", "key", "pk", "ref"];
+
+/// How much a name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    /// The application's own description of its data.
+    Dictionary,
+    /// `person_id`, where that is the key of another table, or `patient_id` and the table `patient`.
+    Exactly,
+    /// `patient_id` and `health_patient`, or `mother_patient_id` and `patient`.
+    Ends,
+    /// `patient` and `health_patient`; `pat_id` and `patient`; `name` in `patient_disease`.
+    Hints,
+}
+
+/// What a column may point to.
+struct Candidate<'a> {
+    parent: &'a HostTable,
+    /// A UNIQUE column of it that is not its key.
+    column: Option<&'a HostColumn>,
+    says: Says,
+}
+
+/// The references of a table that no foreign key declares.
+pub(super) fn undeclared(db: &Connection, schema: &Schema, table: &HostTable, dictionary: &Dictionary) -> Result<Vec<Told>, rusqlite::Error> {
+    let mut found = Vec::new();
+    for c in table.columns.iter().filter(|c| !c.generated) {
+        let declared = table.foreign_keys.iter().any(|k| !k.parent_columns.is_empty() && k.columns.iter().any(|n| same(n, &c.name)));
+        let own_key = table.single_key().is_some_and(|k| same(k, &c.name));
+        if declared || own_key {
+            continue;
+        }
+        let mut best: Option<Told> = None;
+        for candidate in candidates(schema, table, c, dictionary) {
+            let told = prove(db, table, c, &candidate)?;
+            let better = |t: &Told| best.as_ref().is_none_or(|b| t.on && !b.on);
+            if let Some(told) = told.filter(better) {
+                best = Some(told);
+            }
+        }
+        found.extend(best);
+    }
+    Ok(found)
+}
+
+/// What the data say of a candidate; nothing where they speak against it.
+fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candidate<'_>) -> Result<Option<Told>, rusqlite::Error> {
+    let parent = candidate.parent;
+    let Some(key) = candidate.column.or_else(|| parent.single_key().and_then(|k| parent.column(k))) else { return Ok(None) };
+    let number = |a: Affinity| matches!(a, Affinity::Integer | Affinity::Numeric);
+    // A column without a type holds what was put there.
+    if c.affinity != Affinity::Blob && number(key.affinity) != number(c.affinity) {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM main.{p} AS p WHERE p.{k} = v.x)), 0) FROM (SELECT {c} AS x FROM main.{t} WHERE {c} IS NOT NULL LIMIT {SAMPLE}) v",
+        p = quoted(&parent.name),
+        k = quoted(&key.name),
+        c = quoted(&c.name),
+        t = quoted(&table.name),
+    );
+    let (all, hit): (u64, u64) = db.query_row(&sql, [], |r| Ok((count(r, 0)?, count(r, 1)?)))?;
+    let says = candidate.says;
+    // What is long and made of letters agrees by chance in no two tables.
+    let sure = !number(key.affinity) && hit >= 3;
+    let on = match says {
+        Says::Dictionary => hit * 2 >= all,
+        // A name that says it exactly needs no rows to prove it, only none that speak against it: an
+        // empty database that joins must come to the same answer as a full one. Where nothing is
+        // declared, some of what was pointed to has always gone missing.
+        Says::Exactly => hit == all || hit * 20 >= all * 19 || (sure && hit * 2 >= all),
+        Says::Ends | Says::Hints => all > 0 && (sure || all >= ENOUGH) && (hit == all || (all >= 100 && hit * 20 >= all * 19)),
+    };
+    if !on && (says == Says::Hints || all == 0 || hit * 2 < all) {
+        return Ok(None);
+    }
+    let said = match (says, all) {
+        (_, 0) if says == Says::Dictionary => String::new(),
+        (_, 0) => format!("by its name; there are no values yet, and {} is the key of {}", key.name, parent.name),
+        _ => format!("{} of {} values match {}.{}", thousands(hit), thousands(all), parent.name, key.name),
+    };
+    let evidence = match says {
+        Says::Dictionary if said.is_empty() => "the application's own dictionary says so; there are no values yet".to_owned(),
+        Says::Dictionary => format!("the application's own dictionary says so, and {said}"),
+        _ => said,
+    };
+    let target_column = candidate.column.map(|c| c.name.clone());
+    Ok(Some(Told { column: c.name.clone(), target: parent.name.clone(), target_column, by_column: false, evidence, on }))
+}
+
+/// What a column's name may mean, the likeliest first.
+fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, dictionary: &Dictionary) -> Vec<Candidate<'a>> {
+    if let Some(parent) = dictionary.target(&table.name, &c.name).and_then(|t| schema.table(t)) {
+        return vec![Candidate { parent, column: None, says: Says::Dictionary }];
+    }
+    let mut found: Vec<Candidate<'a>> = Vec::new();
+    let mut add = |parent: &'a HostTable, column: Option<&'a HostColumn>, says: Says| {
+        if !found.iter().any(|f| f.parent.name == parent.name) {
+            found.push(Candidate { parent, column, says });
+        }
+    };
+    let plain = |name: &str| words(name).iter().map(|w| singular(w)).collect::<Vec<_>>();
+    let mut stem = plain(&c.name);
+    let last = stem.last().cloned().unwrap_or_default();
+    let key_word = KEY_WORDS.contains(&last.as_str()) && stem.len() > 1;
+    if key_word {
+        let keyed = |t: &&HostTable| t.name != table.name && t.single_key().is_some_and(|k| same(k, &c.name));
+        let mut named_so = schema.tables.iter().filter(keyed);
+        if let (Some(parent), None) = (named_so.next(), named_so.next()) {
+            add(parent, None, Says::Exactly);
+        }
+        stem.pop();
+    } else if stem.len() > 1 && KEY_WORDS.contains(&stem[0].as_str()) {
+        stem.remove(0);
+    }
+    let marked = key_word || stem.len() < plain(&c.name).len();
+    // `patient_uuid`: a column of that name which is UNIQUE, where the key is another.
+    let unique = |t: &'a HostTable| {
+        let other = t.unique.iter().filter(|u| u.plain()).find_map(|u| match u.columns.as_slice() {
+            [one] if same(one, &last) || same(one, &c.name) => t.column(one),
+            _ => None,
+        });
+        other.filter(|o| key_word && t.single_key().is_none_or(|k| !same(k, &o.name)))
+    };
+    for from in 0..stem.len() {
+        let end = &stem[from..];
+        for t in &schema.tables {
+            let name = plain(&t.name);
+            let says = match (name == end, name.ends_with(end)) {
+                (true, _) if from == 0 && marked => Says::Exactly,
+                (true, _) if marked => Says::Ends,
+                (_, true) if from == 0 && marked => Says::Ends,
+                (true, _) | (_, true) if from == 0 || name == end => Says::Hints,
+                _ => continue,
+            };
+            // `study_uid` in `imaging_study` names the row itself.
+            if from == 0 && t.name == table.name {
+                continue;
+            }
+            // `health_patient_history_id` ends many names: the shortest is meant, if it is one.
+            let shorter = schema.tables.iter().any(|o| o.name != t.name && plain(&o.name).ends_with(end) && plain(&o.name).len() <= name.len());
+            if says == Says::Exactly || !shorter || name == end {
+                add(t, unique(t), says);
+            }
+        }
+    }
+    if let [short] = stem.as_slice()
+        && marked
+        && short.len() >= 3
+    {
+        let mut like = schema.tables.iter().filter(|t| plain(&t.name).last().is_some_and(|w| w.starts_with(short.as_str()) && w != short));
+        if let (Some(parent), None) = (like.next(), like.next()) {
+            add(parent, None, Says::Hints);
+        }
+    }
+    if !marked && c.affinity == Affinity::Integer && ["name", "parent", "owner"].contains(&last.as_str()) && stem.len() == 1 {
+        // A number called `name` is somebody's: of what the table is named after, else of a party.
+        let own = plain(&table.name);
+        let before = (1..own.len()).rev().find_map(|n| schema.tables.iter().find(|t| plain(&t.name) == own[..n]));
+        let party = || {
+            schema
+                .tables
+                .iter()
+                .find(|t| t.name != table.name && plain(&t.name).last().is_some_and(|w| ["party", "person", "people", "partner", "individual"].contains(&w.as_str())))
+        };
+        if let Some(parent) = before.or_else(party) {
+            add(parent, None, Says::Hints);
+        }
+    }
+    found.sort_by_key(|f| f.says);
+    found
+}
+
+/// `ref_table` beside `ref_id`: one column names the table, the other the row.
+pub(super) fn by_column(db: &Connection, schema: &Schema, table: &HostTable) -> Result<Vec<Told>, rusqlite::Error> {
+    let mut found = Vec::new();
+    for c in table.columns.iter().filter(|c| !c.generated) {
+        let mut stem = words(&c.name);
+        if stem.pop().as_deref() != Some("id") || stem.is_empty() || table.primary_key.iter().any(|k| same(k, &c.name)) {
+            continue;
+        }
+        if table.foreign_keys.iter().any(|k| k.columns.contains(&c.name)) {
+            continue;
+        }
+        let names = table.columns.iter().find(|t| {
+            let w = words(&t.name);
+            let kind = ["table", "type", "kind", "entity", "class", "model"];
+            t.name != c.name && (w == stem || (w.len() == stem.len() + 1 && w.starts_with(&stem) && w.last().is_some_and(|l| kind.contains(&l.as_str()))))
+        });
+        let Some(names) = names else { continue };
+        let (mut all, mut hit) = (0, 0);
+        let (t, by, id) = (quoted(&table.name), quoted(&names.name), quoted(&c.name));
+        let sql = format!("SELECT CAST({by} AS TEXT), count(*) FROM main.{t} WHERE {by} IS NOT NULL AND {id} IS NOT NULL GROUP BY 1 LIMIT 100");
+        let mut kinds = db.prepare(&sql)?;
+        let mut rows = kinds.query([])?;
+        while let Some(r) = rows.next()? {
+            let name = String::from_utf8_lossy(r.get_ref(0)?.as_bytes()?).into_owned();
+            all += count(r, 1)?;
+            let Some((parent, key)) = schema.table(&name).and_then(|p| Some((p, p.single_key()?))) else { continue };
+            let sql =
+                format!("SELECT count(*) FROM main.{t} AS c WHERE c.{by} = ?1 AND EXISTS (SELECT 1 FROM main.{} AS p WHERE p.{} = c.{id})", quoted(&parent.name), quoted(key));
+            hit += db.query_row(&sql, [&name], |r| count(r, 0))?;
+        }
+        let mut table_words = stem.clone();
+        table_words.push("table".to_owned());
+        let exact = words(&names.name) == table_words;
+        if hit > 0 || (all == 0 && exact) {
+            found.push(Told {
+                column: c.name.clone(),
+                target: names.name.clone(),
+                target_column: None,
+                by_column: true,
+                evidence: match all {
+                    0 => format!("by its name, beside {}; there are no values yet", names.name),
+                    _ => format!("{} of {} rows: {} names a table that has that key", thousands(hit), thousands(all), names.name),
+                },
+                on: hit == all && (all >= ENOUGH || exact),
+            });
+        }
+    }
+    Ok(found)
+}

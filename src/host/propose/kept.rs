@@ -1,0 +1,53 @@
+//! Columns that stay where they are: secrets, and the state of the host's own synchronization.
+
+use super::data::Sample;
+use super::{Kept, local};
+use crate::host::looks::words;
+use crate::host::mapping::Affinity;
+use crate::host::schema::{HostColumn, HostTable, same};
+use rusqlite::Connection;
+
+/// What of a table is neither read nor written.
+pub(super) fn columns(db: &Connection, table: &HostTable) -> Result<Vec<Kept>, rusqlite::Error> {
+    let mut found = Vec::new();
+    for c in table.columns.iter().filter(|c| !c.generated) {
+        let key = table.key_columns().iter().any(|k| same(k, &c.name)) || table.unique.iter().any(|u| u.columns.iter().any(|k| same(k, &c.name)));
+        let why = match (secret(&c.name), own_sync(&c.name)) {
+            _ if key => continue,
+            (true, _) => "it looks secret",
+            (_, true) => "the state of the application's own synchronization",
+            _ => continue,
+        };
+        let fill = if c.not_null && c.default.is_none() { Some(filled(db, table, c)?) } else { None };
+        found.push(Kept { column: c.name.clone(), fill, why: why.to_owned() });
+    }
+    Ok(found)
+}
+
+fn secret(name: &str) -> bool {
+    let w = words(name);
+    let has = |x: &[&str]| w.iter().any(|w| x.contains(&w.as_str()));
+    has(&["password", "passwd", "pwd", "passphrase", "secret"]) || (has(&["pin", "otp", "token", "auth"]) && has(&["digest", "hash", "secret", "key"]))
+}
+
+fn own_sync(name: &str) -> bool {
+    let said = words(name).join(" ");
+    let whole =
+        ["sync status", "sync state", "is synced", "synced", "is dirty", "needs sync", "needs upload", "sync flag", "last synced", "last sync", "last synced at", "synced at"];
+    whole.contains(&said.as_str())
+}
+
+/// What an imported row gets: what rows have here that their server has not seen, else nothing.
+fn filled(db: &Connection, table: &HostTable, c: &HostColumn) -> Result<String, rusqlite::Error> {
+    let empty = match c.affinity {
+        Affinity::Text => "''",
+        Affinity::Blob => "x''",
+        _ => "0",
+    };
+    if secret(&c.name) {
+        return Ok(empty.to_owned());
+    }
+    let texts = Sample::read(db, table, &c.name)?.texts;
+    let fresh = texts.iter().find(|t| ["pending", "dirty", "new", "unsynced", "not_synced", "modified"].contains(&t.to_lowercase().as_str()));
+    Ok(fresh.or(texts.first()).filter(|_| c.affinity == Affinity::Text).map_or_else(|| empty.to_owned(), |t| local::literal(t)))
+}

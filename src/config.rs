@@ -90,6 +90,9 @@ pub struct TableConfig {
     pub references: BTreeMap<String, String>,
     /// References whose table another column of the row names: column to that column.
     pub references_by: BTreeMap<String, String>,
+    /// References written as `model,id` in one text: column to the models that are followed. A model's table is
+    /// called like it, with `_` for the dots.
+    pub references_in_text: BTreeMap<String, Names>,
     /// Columns that are neither read nor written.
     pub ignore: Names,
     /// What an imported row gets in a column that is ignored: an SQL expression.
@@ -98,6 +101,8 @@ pub struct TableConfig {
     pub review: Names,
     /// What is shown of a field that several sites wrote; `latest` where nothing is said.
     pub rules: BTreeMap<String, ColumnRule>,
+    /// Whether a record has one row of it: two sites' rows of one person are one row.
+    pub single: bool,
     /// Whether lines that the host deletes and inserts anew when it saves are recognised.
     pub rewrites: Option<bool>,
     /// What happens to rows that the host deletes.

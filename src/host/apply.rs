@@ -320,6 +320,7 @@ impl Applier<'_> {
             w.instead = false;
             let values = match value {
                 Value::Ref(to) => self.target(r, to, row, &mut w)?.map(|key| self.spell(r, row, key)).transpose()?,
+                text if matches!(r.target, Target::InText(_)) && !text.is_null() => Some(vec![text.clone()]),
                 _ => None,
             };
             let points = image.is_some_and(|i| values.as_ref() == Some(&raw(t, &r.field, &t.holds(&i.host))));
@@ -366,6 +367,11 @@ impl Applier<'_> {
                 let Some(table) = named.and_then(|n| job.mapping.table(&n)) else { return Ok(None) };
                 (table, job.mapping.tables.get(table).map(Table::key_columns).unwrap_or_default())
             }
+            Target::InText(models) => {
+                let named = |(_, t): &&(Name, usize)| job.mapping.tables.get(*t).is_some_and(|t| t.name == to.table);
+                let Some((_, table)) = models.iter().find(named) else { return Ok(None) };
+                (*table, job.mapping.tables.get(*table).map(Table::key_columns).unwrap_or_default())
+            }
         };
         let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
         let at = RowKey::new(target.name.clone(), to.row);
@@ -378,18 +384,18 @@ impl Applier<'_> {
                         w.later = self.done.local.rows.get(&at).is_none_or(|l| l.away.is_none());
                         return Ok(None);
                     };
-                    return self.columns_of(target, &key, columns);
+                    return Ok(self.columns_of(target, &key, columns)?.map(|key| r.written(table, key)));
                 }
                 _ => {
                     if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
                         let moved = Reference { row, record: Some(record), ..to.clone() };
-                        return self.elsewhere(table, &moved, columns, w);
+                        return Ok(self.elsewhere(table, &moved, columns, w)?.map(|key| r.written(table, key)));
                     }
                     return Ok(None);
                 }
             }
         }
-        self.elsewhere(table, to, columns, w)
+        Ok(self.elsewhere(table, to, columns, w)?.map(|key| r.written(table, key)))
     }
 
     fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name], w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {

@@ -189,7 +189,7 @@ impl<'a> Builder<'a> {
         for r in tables.iter().filter_map(|t| m.tables.get(*t)).flat_map(|t| &t.references) {
             match &r.target {
                 Target::Table { table, columns } => self.index_on(*table, columns),
-                Target::ByColumn(_) => by_name = true,
+                Target::ByColumn(_) | Target::InText(_) => by_name = true,
             }
         }
         for t in tables.iter().filter(|_| by_name) {

@@ -126,6 +126,9 @@ pub enum Target {
     },
     /// To the table that another column of the row names, by its single-column key.
     ByColumn(Name),
+    /// To the table that the text itself names: `model,id`. The models, each as it is spelled and with its
+    /// table; a text that names another is no reference.
+    InText(Vec<(Name, usize)>),
 }
 
 /// A column.
@@ -210,6 +213,32 @@ impl Mapping {
     /// The root table of a record type.
     pub fn root(&self, kind: usize) -> Option<&Table> {
         self.tables.get(self.types.get(kind)?.root)
+    }
+}
+
+impl ReferenceMap {
+    /// The table, its columns and their values that the host's values lead to.
+    pub fn leads<'m>(&'m self, m: &'m Mapping, values: &[Value]) -> Option<(usize, &'m [Name], Vec<Value>)> {
+        match &self.target {
+            Target::Table { table, columns } => Some((*table, columns, values.to_vec())),
+            Target::InText(models) => {
+                let [Value::Text(text)] = values else { return None };
+                let (model, id) = std::str::from_utf8(text).ok()?.split_once(',')?;
+                let (_, table) = models.iter().find(|(n, _)| n == model)?;
+                let key: i64 = id.parse().ok().filter(|n: &i64| n.to_string() == id)?;
+                Some((*table, m.tables.get(*table)?.key_columns(), vec![Value::Integer(key)]))
+            }
+            Target::ByColumn(_) => None,
+        }
+    }
+
+    /// How the host writes that it leads to a row of a table with this key.
+    pub fn written(&self, table: usize, key: Vec<Value>) -> Vec<Value> {
+        let Target::InText(models) = &self.target else { return key };
+        match (models.iter().find(|(_, t)| *t == table), key.as_slice()) {
+            (Some((model, _)), [Value::Integer(id)]) => vec![Value::text(format!("{model},{id}"))],
+            _ => key,
+        }
     }
 }
 

@@ -105,6 +105,8 @@ pub struct ProposedTable {
     pub rules: Vec<Ruled>,
     /// Columns whose conflicts should stand out.
     pub review: Vec<String>,
+    /// Why a record has one row of it, where it does.
+    pub single: Option<String>,
     /// Columns that are neither read nor written.
     pub ignore: Vec<Kept>,
     /// Why its rows cannot be written, or not be deleted, by anyone but the host.
@@ -148,6 +150,8 @@ pub struct Told {
     pub target_column: Option<String>,
     /// Whether `target` is a column.
     pub by_column: bool,
+    /// For a text `model,id`: the models that it names, the target's first, each with its table.
+    pub models: Vec<(String, String)>,
     /// What the data say.
     pub evidence: String,
     /// Whether it is switched on.
@@ -273,8 +277,12 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
         None => root::choose(schema, &edges, options.root.as_deref())?,
     };
     let person = root;
+    let mut above: Vec<usize> = Vec::new();
     let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| options.root.is_none() && like.root(schema).is_none()) {
-        Some((top, why)) => (top, format!("{}: {root_why}. {why}", schema.tables[person].name)),
+        Some((chain, top, why)) => {
+            above = chain.into_iter().filter(|t| schema.tables[*t].rowid_alias.is_some()).collect();
+            (top, format!("{}: {root_why}. {why}", schema.tables[person].name))
+        }
         None => (root, root_why),
     };
     let name = schema.tables[root].name.clone();
@@ -318,6 +326,7 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
             told,
             rules: stamps::rules(schema, table),
             review: stamps::review(table),
+            single: above.contains(&member.table).then(|| "each person has one".to_owned()),
             ignore: kept::columns(db, table)?,
             refused: refused(db, table),
         });

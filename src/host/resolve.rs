@@ -51,6 +51,7 @@ impl Chosen<'_> {
     fn target(&self, reference: usize) -> Option<usize> {
         match self.references.get(reference)?.target {
             Target::Table { table, .. } => Some(table),
+            Target::InText(ref models) => models.first().map(|(_, table)| *table),
             Target::ByColumn(_) => None,
         }
     }
@@ -159,14 +160,17 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             let c = &chosen[*i];
             let mut references = c.references.clone();
             for r in &mut references {
-                if let Target::Table { table, .. } = &mut r.target {
-                    *table = place(*table);
+                match &mut r.target {
+                    Target::Table { table, .. } => *table = place(*table),
+                    Target::InText(models) => models.iter_mut().for_each(|(_, table)| *table = place(*table)),
+                    Target::ByColumn(_) => {}
                 }
             }
             let derived = c.root && !record_type.match_on.is_empty() && record_type.shared;
             let mut table: Table = tables::table(config, schema, db, c.table, kind, c.owner, references, derived)?;
-            if record_type.match_elsewhere.iter().any(|e| e.table == mapping.tables.len()) {
-                // A record has one row of it: two sites' rows of one person are one row.
+            let single = config.table(&c.table.name).is_some_and(|t| t.single);
+            if single || record_type.match_elsewhere.iter().any(|e| e.table == mapping.tables.len()) {
+                // Two rows of one person that two sites made are one row.
                 let owner = table.owner_columns().to_vec();
                 if !table.unique.contains(&owner) {
                     table.unique.push(owner);

@@ -118,14 +118,36 @@ pub enum Span<'a> {
     Range(&'a Value, &'a Value),
 }
 
-/// The SELECT that reads one table's rows of records: root key first, then key, then columns.
-pub fn select(m: &Mapping, table: usize, range: bool) -> Option<String> {
+/// The SELECTs that read one table's rows of records: root key first, then key, then columns. One, or where
+/// a text names the owner's table, one for each.
+pub fn selects(m: &Mapping, table: usize, range: bool) -> Vec<String> {
+    let models = |t: &Table| match &t.owner_ref()?.target {
+        Target::InText(models) => Some(models.iter().filter(|(_, to)| m.tables.get(*to).is_some_and(|p| p.kind == t.kind)).cloned().collect()),
+        _ => None,
+    };
+    match m.tables.get(table).and_then(models) {
+        Some(models) => {
+            let models: Vec<(Name, usize)> = models;
+            models.iter().filter_map(|model| select(m, table, range, Some(model))).collect()
+        }
+        None => select(m, table, range, None).into_iter().collect(),
+    }
+}
+
+fn select(m: &Mapping, table: usize, range: bool, model: Option<&(Name, usize)>) -> Option<String> {
     let t = m.tables.get(table)?;
     let root = m.root(t.kind)?;
     let root_key = root.key_columns();
     let mut joins = String::new();
     let mut at = table;
     let mut alias = 0;
+    if let (Some((model, parent)), Some(owner)) = (model, t.owner_ref()) {
+        let p = m.tables.get(*parent)?;
+        let (key, text) = (p.key_columns().first()?, owner.columns.first()?);
+        let model = model.replace('\'', "''");
+        joins.push_str(&format!(" JOIN {} AS t1 ON t0.{} = '{model},' || t1.{}", quote(&p.name), quote(text), quote(key)));
+        (alias, at) = (1, *parent);
+    }
     // Climb to the table whose owner columns are the root's key: no join with the root is needed.
     let key_at: Vec<String> = loop {
         let here = m.tables.get(at)?;
@@ -163,41 +185,47 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
     let tables = m.types.get(kind).map_or(&[][..], |k| &k.tables);
     for table in tables {
         let Some(t) = m.tables.get(*table) else { continue };
-        let Some(sql) = select(m, *table, matches!(span, Span::Range(..))) else { continue };
-        let mut q = conn.prepare_cached(&sql)?;
-        let mut rows = match span {
-            Span::One(key) => q.query(rusqlite::params_from_iter(key.iter().map(Param)))?,
-            Span::Range(a, b) => q.query([Param(a), Param(b)])?,
-        };
-        let key_width = t.key_columns().len();
-        // Rows of one record mostly come one after the other: its bytes are made once.
-        let mut last: Option<(Vec<Value>, Vec<u8>, Vec<HostRow>)> = None;
-        while let Some(r) = rows.next()? {
-            let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
-            let from = root_width + key_width;
-            let value = |(i, c): (usize, &Column)| match c.role {
-                // What finds other rows is needed as it is.
-                Role::Surrogate | Role::Reference => Ok(value_of(r.get_ref(from + i)?)),
-                Role::Data | Role::Local { .. } => Ok(known_of(r.get_ref(from + i)?)),
-            };
-            let values = t.columns.iter().enumerate().map(value).collect::<rusqlite::Result<Vec<Value>>>()?;
-            let row = HostRow { key: take(root_width, key_width)?, values };
-            match &mut last {
-                Some((at, _, list)) if at.iter().enumerate().all(|(i, v)| r.get_ref(i).is_ok_and(|has| is(v, has))) => list.push(row),
-                _ => {
-                    let root = take(0, root_width)?;
-                    let bytes = encode(&root);
-                    if let Some((_, bytes, list)) = last.replace((root, bytes, vec![row])) {
-                        out.entry(bytes).or_default().entry(*table).or_default().extend(list);
-                    }
-                }
-            }
-        }
-        if let Some((_, bytes, list)) = last {
-            out.entry(bytes).or_default().entry(*table).or_default().extend(list);
+        for sql in selects(m, *table, matches!(span, Span::Range(..))) {
+            read_table(conn, (*table, t), root_width, &sql, span, &mut out)?;
         }
     }
     Ok(out)
+}
+
+fn read_table(conn: &Connection, (table, t): (usize, &Table), root_width: usize, sql: &str, span: Span<'_>, out: &mut BTreeMap<Vec<u8>, HostRecord>) -> rusqlite::Result<()> {
+    let mut q = conn.prepare_cached(sql)?;
+    let mut rows = match span {
+        Span::One(key) => q.query(rusqlite::params_from_iter(key.iter().map(Param)))?,
+        Span::Range(a, b) => q.query([Param(a), Param(b)])?,
+    };
+    let key_width = t.key_columns().len();
+    // Rows of one record mostly come one after the other: its bytes are made once.
+    let mut last: Option<(Vec<Value>, Vec<u8>, Vec<HostRow>)> = None;
+    while let Some(r) = rows.next()? {
+        let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
+        let from = root_width + key_width;
+        let value = |(i, c): (usize, &Column)| match c.role {
+            // What finds other rows is needed as it is.
+            Role::Surrogate | Role::Reference => Ok(value_of(r.get_ref(from + i)?)),
+            Role::Data | Role::Local { .. } => Ok(known_of(r.get_ref(from + i)?)),
+        };
+        let values = t.columns.iter().enumerate().map(value).collect::<rusqlite::Result<Vec<Value>>>()?;
+        let row = HostRow { key: take(root_width, key_width)?, values };
+        match &mut last {
+            Some((at, _, list)) if at.iter().enumerate().all(|(i, v)| r.get_ref(i).is_ok_and(|has| is(v, has))) => list.push(row),
+            _ => {
+                let root = take(0, root_width)?;
+                let bytes = encode(&root);
+                if let Some((_, bytes, list)) = last.replace((root, bytes, vec![row])) {
+                    out.entry(bytes).or_default().entry(table).or_default().extend(list);
+                }
+            }
+        }
+    }
+    if let Some((_, bytes, list)) = last {
+        out.entry(bytes).or_default().entry(table).or_default().extend(list);
+    }
+    Ok(())
 }
 
 /// All root rows of a record type, in key order: their keys, and what they are matched on.
@@ -318,7 +346,6 @@ pub fn climb(
             let key = t.key_columns();
             return if same_names(key, &by) { Ok(Some(values)) } else { look_up(conn, t, key, &by, &values) };
         };
-        let Target::Table { table: parent, columns } = &owner.target else { return Ok(None) };
         let up = match look_up(conn, t, &owner.columns, &by, &values)? {
             Some(v) => v,
             None => match gone(at, &by, &values) {
@@ -326,7 +353,8 @@ pub fn climb(
                 None => return Ok(None),
             },
         };
-        (at, by, values) = (*parent, columns.clone(), up);
+        let Some((parent, columns, up)) = owner.leads(m, &up) else { return Ok(None) };
+        (at, by, values) = (parent, columns.to_vec(), up);
         if values.iter().any(Value::is_null) {
             return Ok(None);
         }

@@ -37,9 +37,12 @@ impl Last {
         let mut pointed = BTreeSet::new();
         for t in &m.tables {
             for (_, r) in t.references.iter().enumerate().filter(|(i, _)| t.owner != Some(*i)) {
-                if let Target::Table { table, .. } = &r.target {
-                    pointed.extend(m.tables.get(*table).map(|t| t.name.clone()));
-                }
+                let targets: Vec<usize> = match &r.target {
+                    Target::Table { table, .. } => vec![*table],
+                    Target::InText(models) => models.iter().map(|(_, table)| *table).collect(),
+                    Target::ByColumn(_) => Vec::new(),
+                };
+                pointed.extend(targets.into_iter().filter_map(|t| m.tables.get(t)).map(|t| t.name.clone()));
             }
         }
         Last { pointed, ..Last::default() }

@@ -5,7 +5,6 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::Target;
 use crate::host::rows::{self, climb};
 use crate::id::RecordId;
 use crate::shared::Name;
@@ -158,12 +157,12 @@ impl Engine<'_> {
             let some = |k: &HostKey| (!k.is_empty() && !k.iter().all(Value::is_null)).then(|| k.clone());
             return Ok((some(&n.old_key), some(&n.new_key)));
         };
-        let Target::Table { table: parent, columns } = &owner.target else { return Ok((None, None)) };
         let up = |values: &HostKey| -> Result<Option<HostKey>, Error> {
             if values.is_empty() || values.iter().any(Value::is_null) {
                 return Ok(None);
             }
-            Ok(climb(self.conn, self.mapping, *parent, columns, values, &|table, by, v| self.gone(table, by, v))?)
+            let Some((parent, columns, values)) = owner.leads(self.mapping, values) else { return Ok(None) };
+            Ok(climb(self.conn, self.mapping, parent, columns, &values, &|table, by, v| self.gone(table, by, v))?)
         };
         Ok((up(&n.old_owner)?, up(&n.new_owner)?))
     }

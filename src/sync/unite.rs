@@ -149,11 +149,13 @@ impl Engine<'_> {
             for r in &t.references {
                 let (columns, named) = match &r.target {
                     Target::Table { table, columns } if *table == turn.table => (columns.clone(), None),
+                    Target::InText(models) if models.iter().any(|(_, t)| *t == turn.table) => (target.key_columns().to_vec(), None),
                     Target::ByColumn(by) if target.key_columns().len() == 1 => (target.key_columns().to_vec(), Some(by.clone())),
                     _ => continue,
                 };
                 done.insert((t.name.to_ascii_lowercase(), r.columns.clone()));
                 let (Some(from), Some(to)) = (self.values(target, &turn.from, &columns)?, self.values(target, &turn.to, &columns)?) else { continue };
+                let (from, to) = (r.written(turn.table, from), r.written(turn.table, to));
                 for key in self.rows_with(t, &r.columns, &from, named.as_deref().map(|by| (by, target.name.as_str())))? {
                     if leaving.gone.contains(&(n, key.clone())) {
                         continue;
@@ -261,10 +263,12 @@ impl Engine<'_> {
                 for r in &t.references {
                     let (columns, named) = match &r.target {
                         Target::Table { table: to, columns } if *to == table => (columns.clone(), None),
+                        Target::InText(models) if models.iter().any(|(_, t)| *t == table) => (target.key_columns().to_vec(), None),
                         Target::ByColumn(by) if target.key_columns().len() == 1 => (target.key_columns().to_vec(), Some((by.as_str(), target.name.as_str()))),
                         _ => continue,
                     };
                     let Some(values) = self.values(target, &l.key, &columns)? else { continue };
+                    let values = r.written(table, values);
                     for at in self.rows_with(t, &r.columns, &values, named)? {
                         let root = rows::climb(self.conn, self.mapping, n, t.key_columns(), &at, &|_, _, _| None)?;
                         out.extend(root.map(|root| self.lookup.record_of_root(t.kind, &root)).transpose()?.flatten());

@@ -133,7 +133,7 @@ fn every_table_of_the_legacy_schema_finds_its_owner() {
     for t in &m.tables {
         let parent = t.owner_ref().map(|o| match o.target {
             Target::Table { table, .. } => table,
-            Target::ByColumn(_) => panic!("an owner is a table"),
+            Target::ByColumn(_) | Target::InText(_) => panic!("an owner is a table"),
         });
         assert!(parent.is_none_or(|p| p < m.table(&t.name).unwrap()), "{} stands before its parent", t.name);
     }

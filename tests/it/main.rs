@@ -2,6 +2,7 @@
 
 mod cli;
 mod dsl;
+mod hosts;
 mod init_legacy;
 mod merge_laws;
 mod merge_table;

@@ -2,7 +2,7 @@
 
 use super::{Builder, Fields, Others};
 use crate::host::key::encode;
-use crate::host::mapping::{Role, Table, Target};
+use crate::host::mapping::{ReferenceMap, Role, Table, Target};
 use crate::host::rows::HostRow;
 use crate::record::{FieldKey, Row, SortedMap};
 use crate::value::{Reference, Value};
@@ -39,11 +39,16 @@ impl Builder<'_> {
                 out.insert(field, Value::Null);
                 continue;
             }
-            let mut at = self.reference(t, row, &r.target, &values, t.owner == Some(n), others)?;
+            if matches!(r.target, Target::InText(_)) && r.leads(self.c.mapping, &values).is_none() {
+                // Names nothing that is synchronized: a text like any other.
+                out.insert(field, values.into_iter().next().map_or(Value::Null, Value::known));
+                continue;
+            }
+            let mut at = self.reference(t, row, r, &values, t.owner == Some(n), others)?;
             if let (At::Nowhere, Target::Table { table, columns }) = (&at, &r.target)
                 && let Some(key) = others.spelled(*table, columns, &values)?.filter(|key| *key != values)
             {
-                at = self.reference(t, row, &r.target, &key, t.owner == Some(n), others)?;
+                at = self.reference(t, row, r, &key, t.owner == Some(n), others)?;
                 let differ = r.columns.iter().zip(&values).zip(key).filter(|((_, v), k)| *v != k);
                 differ.for_each(|((c, v), _)| drop(out.insert(as_written(c), v.clone())));
             }
@@ -59,16 +64,20 @@ impl Builder<'_> {
         Ok(((out, dangling), whole))
     }
 
-    fn reference(&self, t: &Table, row: &HostRow, target: &Target, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<At, crate::host::Error> {
+    fn reference(&self, t: &Table, row: &HostRow, r: &ReferenceMap, values: &[Value], owner: bool, others: &mut dyn Others) -> Result<At, crate::host::Error> {
         let m = self.c.mapping;
-        let (table, columns) = match target {
-            Target::Table { table, columns } => (*table, columns.as_slice()),
+        let (table, columns, values) = match &r.target {
             Target::ByColumn(by) => {
                 let Some(Value::Text(name)) = t.get(row, by) else { return Ok(At::Nowhere) };
                 let Some(table) = std::str::from_utf8(name).ok().and_then(|n| m.table(n)) else { return Ok(At::Nowhere) };
-                (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default())
+                (table, m.tables.get(table).map(Table::key_columns).unwrap_or_default(), values.to_vec())
             }
+            _ => match r.leads(m, values) {
+                Some(found) => found,
+                None => return Ok(At::Nowhere),
+            },
         };
+        let values = values.as_slice();
         let Some(to) = m.tables.get(table) else { return Ok(At::Nowhere) };
         if let Some(at) = self.find_index(table, columns).and_then(|i| i.rows.get(&encode(values))) {
             // Not identified yet: it will be, before the image is finished.

@@ -9,18 +9,19 @@ use rusqlite::Connection;
 /// With fewer rows than this, that each has another may be chance.
 const FEW: u64 = 5;
 
-/// The table at the top of the chain that begins at `person`, and why; `None` if that is `person` itself.
-pub(super) fn top(db: &Connection, schema: &Schema, edges: &Edges, person: usize) -> Result<Option<(usize, String)>, rusqlite::Error> {
-    let (mut at, mut whys) = (person, Vec::new());
+/// The tables below the top of the chain that begins at `person`, the top, and why; `None` if that is `person` itself.
+pub(super) fn top(db: &Connection, schema: &Schema, edges: &Edges, person: usize) -> Result<Option<(Vec<usize>, usize, String)>, rusqlite::Error> {
+    let (mut at, mut whys, mut chain) = (person, Vec::new(), Vec::new());
     while let Some(e) = above(db, schema, edges, at)? {
         let (child, parent) = (&schema.tables[at].name, &schema.tables[e.parent].name);
         whys.push(format!("each row of {child} has a row of {parent} of its own ({child}.{})", e.columns.join("+")));
+        chain.push(at);
         at = e.parent;
         if whys.len() > 3 {
             break;
         }
     }
-    Ok((at != person).then(|| (at, format!("{}: the record begins there", whys.join(", and ")))))
+    Ok((at != person).then(|| (chain, at, format!("{}: the record begins there", whys.join(", and ")))))
 }
 
 fn above<'a>(db: &Connection, schema: &Schema, edges: &'a Edges, at: usize) -> Result<Option<&'a Edge>, rusqlite::Error> {

@@ -40,9 +40,15 @@ impl Edges {
                 edges.push(schema, child, key.columns.clone(), parent, (key.cascade, false));
             }
             let by_name = infer::by_column(db, schema, table)?;
-            let found = infer::undeclared(db, schema, table, &dictionary)?.into_iter().chain(by_name).collect();
+            let in_text = infer::in_text(db, schema, table, &dictionary)?;
+            let others = infer::undeclared(db, schema, table, &dictionary)?.into_iter().chain(by_name);
+            let others = others.filter(|t| in_text.iter().all(|i| i.column != t.column)).collect::<Vec<_>>();
+            let found = others.into_iter().chain(in_text).collect();
             for told in like.references(schema, table, found) {
-                if let (true, false, Some(parent)) = (told.on, told.by_column, index(schema, &told.target)) {
+                for parent in told.models.iter().filter_map(|(_, t)| index(schema, t)) {
+                    edges.push(schema, child, vec![told.column.clone()], parent, (false, true));
+                }
+                if let (true, true, false, Some(parent)) = (told.models.is_empty(), told.on, told.by_column, index(schema, &told.target)) {
                     edges.push(schema, child, vec![told.column.clone()], parent, (false, true));
                 }
                 edges.told.push((child, told));

@@ -1,7 +1,7 @@
 //! References that the schema does not declare: found by names, proved by the data.
 
 use super::Told;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, table_of};
 use super::edges::{count, singular, thousands};
 use crate::host::looks::words;
 use crate::host::mapping::Affinity;
@@ -100,7 +100,7 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
         _ => said,
     };
     let target_column = candidate.column.map(|c| c.name.clone());
-    Ok(Some(Told { column: c.name.clone(), target: parent.name.clone(), target_column, by_column: false, evidence, on }))
+    Ok(Some(Told { column: c.name.clone(), target: parent.name.clone(), target_column, by_column: false, models: Vec::new(), evidence, on }))
 }
 
 /// What a column's name may mean, the likeliest first.
@@ -186,6 +186,47 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
     found
 }
 
+/// Texts such as `health.patient,12`: the model and the row's number in one column.
+pub(super) fn in_text(db: &Connection, schema: &Schema, table: &HostTable, dictionary: &Dictionary) -> Result<Vec<Told>, rusqlite::Error> {
+    let mut found = Vec::new();
+    for c in table.columns.iter().filter(|c| !c.generated && c.affinity == Affinity::Text) {
+        let said = dictionary.is_any(&table.name, &c.name);
+        let (t, x) = (quoted(&table.name), quoted(&c.name));
+        let shape = format!("{x} GLOB '[A-Za-z]*,[0-9]*' AND substr({x}, instr({x}, ',') + 1) NOT GLOB '*[^0-9]*'");
+        let sql = format!("SELECT count({x}), coalesce(sum({shape}), 0) FROM (SELECT {x} FROM main.{t} WHERE {x} IS NOT NULL LIMIT {SAMPLE})");
+        let (all, shaped) = db.query_row(&sql, [], |r| Ok((count(r, 0)?, count(r, 1)?)))?;
+        if (all == 0 && !said) || shaped * 10 < all * 9 {
+            continue;
+        }
+        // Models that some row names, and where there are no rows yet all that there are.
+        let mut models: Vec<(String, String)> = if all == 0 { dictionary.models.clone() } else { Vec::new() };
+        let sql = format!("SELECT substr({x}, 1, instr({x}, ',') - 1), count(*) FROM main.{t} WHERE {shape} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100");
+        let mut statement = db.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let (mut named, mut hit) = (0, 0);
+        while let Some(r) = rows.next()? {
+            let model: String = r.get(0)?;
+            let Some((parent, key)) = table_of(schema, &model).and_then(|p| Some((p, p.rowid_alias.as_deref()?))) else { continue };
+            named += count(r, 1)?;
+            let sql = format!(
+                "SELECT count(*) FROM main.{t} AS c WHERE {shape} AND c.{x} >= ?1 || ',' AND c.{x} < ?1 || '-' AND EXISTS (SELECT 1 FROM main.{} AS p WHERE p.{} = CAST(substr(c.{x}, length(?1) + 2) AS INTEGER))",
+                quoted(&parent.name),
+                quoted(key)
+            );
+            hit += db.query_row(&sql, [&model], |r| count(r, 0))?;
+            models.push((model, parent.name.clone()));
+        }
+        if let Some((_, target)) = models.first().filter(|_| all == 0 || (hit > 0 && hit * 2 >= named)).cloned() {
+            let evidence = match all {
+                0 => "the application's own dictionary says so; there are no values yet".to_owned(),
+                _ => format!("{} of {} texts name a model and a row of it, as `model,id`", thousands(hit), thousands(all)),
+            };
+            found.push(Told { column: c.name.clone(), target, target_column: None, by_column: false, models, evidence, on: true });
+        }
+    }
+    Ok(found)
+}
+
 /// `ref_table` beside `ref_id`: one column names the table, the other the row.
 pub(super) fn by_column(db: &Connection, schema: &Schema, table: &HostTable) -> Result<Vec<Told>, rusqlite::Error> {
     let mut found = Vec::new();
@@ -225,6 +266,7 @@ pub(super) fn by_column(db: &Connection, schema: &Schema, table: &HostTable) -> 
                 target: names.name.clone(),
                 target_column: None,
                 by_column: true,
+                models: Vec::new(),
                 evidence: match all {
                     0 => format!("by its name, beside {}; there are no values yet", names.name),
                     _ => format!("{} of {} rows: {} names a table that has that key", thousands(hit), thousands(all), names.name),

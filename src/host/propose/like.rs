@@ -2,6 +2,7 @@
 //! its own data would have said otherwise. An empty database shows little, and two places that
 //! understand a column differently lose what is in it.
 
+use super::dictionary::table_of;
 use super::{InitOptions, Kept, LeftOut, LocalColumn, Owner, Proposal, ProposedTable, Ruled, Told};
 use crate::config::{Config, TableConfig};
 use crate::host::schema::{HostTable, Schema, same};
@@ -38,7 +39,7 @@ impl<'a> Like<'a> {
             return found;
         }
         let said = self.table(&table.name);
-        let there = |column: &str| said.is_some_and(|t| t.references.keys().chain(t.references_by.keys()).any(|c| same(c, column)));
+        let there = |column: &str| said.is_some_and(|t| t.references.keys().chain(t.references_by.keys()).chain(t.references_in_text.keys()).any(|c| same(c, column)));
         let mut out: Vec<Told> = found.into_iter().filter(|t| !there(&t.column)).map(|t| Told { on: false, ..t }).collect();
         let Some(said) = said else { return out };
         for (column, to) in said.references.iter().filter(|(c, _)| table.column(c).is_some()) {
@@ -47,11 +48,17 @@ impl<'a> Like<'a> {
                 None => (to.as_str(), None),
             };
             if let Some(target) = schema.table(target) {
-                out.push(Told { column: column.clone(), target: target.name.clone(), target_column, by_column: false, evidence: WHY.to_owned(), on: true });
+                out.push(Told { column: column.clone(), target: target.name.clone(), target_column, by_column: false, models: Vec::new(), evidence: WHY.to_owned(), on: true });
+            }
+        }
+        for (column, models) in said.references_in_text.iter().filter(|(c, _)| table.column(c).is_some()) {
+            let models: Vec<(String, String)> = models.0.iter().filter_map(|m| Some((m.clone(), table_of(schema, m)?.name.clone()))).collect();
+            if let Some((_, target)) = models.first().cloned() {
+                out.push(Told { column: column.clone(), target, target_column: None, by_column: false, models, evidence: WHY.to_owned(), on: true });
             }
         }
         for (column, by) in said.references_by.iter().filter(|(c, b)| table.column(c).is_some() && table.column(b).is_some()) {
-            out.push(Told { column: column.clone(), target: by.clone(), target_column: None, by_column: true, evidence: WHY.to_owned(), on: true });
+            out.push(Told { column: column.clone(), target: by.clone(), target_column: None, by_column: true, models: Vec::new(), evidence: WHY.to_owned(), on: true });
         }
         out
     }
@@ -108,6 +115,7 @@ fn table(said: &TableConfig, host: &HostTable, t: &mut ProposedTable) {
             why: WHY.to_owned(),
         }));
     }
+    t.single = said.single.then(|| WHY.to_owned());
     t.rules = said.rules.iter().filter_map(|(c, rule)| Some(Ruled { column: exact(c)?, rule: *rule, why: WHY.to_owned() })).collect();
     t.review = said.review.0.iter().filter_map(exact).collect();
     let fill = |c: &str| said.fill.iter().find(|(f, _)| same(f, c)).map(|(_, sql)| sql.clone());

@@ -97,11 +97,22 @@ fn table(out: &mut String, p: &Proposal, t: &ProposedTable) {
         };
         let _ = writeln!(out, "owner = {value:24} # {}: {}", one_line(&owner.parent), owner.why);
     }
+    if let Some(why) = &t.single {
+        let _ = writeln!(out, "{:<32} # {why}: two places' rows of one person are one row", "single = true");
+    }
     for l in &t.locals {
         local(out, l);
     }
     for told in &t.told {
         comment(out, &format!("Not declared in the schema: {}.{}", told.evidence, if told.on { "" } else { " Take away the # if it is a reference." }));
+        if !told.models.is_empty() {
+            // The owner's table first, and none that is not synchronized.
+            let mut models: Vec<_> = told.models.iter().filter_map(|(m, table)| Some((m, p.tables.iter().find(|o| o.name == *table)?))).collect();
+            models.sort_by_key(|(_, of)| of.kind != t.kind);
+            let names: Vec<String> = models.iter().map(|(m, _)| (*m).clone()).collect();
+            let _ = writeln!(out, "{}references_in_text.{} = {}", if names.is_empty() { "# " } else { "" }, key(&told.column), list(&names));
+            continue;
+        }
         let setting = if told.by_column { "references_by" } else { "references" };
         // A reference to what is left out could not be followed at another site.
         let reachable = told.by_column || p.tables.iter().any(|t| t.name == told.target);

@@ -61,7 +61,14 @@ impl Proposal {
             let (on, off): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, r)| r.on);
             let shown = if on.len() > MANY { by_target(&mut out, &on) } else { on };
             for (t, r) in shown.into_iter().chain(off) {
-                let how = if r.by_column { format!("to the table that {} names", r.target) } else { format!("to {}", r.target) };
+                let several = r.models.len().saturating_sub(1);
+                let how = if several > 0 {
+                    format!("to {} and {several} other{}", r.target, if several == 1 { "" } else { "s" })
+                } else if r.by_column {
+                    format!("to the table that {} names", r.target)
+                } else {
+                    format!("to {}", r.target)
+                };
                 let on = if r.on { "on" } else { "OFF until you say so" };
                 entry(&mut out, &format!("{}.{}", t.name, r.column), &format!("{how} ({on}): {}", r.evidence));
             }

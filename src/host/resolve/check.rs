@@ -84,6 +84,9 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
         has(config, host, &["table", name, "references_by"], column)?;
         has(config, host, &["table", name, "references_by"], by)?;
     }
+    for column in t.references_in_text.keys() {
+        has(config, host, &["table", name, "references_in_text"], column)?;
+    }
     for (columns, target) in &t.references {
         for column in split(host, columns) {
             has(config, host, &["table", name, "references"], &column)?;

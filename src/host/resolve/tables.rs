@@ -65,6 +65,12 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
         let exact = |n: &str| host.column(n).map_or_else(|| n.to_owned(), |c| c.name.clone());
         add(vec![exact(column)], Target::ByColumn(exact(by).into()));
     }
+    for (column, models) in &said.references_in_text {
+        let exact = host.column(column).map_or_else(|| column.clone(), |c| c.name.clone());
+        // A model whose table is not synchronized is none of ours: what names it stays text.
+        let models = models.0.iter().filter_map(|m| Some((Name::of(m), index(m).or_else(|| index(&m.replace(['.', '-'], "_")))?)));
+        add(vec![exact], Target::InText(models.collect()));
+    }
     for key in &host.foreign_keys {
         if let Some(table) = index(&key.parent).filter(|_| !key.parent_columns.is_empty()) {
             add(key.columns.clone(), Target::Table { table, columns: names(&key.parent_columns) });

@@ -97,6 +97,9 @@ pub struct TableConfig {
     pub ignore: Names,
     /// What an imported row gets in a column that is ignored: an SQL expression.
     pub fill: BTreeMap<String, String>,
+    /// Columns that were called otherwise when the others came to know them: column to its old name, under
+    /// which it travels.
+    pub renamed: BTreeMap<String, String>,
     /// Columns whose superseded values stand out until a person decides.
     pub review: Names,
     /// What is shown of a field that several sites wrote; `latest` where nothing is said.

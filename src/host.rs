@@ -14,6 +14,7 @@ pub mod resolve;
 pub mod rows;
 pub mod schema;
 pub mod signs;
+pub mod upgraded;
 
 /// What the host database could not do.
 #[derive(Debug, thiserror::Error)]

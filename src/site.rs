@@ -30,6 +30,8 @@ pub struct Site {
     pub withdrawn: BTreeSet<u64>,
     /// Sites that a person here retired.
     pub retired: BTreeSet<SiteId>,
+    /// How many columns it synchronizes; 0 where it does not say.
+    pub columns: u64,
     /// The id this site had before it found itself restored or copied.
     pub before: Option<SiteId>,
 }
@@ -48,6 +50,9 @@ impl Site {
         o.attr("oldest", &self.oldest.to_string());
         if let Some(b) = &self.before {
             o.uuid("before", b);
+        }
+        if self.columns > 0 {
+            o.attr("columns", &self.columns.to_string());
         }
         o.raw(">\n");
         for (site, upto) in &self.read {
@@ -76,6 +81,7 @@ impl Site {
         s.newest_sha256 = p.need(&mut root, "newest-sha256")?;
         s.oldest = p.whole(&mut root, "oldest")?;
         s.before = root.take("before").and_then(|b| Uuid::parse_str(&b).ok());
+        s.columns = root.take("columns").and_then(|n| n.parse().ok()).unwrap_or(0);
         while let Some(mut tag) = p.child()? {
             match tag.name {
                 "read" => {

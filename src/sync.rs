@@ -34,6 +34,7 @@ mod withdraw;
 pub use dry::dry_run;
 pub use env::{Env, Now};
 pub use error::Error;
+pub use fresh::had;
 pub use orders::Order;
 pub use token::{Keeper, NoKeeper};
 
@@ -387,6 +388,7 @@ impl Engine<'_> {
             self.state.set_meta("scanned", 1)?;
             if self.state.meta::<String>("columns")? != Some(self.columns()) {
                 self.state.set_meta("columns", self.columns())?;
+                self.state.set_meta("columns_ever", self.columns_ever()?)?;
             }
             if self.fork {
                 self.state.set_meta("fork", 1)?;

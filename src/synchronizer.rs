@@ -1,5 +1,6 @@
 //! What a program uses: open a configured site, synchronize it, ask about it.
 
+pub mod check;
 pub mod client;
 pub mod conflicts;
 pub mod deletions;
@@ -18,6 +19,7 @@ use crate::folder::disk::Disk;
 use crate::host::mapping::Mapping;
 use crate::host::resolve::resolve;
 use crate::host::schema::{Schema, SchemaError};
+use crate::host::upgraded::{Gone, Had, without_what_is_gone};
 use crate::id::Uuid;
 use crate::keeper::{DirKeeper, Lock};
 use crate::report::Report;
@@ -100,6 +102,15 @@ pub struct Synchronizer {
     folder: Disk,
     mapping: Mapping,
     keeper: DirKeeper,
+    gone: Vec<Gone>,
+}
+
+/// The tables and columns that were synchronized here at any time.
+pub(crate) fn had(conn: &Connection) -> Result<Had, Error> {
+    if state::layout(conn)?.is_none() {
+        return Ok(Had::default());
+    }
+    Ok(sync::had(&State::new(conn, Uuid::nil()).meta::<String>("columns_ever")?.unwrap_or_default()))
 }
 
 impl Synchronizer {
@@ -118,9 +129,11 @@ impl Synchronizer {
             });
         }
         let schema = Schema::read(&conn)?;
+        let mut config = config;
+        let gone = without_what_is_gone(&mut config, &schema, &had(&conn)?);
         let mapping = resolve(&config, &schema, &conn)?;
         let keeper = DirKeeper::new(config.state_dir.as_deref())?;
-        Ok(Synchronizer { config, conn, folder, mapping, keeper })
+        Ok(Synchronizer { config, conn, folder, mapping, keeper, gone })
     }
 
     /// Makes the folder and the database a pair: tables, triggers, manifest, directories.
@@ -133,7 +146,10 @@ impl Synchronizer {
     pub fn sync_now(&self, options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
         let _lock = self.lock()?;
         let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
-        Ok(sync::sync(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper, progress)?)
+        let mut report = sync::sync(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper, progress)?;
+        // Said each time, and no event of this synchronization.
+        report.notices.extend(self.gone.iter().filter(|g| g.named).map(|g| g.what.clone()));
+        Ok(report)
     }
 
     /// Says what a synchronization would do, and changes nothing.
@@ -160,6 +176,11 @@ impl Synchronizer {
     /// The configuration it was opened with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What `cfs.toml` names and the database no longer has, since an upgrade of the host.
+    pub fn gone(&self) -> &[Gone] {
+        &self.gone
     }
 
     /// What of the host's schema is synchronized.

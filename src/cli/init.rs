@@ -1,6 +1,6 @@
 //! `cfs init`: sets up a place.
 
-use super::{Failure, Json, out};
+use super::{Failure, Json, out, text};
 use crate::config::Config;
 use crate::folder::Folder as _;
 use crate::folder::disk::Disk;
@@ -14,14 +14,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// The clinic application's SQLite database.
-    #[arg(long, value_name = "FILE")]
-    database: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    database: Option<PathBuf>,
     /// The folder that a cloud client keeps in step.
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    folder: Option<PathBuf>,
     /// This place's name, as the others shall see it.
-    #[arg(long, value_name = "NAME")]
-    site: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "check")]
+    site: Option<String>,
+    /// Compare cfs.toml with the database, as after an upgrade of the application; changes nothing.
+    #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "dry_run"])]
+    check: bool,
     /// The table that is the record, where cfs cannot tell.
     #[arg(long, value_name = "TABLE")]
     root: Option<String>,
@@ -39,23 +42,41 @@ pub(super) struct InitArgs {
 }
 
 pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
-    refuse_cloud_folder(&args.database, &args.folder)?;
-    let conn = open_database(&args.database)?;
-    if !args.folder.is_dir() {
-        return Err(Failure::new(2, format!("{}: there is no such folder; make it where the cloud client keeps it in step, and run this again", args.folder.display())));
+    if args.check {
+        return check(args, config);
     }
-    if args.site.trim().is_empty() {
+    let (Some(database), Some(folder), Some(site)) = (&args.database, &args.folder, &args.site) else {
+        return Err(Failure::new(2, "init needs --database, --folder and --site"));
+    };
+    let place = Where { database, folder, site };
+    set_up(args, &place, config)
+}
+
+/// The three things that every place says of itself.
+struct Where<'a> {
+    database: &'a Path,
+    folder: &'a Path,
+    site: &'a str,
+}
+
+fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failure> {
+    refuse_cloud_folder(place.database, place.folder)?;
+    let conn = open_database(place.database)?;
+    if !place.folder.is_dir() {
+        return Err(Failure::new(2, format!("{}: there is no such folder; make it where the cloud client keeps it in step, and run this again", place.folder.display())));
+    }
+    if place.site.trim().is_empty() {
         return Err(Failure::new(2, "--site needs a name that people at the other places will recognise"));
     }
-    let file = if config == Path::new("cfs.toml") { beside(&args.database).join("cfs.toml") } else { config.to_owned() };
+    let file = if config == Path::new("cfs.toml") { beside(place.database).join("cfs.toml") } else { config.to_owned() };
     let schema = Schema::read(&conn)?;
-    let folder = crate::sync::read_manifest(&Disk::new(args.folder.clone())).ok();
+    let folder = crate::sync::read_manifest(&Disk::new(place.folder.to_owned())).ok();
     let like = folder.filter(|m| !m.mapping.is_empty()).and_then(|m| Config::of_shared(&m.mapping).ok());
     let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
     let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
     let base = beside(&file);
-    proposal.settings = Settings { database: relative(&args.database, &base), folder: relative(&args.folder, &base), site: args.site.clone() };
-    joining(args, &proposal, &conn)?;
+    proposal.settings = Settings { database: relative(place.database, &base), folder: relative(place.folder, &base), site: place.site.to_owned() };
+    joining(args, place.folder, &proposal, &conn)?;
     let text = render(&proposal);
     if args.json.json {
         out(&serde_json::json!({ "config": file.display().to_string(), "root": proposal.root, "report": proposal.report(), "toml": text, "dry_run": args.dry_run }).to_string());
@@ -68,7 +89,7 @@ pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
     if file.exists() {
         // A person may have changed it: what they decided stands.
         let present = Config::load(&file)?;
-        if present.site != args.site {
+        if present.site != place.site {
             return Err(Failure::new(2, format!("{} exists already, for the site \"{}\"; move it away, or name another with --config", file.display(), present.site)));
         }
     } else {
@@ -80,17 +101,41 @@ pub(super) fn run(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
         let folder = if done.new_folder { "a new sync folder" } else { "an existing sync folder" };
         let next = if file == Path::new("./cfs.toml") { "cfs sync".to_owned() } else { format!("cfs --config {} sync", file.display()) };
         let wrote = file.strip_prefix(".").unwrap_or(&file).display();
-        out(&format!("Wrote {wrote}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  {next}", args.site));
+        out(&format!("Wrote {wrote}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  {next}", place.site));
     }
     Ok(0)
 }
 
+/// `cfs init --check`: 0 if all fits, 4 if there is something to decide.
+fn check(args: &InitArgs, config: &Path) -> Result<u8, Failure> {
+    let config = Config::load(config)?;
+    let conn = open_database(&config.database)?;
+    let found = crate::synchronizer::check::check(&config, &conn)?;
+    let decide = found.iter().filter(|f| f.decide).count();
+    if args.json.json {
+        out(&serde_json::json!({ "fits": decide == 0, "findings": found }).to_string());
+        return Ok(if decide == 0 { 0 } else { 4 });
+    }
+    for f in &found {
+        out(&text::wrap(&format!("{}  {}", if f.decide { "DECIDE" } else { "new   " }, text::clean(&f.what)), 79, "        "));
+        out(&text::wrap(&format!("        → {}", text::clean(&f.fix)), 79, "          "));
+        for line in f.toml.iter().flat_map(|t| t.lines()) {
+            out(&format!("            {line}"));
+        }
+    }
+    out(&match decide {
+        0 => "cfs.toml and the database fit together.".to_owned(),
+        n => format!("{} to decide.", text::count(n as u64, "thing")),
+    });
+    Ok(if decide == 0 { 0 } else { 4 })
+}
+
 /// A folder and a database that both hold records need a word on who is who.
-fn joining(args: &InitArgs, proposal: &crate::host::propose::Proposal, conn: &rusqlite::Connection) -> Result<(), Failure> {
+fn joining(args: &InitArgs, folder: &Path, proposal: &crate::host::propose::Proposal, conn: &rusqlite::Connection) -> Result<(), Failure> {
     if args.match_on.is_some() || args.no_match {
         return Ok(());
     }
-    let folder = Disk::new(args.folder.clone());
+    let folder = Disk::new(folder.to_owned());
     if crate::sync::read_manifest(&folder).is_err() || crate::state::layout(conn)?.is_some() {
         return Ok(());
     }

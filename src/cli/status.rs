@@ -115,6 +115,9 @@ fn render(s: &Status) -> String {
     if s.trash > 0 {
         lines.push(format!("Trash       {}: cfs trash", text::count(s.trash, "record")));
     }
+    for gone in &s.gone {
+        lines.push(text::wrap(&format!("Upgrade     {}", text::clean(gone)), 79, "            "));
+    }
     for b in &s.bad_files {
         lines.push(format!("Left alone  {}\n            {}", text::clean(&b.path), text::clean(&b.reason)));
     }
@@ -149,6 +152,15 @@ fn table(sites: &[SiteStatus]) -> String {
             _ => "",
         };
         lines.push(format!("{:wide$}  {heard:19}  {read:12}  {ours:12}  {}{mark}", text::cut(&s.site.name, 24), text::cut(&s.program, 12)));
+    }
+    let most = sites.iter().filter(|s| !s.retired && s.goes_on_as.is_none()).map(|s| s.columns).max().unwrap_or(0);
+    for s in sites.iter().filter(|s| s.columns > 0 && s.columns < most && !s.retired && s.goes_on_as.is_none()) {
+        let said = format!(
+            "\"{}\" synchronizes {} columns, others {most}: its application may be behind. What others write there is kept, and not shown.",
+            text::clean(&s.site.name),
+            s.columns
+        );
+        lines.push(text::wrap(&said, 79, "    "));
     }
     for s in sites.iter().filter(|s| s.silent) {
         let since = if s.last_heard.is_some() { format!("for {}", text::count(s.days_silent, "day")) } else { "at all".to_owned() };

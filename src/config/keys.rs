@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 const TOP: [&str; 12] =
     ["database", "folder", "site", "use_logs", "delete_conflicts", "auto_sync_minutes", "local_deletes", "state_dir", "retention_days", "type", "table", "leave_out"];
 const TYPE: [&str; 4] = ["match_on", "match_check", "where", "shared"];
-const TABLE: [&str; 13] =
-    ["owner", "keys", "local", "references", "references_by", "references_in_text", "ignore", "fill", "review", "rules", "single", "rewrites", "local_deletes"];
+const TABLE: [&str; 14] =
+    ["owner", "keys", "local", "references", "references_by", "references_in_text", "ignore", "fill", "renamed", "review", "rules", "single", "rewrites", "local_deletes"];
 const LOCAL: [&str; 3] = ["assign", "count", "keep_if_free"];
 
 /// The candidate most like a name, if one is like it at all.

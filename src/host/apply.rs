@@ -276,7 +276,7 @@ impl Applier<'_> {
                     let field = FieldKey::shared(c.name.clone());
                     let Some(value) = row.fields.get(&field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
                     let held = image.and_then(|i| i.fields.get(&field));
-                    if held == Some(value) {
+                    if held == Some(value) || held.is_some_and(|h| c.affinity.makes(value, h)) {
                         continue;
                     }
                     let content = value.stored().map(|l| self.targets.content_of(l)).transpose()?;

@@ -18,7 +18,7 @@ mod root;
 mod stamps;
 mod tree;
 
-pub use render::render;
+pub use render::{render, section};
 
 use super::schema::{HostTable, Schema, same};
 use crate::config::{ColumnRule, Config, nearest};

@@ -136,7 +136,8 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
         let name = &chosen[*root].table.name;
         let found = config.types.iter().find(|(n, _)| same(n, name));
         let (_, said) = found.ok_or_else(|| ConfigError::Value { at: config.source.place(&["type"], None), what: format!("`{name}` is no root table") })?;
-        let exact = |columns: &Vec<String>| columns.iter().map(|c| chosen[*root].table.column(c).map_or_else(|| Name::of(c), |c| Name::of(&c.name))).collect();
+        let own = config.table(name).cloned().unwrap_or_default();
+        let exact = |columns: &Vec<String>| columns.iter().map(|c| chosen[*root].table.column(c).map_or_else(|| Name::of(c), |c| tables::travelling(&own, &c.name))).collect();
         let first = mapping.tables.len();
         let record_type = RecordType {
             name: Name::of(name),
@@ -148,7 +149,8 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             match_elsewhere: elsewhere(said, chosen[*root].table, &members.iter().map(|i| chosen[*i].table).collect::<Vec<_>>(), first),
             filter: said.r#where.clone(),
         };
-        let nowhere = |c: &&Name| chosen[*root].table.column(c).is_none() && record_type.match_elsewhere.iter().all(|e| e.name != **c);
+        let nowhere =
+            |c: &&Name| chosen[*root].table.column(c).is_none() && record_type.match_elsewhere.iter().all(|e| e.name != **c) && !own.renamed.values().any(|old| same(old, c));
         if let Some(column) = record_type.match_columns().iter().find(nowhere) {
             let at = config.source.place(&["type", name, "match_on"], Some(column));
             return Err(ConfigError::Value { at, what: format!("`{column}`: records of `{name}` can be matched on columns of its own tables only") });

@@ -116,11 +116,13 @@ pub enum Span<'a> {
     One(&'a HostKey),
     /// The records with single-column keys from the first to the second, inclusive.
     Range(&'a Value, &'a Value),
+    /// Those with these keys, of one column.
+    Many(&'a [HostKey]),
 }
 
 /// The SELECTs that read one table's rows of records: root key first, then key, then columns. One, or where
 /// a text names the owner's table, one for each.
-pub fn selects(m: &Mapping, table: usize, range: bool) -> Vec<String> {
+pub fn selects(m: &Mapping, table: usize, span: Span<'_>) -> Vec<String> {
     let models = |t: &Table| match &t.owner_ref()?.target {
         Target::InText(models) => Some(models.iter().filter(|(_, to)| m.tables.get(*to).is_some_and(|p| p.kind == t.kind)).cloned().collect()),
         _ => None,
@@ -128,13 +130,13 @@ pub fn selects(m: &Mapping, table: usize, range: bool) -> Vec<String> {
     match m.tables.get(table).and_then(models) {
         Some(models) => {
             let models: Vec<(Name, usize)> = models;
-            models.iter().filter_map(|model| select(m, table, range, Some(model))).collect()
+            models.iter().filter_map(|model| select(m, table, span, Some(model))).collect()
         }
-        None => select(m, table, range, None).into_iter().collect(),
+        None => select(m, table, span, None).into_iter().collect(),
     }
 }
 
-fn select(m: &Mapping, table: usize, range: bool, model: Option<&(Name, usize)>) -> Option<String> {
+fn select(m: &Mapping, table: usize, span: Span<'_>, model: Option<&(Name, usize)>) -> Option<String> {
     let t = m.tables.get(table)?;
     let root = m.root(t.kind)?;
     let root_key = root.key_columns();
@@ -165,17 +167,17 @@ fn select(m: &Mapping, table: usize, range: bool, model: Option<&(Name, usize)>)
         at = *parent;
     };
     let mut list = key_at.clone();
-    list.extend(t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| format!("t0.{}", quote(c))));
-    let condition = if range {
-        format!("{0} >= ?1 AND {0} <= ?2", key_at.first()?)
-    } else {
-        key_at.iter().enumerate().map(|(i, k)| format!("{k} = ?{}", i + 1)).collect::<Vec<_>>().join(" AND ")
+    list.extend(t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| format!("t0.{}", t.sql(c))));
+    let condition = match span {
+        Span::Range(..) => format!("{0} >= ?1 AND {0} <= ?2", key_at.first()?),
+        Span::Many(keys) => format!("{} IN ({}) ORDER BY 1", key_at.first()?, (1..=keys.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ")),
+        Span::One(_) => key_at.iter().enumerate().map(|(i, k)| format!("{k} = ?{}", i + 1)).collect::<Vec<_>>().join(" AND "),
     };
     let filter = match (&t.owner, m.types.get(t.kind).and_then(|k| k.filter.as_ref())) {
         (None, Some(f)) => format!(" AND ({f})"),
         _ => String::new(),
     };
-    Some(format!("SELECT {} FROM {} AS t0{joins} WHERE {condition}{filter}", list.join(", "), quote(&t.name)))
+    Some(format!("SELECT {} FROM {} AS t0{joins} WHERE true{filter} AND {condition}", list.join(", "), quote(&t.name)))
 }
 
 /// Reads records' rows. Gives them by the bytes of their root keys.
@@ -185,7 +187,7 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
     let tables = m.types.get(kind).map_or(&[][..], |k| &k.tables);
     for table in tables {
         let Some(t) = m.tables.get(*table) else { continue };
-        for sql in selects(m, *table, matches!(span, Span::Range(..))) {
+        for sql in selects(m, *table, span) {
             read_table(conn, (*table, t), root_width, &sql, span, &mut out)?;
         }
     }
@@ -197,6 +199,7 @@ fn read_table(conn: &Connection, (table, t): (usize, &Table), root_width: usize,
     let mut rows = match span {
         Span::One(key) => q.query(rusqlite::params_from_iter(key.iter().map(Param)))?,
         Span::Range(a, b) => q.query([Param(a), Param(b)])?,
+        Span::Many(keys) => q.query(rusqlite::params_from_iter(keys.iter().flatten().map(Param)))?,
     };
     let key_width = t.key_columns().len();
     // Rows of one record mostly come one after the other: its bytes are made once.
@@ -284,7 +287,7 @@ fn matched(m: &Mapping, kind: usize) -> Vec<String> {
     };
     let one = |c: &Name| match k.match_elsewhere.iter().find(|e| e.name == *c) {
         Some(e) => elsewhere(e).unwrap_or_else(|| "NULL".to_owned()),
-        None => format!("t0.{}", quote(c)),
+        None => format!("t0.{}", m.root(kind).map_or_else(|| quote(c), |t| t.sql(c))),
     };
     k.match_columns().iter().map(one).collect()
 }
@@ -300,8 +303,8 @@ pub fn look_up_all(conn: &Connection, table: &Table, want: &[Name], by: &[Name],
 }
 
 fn looked_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], values: &[Value], most: usize) -> rusqlite::Result<Vec<Vec<Value>>> {
-    let list = want.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", ");
-    let on = by.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect::<Vec<_>>().join(" AND ");
+    let list = want.iter().map(|c| table.sql(c)).collect::<Vec<_>>().join(", ");
+    let on = by.iter().enumerate().map(|(i, c)| format!("{} = ?{}", table.sql(c), i + 1)).collect::<Vec<_>>().join(" AND ");
     let mut q = conn.prepare_cached(&format!("SELECT {list} FROM {} WHERE {on}", quote(&table.name)))?;
     let mut rows = q.query(rusqlite::params_from_iter(values.iter().map(Param)))?;
     let mut found = Vec::new();
@@ -316,7 +319,7 @@ fn looked_up(conn: &Connection, table: &Table, want: &[Name], by: &[Name], value
 /// The content of one text or blob of a row, in UTF-8 where it is text; `None` if there is no such
 /// row, or something else in it.
 pub fn content(conn: &Connection, table: &Table, column: &str, key: &HostKey) -> rusqlite::Result<Option<Vec<u8>>> {
-    let mut q = conn.prepare_cached(&format!("SELECT {} FROM {} WHERE {}", quote(column), quote(&table.name), table.key_is(1)))?;
+    let mut q = conn.prepare_cached(&format!("SELECT {} FROM {} WHERE {}", table.sql(column), quote(&table.name), table.key_is(1)))?;
     let mut rows = q.query(rusqlite::params_from_iter(key.iter().map(Param)))?;
     Ok(match rows.next()? {
         Some(r) => match r.get_ref(0)? {

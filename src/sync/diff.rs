@@ -59,7 +59,12 @@ pub(super) fn diff(m: &Mapping, image: &Image, local: &Local, applied: &Record, 
             }
         }
     }
-    out.vanished = local.rows.iter().filter(|(k, l)| l.away.is_none() && !image.rows.contains_key(*k) && known.rows.contains_key(*k)).map(|(k, _)| k.clone()).collect();
+    out.vanished = local
+        .rows
+        .iter()
+        .filter(|(k, l)| l.away.is_none() && !image.rows.contains_key(*k) && known.rows.contains_key(*k) && m.table(&k.table).is_some())
+        .map(|(k, _)| k.clone())
+        .collect();
     out
 }
 
@@ -75,7 +80,8 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
     for (field, value) in &row.fields {
         let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
         let was = base.fields.get(field).and_then(|f| shown(f, rule));
-        if was == Some(value) {
+        // The same in another column type, as after an upgrade at one site only, is no edit.
+        if was == Some(value) || t.column(&field.name).zip(was).is_some_and(|(c, w)| c.affinity.makes(w, value)) {
             continue;
         }
         // A column that the host has only now: what an upgrade filled in is no news, and what is

@@ -2,7 +2,13 @@
 
 use super::{Engine, Error};
 use crate::host::rows;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::host::upgraded::Had;
+use std::collections::BTreeSet;
+
+/// Reads what [`Engine::columns`] wrote.
+pub fn had(text: &str) -> Had {
+    text.lines().filter_map(|l| serde_json::from_str::<(String, Vec<String>)>(l).ok()).collect()
+}
 
 impl Engine<'_> {
     /// The columns that are synchronized, as text: a line for each table.
@@ -16,6 +22,18 @@ impl Engine<'_> {
         self.mapping.tables.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
+    /// Those, and all that were synchronized at any time before.
+    pub(super) fn columns_ever(&self) -> Result<String, Error> {
+        let mut ever = had(&self.state.meta::<String>("columns_ever")?.unwrap_or_default());
+        for (table, columns) in had(&self.columns()) {
+            let all = ever.entry(table).or_default();
+            all.extend(columns);
+            all.sort_unstable();
+            all.dedup();
+        }
+        Ok(ever.iter().map(|(t, c)| serde_json::json!([t, c]).to_string()).collect::<Vec<_>>().join("\n"))
+    }
+
     /// Finds columns that the host has only since the last sync, and the types they belong to.
     pub(super) fn find_fresh(&mut self) -> Result<Vec<usize>, Error> {
         let Some(before) = self.state.meta::<String>("columns")? else { return Ok(Vec::new()) };
@@ -23,12 +41,13 @@ impl Engine<'_> {
         if before == now {
             return Ok(Vec::new());
         }
-        let had: BTreeMap<String, Vec<String>> = before.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+        let had = had(&before);
         let mut kinds = BTreeSet::new();
         for t in &self.mapping.tables {
             let Some(old) = had.get(&*t.name) else { continue };
             for c in t.columns.iter().filter(|c| !old.iter().any(|o| *o == c.name)) {
-                let default: Option<String> = self.conn.query_row("SELECT dflt_value FROM pragma_table_info(?1) WHERE name = ?2", [&t.name, &c.name], |r| r.get(0))?;
+                let default: Option<String> =
+                    self.conn.query_row("SELECT dflt_value FROM pragma_table_info(?1) WHERE name = ?2", [&t.name, c.host.as_ref().unwrap_or(&c.name)], |r| r.get(0))?;
                 let value = match default {
                     Some(sql) => self.conn.query_row(&format!("SELECT {sql}"), [], |r| Ok(rows::value_of(r.get_ref(0)?))).unwrap_or(crate::value::Value::Null),
                     None => crate::value::Value::Null,

@@ -212,6 +212,7 @@ impl Engine<'_> {
             read,
             withdrawn: self.withdrawn()?,
             retired: self.state.retired()?,
+            columns: self.mapping.tables.iter().map(|t| t.columns.len() as u64).sum(),
             before: self.state.meta_uuid("site_before")?,
         };
         let old = self.state.meta::<Vec<u8>>("site_file")?;

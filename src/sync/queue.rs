@@ -150,9 +150,39 @@ impl Engine<'_> {
     /// Prepares records without a lock.
     pub(super) fn prepare_chunk(&mut self, chunk: Vec<Work>) -> Result<Chunk, Error> {
         let looks = self.looks;
+        let chunk = self.read_together(chunk)?;
         let prepared = self.prepare_all(chunk);
         self.stop_reading()?;
         Ok(Chunk { prepared: prepared?, looks })
+    }
+
+    /// Reads the rows of records that are known, where each on its own would read whole tables.
+    fn read_together(&mut self, mut chunk: Vec<Work>) -> Result<Vec<Work>, Error> {
+        let kinds: BTreeSet<usize> = chunk.iter().filter_map(|w| w.kind).filter(|k| self.mapping.unindexed(*k)).collect();
+        for kind in kinds {
+            let mut keys: Vec<crate::host::key::HostKey> = Vec::new();
+            let mut at: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+            for (n, work) in chunk.iter().enumerate().filter(|(_, w)| w.kind == Some(kind) && w.rows.is_none()) {
+                let root = match &work.root {
+                    Some(key) => Some(key.clone()),
+                    None => self.state.root_of(&work.id)?.and_then(|(_, key, _)| key),
+                };
+                if let Some(key) = root.filter(|k| k.len() == 1) {
+                    at.insert(crate::host::key::encode(&key), n);
+                    keys.push(key);
+                }
+            }
+            if keys.len() < 2 {
+                continue;
+            }
+            let mut rows = rows::read(self.conn, self.mapping, kind, Span::Many(&keys))?;
+            for (key, n) in at {
+                if let Some(work) = chunk.get_mut(n) {
+                    work.rows = rows.remove(&key);
+                }
+            }
+        }
+        Ok(chunk)
     }
 
     /// Applies prepared records in transactions as short as the host needs.

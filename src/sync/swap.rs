@@ -102,7 +102,7 @@ impl Engine<'_> {
                     (true, Affinity::Text | Affinity::Blob) => Value::text(format!("cfs-parked-{mark}")),
                     (true, _) => Value::Integer(-mark),
                 };
-                let sql = format!("UPDATE {} SET {} = ?1 WHERE {}", quote(&t.name), quote(&c.name), t.key_is(2));
+                let sql = format!("UPDATE {} SET {} = ?1 WHERE {}", quote(&t.name), t.sql(&c.name), t.key_is(2));
                 self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(std::iter::once(&parked).chain(&row.host.key).map(Param)))?;
             }
         }

@@ -8,6 +8,7 @@ use crate::folder::{Folder, Kind};
 use crate::host::capture;
 use crate::host::resolve::resolve;
 use crate::host::schema::Schema;
+use crate::host::upgraded::without_what_is_gone;
 use crate::names::{self, FileName};
 use crate::sync::{Env, read_manifest};
 use rusqlite::Connection;
@@ -216,6 +217,11 @@ impl Doctor {
             Ok(s) => s,
             Err(e) => return self.say("schema", Level::Fail, e.to_string(), ""),
         };
+        let mut config = config.clone();
+        for gone in without_what_is_gone(&mut config, &schema, &super::had(conn).unwrap_or_default()) {
+            self.say("schema", Level::Warn, gone.what, "`cfs init --check` says what to do");
+        }
+        let config = &config;
         let mapping = match resolve(config, &schema, conn) {
             Ok(m) => m,
             Err(e) => return self.say("schema", Level::Fail, e.to_string(), "bring cfs.toml and the schema together; nothing is synchronized until then"),
@@ -231,6 +237,24 @@ impl Doctor {
                 Level::Warn,
                 format!("{} can be read but not written: {}", t.name, t.read_only.as_deref().unwrap_or_default()),
                 "changes from other sites to it are held",
+            );
+        }
+        for t in mapping.tables.iter().filter(|t| !t.indexed) {
+            let by = t.owner_columns().first().map(|c| c.to_string()).unwrap_or_default();
+            self.say(
+                "schema",
+                Level::Warn,
+                format!("{} has no index on {by}: each changed record reads the whole table", t.name),
+                "let the host's developer add one; it makes the host faster as well",
+            );
+        }
+        for t in mapping.tables.iter().filter(|t| t.no_delete.is_some()) {
+            let why = t.no_delete.as_deref().unwrap_or_default();
+            self.say(
+                "schema",
+                Level::Warn,
+                format!("rows of {} can be deleted by the host itself only: {why}", t.name),
+                "what is deleted elsewhere is held here until it is deleted here too",
             );
         }
         let present = |name: &str| conn.query_row("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = ?1", [name], |r| r.get::<_, i64>(0)).is_ok_and(|n| n > 0);

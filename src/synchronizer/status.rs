@@ -80,6 +80,8 @@ pub struct SiteStatus {
     pub logs: bool,
     /// Its version of cfs.
     pub program: String,
+    /// How many columns it synchronizes; 0 where it does not say.
+    pub columns: u64,
     /// Whether a person retired it, here or at another site.
     pub retired: bool,
     /// The id under which it goes on, where it came back, was restored or was copied.
@@ -95,6 +97,8 @@ pub struct Status {
     pub database: String,
     /// The sync folder.
     pub folder: String,
+    /// What `cfs.toml` names and the database no longer has.
+    pub gone: Vec<String>,
     /// Records known.
     pub records: u64,
     /// The last synchronization that did something.
@@ -136,6 +140,7 @@ impl Synchronizer {
             site: self.site_names()?.of(&me),
             database: real(&self.config.database),
             folder: real(&self.config.folder),
+            gone: self.gone.iter().map(|g| g.what.clone()).collect(),
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
             last_run_at: run.map(|r| moment(r.started.unsigned_abs())),
@@ -231,6 +236,7 @@ impl Synchronizer {
                 has_read_ours: if here { own_newest.unsigned_abs() } else { file.and_then(|f| f.read.get(&me).copied()).unwrap_or(0) },
                 logs: file.map_or(self.config.use_logs, |f| f.logs),
                 program: file.map_or_else(String::new, |f| f.program.clone()),
+                columns: if here { self.mapping.tables.iter().map(|t| t.columns.len() as u64).sum() } else { file.map_or(0, |f| f.columns) },
                 retired: retired.contains(&id),
                 goes_on_as: next.get(&id).map(Uuid::to_string),
             });

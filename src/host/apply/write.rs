@@ -99,7 +99,7 @@ impl Applier<'_> {
             if set.is_empty() {
                 return format!("{} INTO {} DEFAULT VALUES", t.verb("INSERT"), quote(&t.name));
             }
-            let names: Vec<String> = set.keys().map(|c| quote(c)).collect();
+            let names: Vec<String> = set.keys().map(|c| t.sql(c)).collect();
             let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
             format!("{} INTO {} ({}) VALUES ({})", t.verb("INSERT"), quote(&t.name), names.join(", "), marks.join(", "))
         });
@@ -135,7 +135,7 @@ impl Applier<'_> {
         } else {
             set
         };
-        let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
+        let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", t.sql(c), i + 1)).collect();
         let sql = format!("{} {} SET {} WHERE {}", t.verb("UPDATE"), quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
         if n == 0 {

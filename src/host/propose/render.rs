@@ -52,6 +52,16 @@ retention_days = 30        # what was deleted can be restored this long
     out
 }
 
+/// The lines of `cfs.toml` about one table.
+pub fn section(p: &Proposal, t: &ProposedTable) -> String {
+    let mut out = String::new();
+    if let Some(kind) = p.types.iter().find(|k| k.table == t.name) {
+        record_type(&mut out, p, kind);
+    }
+    table(&mut out, p, t);
+    out.trim().to_owned()
+}
+
 fn record_type(out: &mut String, p: &Proposal, t: &ProposedType) {
     out.push('\n');
     if t.shared {

@@ -77,6 +77,13 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
             });
         }
     }
+    for (column, old) in &t.renamed {
+        has(config, host, &["table", name, "renamed"], column)?;
+        if host.column(old).is_some() {
+            let at = config.source.place(&["table", name, "renamed"], Some(column));
+            return Err(ConfigError::Value { at, what: format!("`{column}` of `{name}` cannot travel as `{old}`: the table has a column of that name") });
+        }
+    }
     for column in t.rules.keys() {
         has(config, host, &["table", name, "rules"], column)?;
     }

@@ -139,8 +139,17 @@ pub(super) fn table(
             ColumnRule::Max => Rule::Max,
             ColumnRule::Min => Rule::Min,
         });
+        let travels = said.renamed.iter().find(|(new, _)| same(new, &c.name)).map(|(_, old)| Name::of(old));
+        if travels.is_some() && role != Role::Data {
+            let at = config.source.place(&["table", &host.name, "renamed"], Some(&c.name));
+            return Err(ConfigError::Value {
+                at,
+                what: format!("`{}` of `{}` is a key, a reference or a local column: only a column of values can be renamed", c.name, host.name),
+            });
+        }
         columns.push(Column {
-            name: Name::of(&c.name),
+            name: travels.clone().unwrap_or_else(|| Name::of(&c.name)),
+            host: travels.map(|_| Name::of(&c.name)),
             role,
             rule,
             review: among(&said.review.0, &c.name),
@@ -169,11 +178,12 @@ pub(super) fn table(
     }
     for u in host.unique.iter().filter(|u| u.plain()) {
         let surrogate_key = surrogate && u.columns == host.primary_key;
-        let whole = u.columns.iter().all(|c| columns.iter().any(|k| same(&k.name, c)));
+        let whole = u.columns.iter().all(|c| columns.iter().any(|k| same(k.host.as_ref().unwrap_or(&k.name), c)));
         if whole && !surrogate_key && !unique.contains(&u.columns) {
             unique.push(u.columns.clone());
         }
     }
+    let indexed = owner.and_then(|o| references.get(o)?.columns.first()).map_or(Ok(true), |c| indexed(db, host, c))?;
     let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &*c.name).collect::<Vec<_>>());
     Ok(Table {
         name: Name::of(&host.name),
@@ -187,16 +197,22 @@ pub(super) fn table(
         no_delete,
         columns,
         fill: fill(config, db, host, said)?,
-        unique: unique.iter().map(|u| names(u)).collect(),
+        unique: unique.iter().map(|u| u.iter().map(|c| travelling(said, c)).collect()).collect(),
         rewrites: said.rewrites.unwrap_or(true),
         local_deletes: match said.local_deletes.unwrap_or(config.local_deletes) {
             Deletes::Restore => LocalDeletes::Restore,
             Deletes::Ask => LocalDeletes::Ask,
         },
+        indexed,
         on_conflict: on_conflict(db, host)?,
         made_by_triggers: schema.triggers.iter().any(|t| inserts_into(&t.sql, &host.name)),
         triggers: schema.triggers_on(&host.name).fold(Events::default(), |all, t| all.or(Events::of(&t.sql))),
     })
+}
+
+/// The name under which a column travels.
+pub(super) fn travelling(said: &TableConfig, column: &str) -> Name {
+    said.renamed.iter().find(|(new, _)| same(new, column)).map_or_else(|| Name::of(column), |(_, old)| Name::of(old))
 }
 
 /// What inserted rows get in ignored columns.
@@ -219,6 +235,16 @@ fn key(config: &Config, db: &Connection, host: &HostTable, columns: &[String]) -
             what: format!("`{}` has no key, and its columns hide the rowid: its rows cannot be named; move it to [leave_out]", host.name),
         }),
     }
+}
+
+/// Whether an index begins with a column.
+fn indexed(db: &Connection, host: &HostTable, column: &str) -> Result<bool, ConfigError> {
+    if host.rowid_alias.as_deref().is_some_and(|a| same(a, column)) || (host.without_rowid && host.primary_key.first().is_some_and(|k| same(k, column))) {
+        return Ok(true);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1, 'main') AS l, pragma_index_xinfo(l.name, 'main') AS x
+               WHERE NOT l.partial AND x.seqno = 0 AND x.name = ?2 COLLATE NOCASE)";
+    Ok(db.query_row(sql, [host.name.as_str(), column], |r| r.get(0))?)
 }
 
 /// Whether the table was declared with words that let a new row take another's place.

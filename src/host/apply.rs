@@ -233,7 +233,15 @@ impl Applier<'_> {
                 self.as_before(t, row, was, &mut set)?;
                 let made = if self.done.fired && t.made_by_triggers { self.made_by_trigger(t, &set)? } else { None };
                 let (at, all) = match made {
-                    Some(at) => (self.update(t, &at, &set)?, set),
+                    Some(at) => {
+                        // All of it is the incoming row's: what the trigger filled in says nothing of that.
+                        for c in t.columns.iter().filter(|c| !c.not_null && !c.has_default && matches!(c.role, Role::Data | Role::Reference)) {
+                            if set.get(&c.name).is_none() {
+                                set.insert(c.name.clone(), Value::Null);
+                            }
+                        }
+                        (self.update(t, &at, &set)?, set)
+                    }
                     None => self.insert(table, t, set)?,
                 };
                 self.done.fired |= t.triggers.insert;
@@ -306,7 +314,11 @@ impl Applier<'_> {
         }
         for r in &t.references {
             let field = FieldKey::shared(r.field.clone());
-            let Some(value) = row.current(&field) else { continue };
+            let Some(value) = row.current(&field) else {
+                // It led nowhere where it came from, and must lead somewhere here.
+                w.away |= image.is_none() && r.columns.iter().any(|c| t.column(c).is_some_and(|c| c.not_null && !c.has_default) && !t.shares(r, c));
+                continue;
+            };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
             if held == Some(value) && !dangling && !self.goes(value) && !respelled(r, row, image) {
@@ -320,7 +332,8 @@ impl Applier<'_> {
             w.instead = false;
             let values = match value {
                 Value::Ref(to) => self.target(r, to, row, &mut w)?.map(|key| self.spell(r, row, key)).transpose()?,
-                text if matches!(r.target, Target::InText(_)) && !text.is_null() => Some(vec![text.clone()]),
+                // What led nowhere where it came from, and stands as it is.
+                value if r.columns.len() == 1 && (r.stands(value) || matches!(r.target, Target::ByColumn(_))) => Some(vec![value.clone()]),
                 _ => None,
             };
             let points = image.is_some_and(|i| values.as_ref() == Some(&raw(t, &r.field, &t.holds(&i.host))));
@@ -367,12 +380,13 @@ impl Applier<'_> {
                 let Some(table) = named.and_then(|n| job.mapping.table(&n)) else { return Ok(None) };
                 (table, job.mapping.tables.get(table).map(Table::key_columns).unwrap_or_default())
             }
-            Target::InText(models) => {
-                let named = |(_, t): &&(Name, usize)| job.mapping.tables.get(*t).is_some_and(|t| t.name == to.table);
-                let Some((_, table)) = models.iter().find(named) else { return Ok(None) };
-                (*table, job.mapping.tables.get(*table).map(Table::key_columns).unwrap_or_default())
+            Target::InText(_) => {
+                let Some(table) = job.mapping.table(&to.table) else { return Ok(None) };
+                (table, job.mapping.tables.get(table).map(Table::key_columns).unwrap_or_default())
             }
         };
+        let written = r.columns.first().map(|c| as_written(c));
+        let spelled = written.as_ref().and_then(|f| row.current(f));
         let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
         let at = RowKey::new(target.name.clone(), to.row);
         if to.record.is_none_or(|rec| rec == job.known.id)
@@ -384,18 +398,18 @@ impl Applier<'_> {
                         w.later = self.done.local.rows.get(&at).is_none_or(|l| l.away.is_none());
                         return Ok(None);
                     };
-                    return Ok(self.columns_of(target, &key, columns)?.map(|key| r.written(table, key)));
+                    return Ok(self.columns_of(target, &key, columns)?.map(|key| r.written(job.mapping, table, key, spelled)));
                 }
                 _ => {
                     if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
                         let moved = Reference { row, record: Some(record), ..to.clone() };
-                        return Ok(self.elsewhere(table, &moved, columns, w)?.map(|key| r.written(table, key)));
+                        return Ok(self.elsewhere(table, &moved, columns, w)?.map(|key| r.written(job.mapping, table, key, spelled)));
                     }
                     return Ok(None);
                 }
             }
         }
-        Ok(self.elsewhere(table, to, columns, w)?.map(|key| r.written(table, key)))
+        Ok(self.elsewhere(table, to, columns, w)?.map(|key| r.written(job.mapping, table, key, spelled)))
     }
 
     fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name], w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {

@@ -243,6 +243,9 @@ impl<'a> Builder<'a> {
         if new.is_empty() {
             return Ok(());
         }
+        // That a record has one row of a table names that row as long as it has one.
+        let known = self.c.known.rows.keys().filter(|k| k.table == t.name && self.c.lives.get(*k) == Some(&Life::Live)).count();
+        let alone = rows.len() <= 1 && known <= 1;
         // Known rows that have no host row: gone and come back, or met for the first time.
         let free: Vec<(&RowKey, &Row)> = self.c.known.rows.iter().filter(|(k, _)| k.table == t.name && !taken.contains(*k) && self.c.lives.get(*k) == Some(&Life::Live)).collect();
         let mut left: Vec<usize> = Vec::new();
@@ -257,7 +260,7 @@ impl<'a> Builder<'a> {
             }
             let (fields, whole) = self.fields(table, row, others)?;
             if !free.is_empty() {
-                signatures.push(self.signatures(t, |k| fields.0.get(k).cloned()));
+                signatures.push(self.signatures(t, alone, |k| fields.0.get(k).cloned()));
             }
             if whole {
                 self.done.insert((table, i), fields);
@@ -268,7 +271,7 @@ impl<'a> Builder<'a> {
             let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::new();
             for (key, row) in free.iter().rev() {
                 let had = self.c.local.rows.get(*key).is_some_and(|l| l.away.is_none());
-                for (n, s) in self.signatures(t, |k| row.current(k).cloned()).into_iter().enumerate() {
+                for (n, s) in self.signatures(t, alone, |k| row.current(k).cloned()).into_iter().enumerate() {
                     // A counted number says who a row is only within one place.
                     if had || n == 0 || !self.counted(t, n - 1) {
                         by.entry(s).or_default().push(key);
@@ -314,7 +317,7 @@ impl<'a> Builder<'a> {
                 self.ids.insert((table, i), id);
                 continue;
             }
-            let derived = self.derived(table, i, t, row, others)?;
+            let derived = self.derived(table, i, t, row, others)?.filter(|_| alone || !t.unique.iter().any(|u| t.only_owner(u)));
             // A known row that is there and that this one was not recognised as is another row.
             let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
             let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
@@ -325,10 +328,14 @@ impl<'a> Builder<'a> {
 
     /// Signs by which a row may be recognised: its whole content, then each set of UNIQUE columns.
     /// An empty sign matches nothing.
-    fn signatures(&self, t: &Table, get: impl Fn(&FieldKey) -> Option<Value>) -> Vec<Vec<u8>> {
+    fn signatures(&self, t: &Table, alone: bool, get: impl Fn(&FieldKey) -> Option<Value>) -> Vec<Vec<u8>> {
         let owner = t.owner_ref().map(|r| FieldKey::shared(r.field.clone()));
         let mut out = vec![content(t, true, &get)];
         for (n, set) in t.unique.iter().enumerate() {
+            if !alone && t.only_owner(set) {
+                out.push(Vec::new());
+                continue;
+            }
             let fields: Option<Vec<FieldKey>> = set.iter().map(|c| t.field_of(c, self.c.site)).collect();
             let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
             out.push(fields.map_or(Vec::new(), |mut f| {

@@ -115,6 +115,8 @@ pub struct ReferenceMap {
     pub columns: Vec<Name>,
     /// Where it points.
     pub target: Target,
+    /// Whether the schema declares it. Of one that was only inferred, a value that leads nowhere may be no key.
+    pub declared: bool,
 }
 
 /// Where a reference points.
@@ -249,28 +251,42 @@ impl Mapping {
 }
 
 impl ReferenceMap {
+    /// Whether a value that leads nowhere travels as it stands: text that somebody typed, and a number that is no
+    /// row's (0, -1). Another number could be somebody else's at the next place.
+    pub fn stands(&self, value: &Value) -> bool {
+        !self.declared && matches!(value, Value::Text(_) | Value::Stored { .. } | Value::Integer(i64::MIN..=0))
+    }
+
     /// The table, its columns and their values that the host's values lead to.
     pub fn leads<'m>(&'m self, m: &'m Mapping, values: &[Value]) -> Option<(usize, &'m [Name], Vec<Value>)> {
         match &self.target {
             Target::Table { table, columns } => Some((*table, columns, values.to_vec())),
-            Target::InText(models) => {
+            Target::InText(_) => {
                 let [Value::Text(text)] = values else { return None };
                 let (model, id) = std::str::from_utf8(text).ok()?.split_once(',')?;
-                let (_, table) = models.iter().find(|(n, _)| n == model)?;
-                let key: i64 = id.parse().ok().filter(|n: &i64| n.to_string() == id)?;
-                Some((*table, m.tables.get(*table)?.key_columns(), vec![Value::Integer(key)]))
+                let table = self.table_of(m, model)?;
+                let key: i64 = id.parse().ok().filter(|n: &i64| *n > 0 && n.to_string() == id)?;
+                Some((table, m.tables.get(table)?.key_columns(), vec![Value::Integer(key)]))
             }
             Target::ByColumn(_) => None,
         }
     }
 
-    /// How the host writes that it leads to a row of a table with this key.
-    pub fn written(&self, table: usize, key: Vec<Value>) -> Vec<Value> {
-        let Target::InText(models) = &self.target else { return key };
-        match (models.iter().find(|(_, t)| *t == table), key.as_slice()) {
-            (Some((model, _)), [Value::Integer(id)]) => vec![Value::text(format!("{model},{id}"))],
-            _ => key,
-        }
+    /// The table of a model, as it is listed or as a synchronized table is called.
+    fn table_of(&self, m: &Mapping, model: &str) -> Option<usize> {
+        let Target::InText(models) = &self.target else { return None };
+        models.iter().find(|(n, _)| n == model).map(|(_, t)| *t).or_else(|| m.table(&model.replace(['.', '-'], "_")))
+    }
+
+    /// How the host writes that it leads to a row of a table with this key; `spelled` is how the model was
+    /// written where that came from.
+    pub fn written(&self, m: &Mapping, table: usize, key: Vec<Value>, spelled: Option<&Value>) -> Vec<Value> {
+        let (Target::InText(models), [Value::Integer(id)]) = (&self.target, key.as_slice()) else { return key };
+        let spelled = spelled.and_then(|s| if let Value::Text(s) = s { std::str::from_utf8(s).ok() } else { None });
+        let listed = || models.iter().find(|(_, t)| *t == table).map(|(n, _)| n.as_str());
+        let own = spelled.filter(|s| self.table_of(m, s) == Some(table));
+        let name = own.or_else(listed).or_else(|| m.tables.get(table).map(|t| t.name.as_str()));
+        name.map_or(key.clone(), |model| vec![Value::text(format!("{model},{id}"))])
     }
 }
 
@@ -306,6 +322,17 @@ impl Table {
     pub fn sql(&self, column: &str) -> String {
         let host = self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(column)).and_then(|c| c.host.as_deref());
         super::rows::quote(host.unwrap_or(column))
+    }
+
+    /// Whether a column of a reference is part of another one as well.
+    pub fn shares(&self, r: &ReferenceMap, column: &str) -> bool {
+        self.references.iter().any(|o| o.field != r.field && o.columns.iter().any(|c| c.eq_ignore_ascii_case(column)))
+    }
+
+    /// Whether a set of columns is what makes a row belong, and no more.
+    pub fn only_owner(&self, set: &[Name]) -> bool {
+        let owner = self.owner_columns();
+        !owner.is_empty() && owner.len() == set.len() && owner.iter().all(|c| set.contains(c))
     }
 
     /// The owner reference.

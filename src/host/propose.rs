@@ -289,7 +289,7 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     if schema.tables[root].rowid_name.is_none() && schema.tables[root].key_columns().is_empty() {
         return Err(ProposeError::NoKey(name));
     }
-    let tree = tree::Tree::grow(db, schema, &edges, (root, person))?;
+    let tree = tree::Tree::grow(db, schema, &edges, (root, person), &like)?;
     let elsewhere = |c: &str| {
         let (table, column) = c.rsplit_once('.')?;
         let at = tree.members.iter().map(|m| &schema.tables[m.table]).find(|t| same(&t.name, table))?;

@@ -1,7 +1,7 @@
 //! Rows of the host as they stand: read by record, one query for each table.
 
 use crate::host::key::{HostKey, encode};
-use crate::host::mapping::{Column, Elsewhere, Key, Mapping, Role, Table, Target};
+use crate::host::mapping::{Column, Key, Mapping, Role, Table, Target};
 use crate::record::SortedMap;
 use crate::shared::Name;
 use crate::value::Value;
@@ -121,52 +121,44 @@ pub enum Span<'a> {
 }
 
 /// The SELECTs that read one table's rows of records: root key first, then key, then columns. One, or where
-/// a text names the owner's table, one for each.
+/// a text names an owner's table, one for each.
 pub fn selects(m: &Mapping, table: usize, span: Span<'_>) -> Vec<String> {
-    let models = |t: &Table| match &t.owner_ref()?.target {
-        Target::InText(models) => Some(models.iter().filter(|(_, to)| m.tables.get(*to).is_some_and(|p| p.kind == t.kind)).cloned().collect()),
-        _ => None,
+    climbs(m, table, 't', 0).iter().filter_map(|(joins, key_at)| select(m, table, span, joins, key_at)).collect()
+}
+
+/// Ways up from a table to its root: the joins, and what the root's key is in their terms. It stops at the table
+/// whose owner columns are the root's key: no join with the root is needed.
+fn climbs(m: &Mapping, at: usize, letter: char, alias: usize) -> Vec<(String, Vec<String>)> {
+    let Some((here, root)) = m.tables.get(at).and_then(|t| Some((t, m.root(t.kind)?))) else { return Vec::new() };
+    let columns_at = |columns: &[Name]| columns.iter().map(|c| format!("{letter}{alias}.{}", quote(c))).collect::<Vec<_>>();
+    let Some(owner) = here.owner_ref() else { return vec![(String::new(), columns_at(root.key_columns()))] };
+    let up = |parent: usize, on: String| -> Vec<(String, Vec<String>)> {
+        let Some(p) = m.tables.get(parent).filter(|p| p.kind == here.kind && alias < m.tables.len()) else { return Vec::new() };
+        let join = format!(" JOIN {} AS {letter}{} ON {on}", quote(&p.name), alias + 1);
+        climbs(m, parent, letter, alias + 1).into_iter().map(|(joins, key)| (format!("{join}{joins}"), key)).collect()
     };
-    match m.tables.get(table).and_then(models) {
-        Some(models) => {
-            let models: Vec<(Name, usize)> = models;
-            models.iter().filter_map(|model| select(m, table, span, Some(model))).collect()
+    match &owner.target {
+        Target::Table { table: parent, columns } if m.tables.get(*parent).is_some_and(|p| p.owner.is_none()) && same_names(columns, root.key_columns()) => {
+            vec![(String::new(), columns_at(&owner.columns))]
         }
-        None => select(m, table, span, None).into_iter().collect(),
+        Target::Table { table: parent, columns } => {
+            let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("{letter}{}.{} = {letter}{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
+            up(*parent, on.join(" AND "))
+        }
+        Target::InText(models) => {
+            let each = |(model, parent): &(Name, usize)| {
+                let (Some(text), Some(key)) = (owner.columns.first(), m.tables.get(*parent).and_then(|p| p.key_columns().first())) else { return Vec::new() };
+                up(*parent, format!("{letter}{alias}.{} = '{},' || {letter}{}.{}", quote(text), model.replace('\'', "''"), alias + 1, quote(key)))
+            };
+            models.iter().flat_map(each).collect()
+        }
+        Target::ByColumn(_) => Vec::new(),
     }
 }
 
-fn select(m: &Mapping, table: usize, span: Span<'_>, model: Option<&(Name, usize)>) -> Option<String> {
+fn select(m: &Mapping, table: usize, span: Span<'_>, joins: &str, key_at: &[String]) -> Option<String> {
     let t = m.tables.get(table)?;
-    let root = m.root(t.kind)?;
-    let root_key = root.key_columns();
-    let mut joins = String::new();
-    let mut at = table;
-    let mut alias = 0;
-    if let (Some((model, parent)), Some(owner)) = (model, t.owner_ref()) {
-        let p = m.tables.get(*parent)?;
-        let (key, text) = (p.key_columns().first()?, owner.columns.first()?);
-        let model = model.replace('\'', "''");
-        joins.push_str(&format!(" JOIN {} AS t1 ON t0.{} = '{model},' || t1.{}", quote(&p.name), quote(text), quote(key)));
-        (alias, at) = (1, *parent);
-    }
-    // Climb to the table whose owner columns are the root's key: no join with the root is needed.
-    let key_at: Vec<String> = loop {
-        let here = m.tables.get(at)?;
-        let Some(owner) = here.owner_ref() else {
-            break root_key.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
-        };
-        let Target::Table { table: parent, columns } = &owner.target else { return None };
-        let p = m.tables.get(*parent)?;
-        if p.owner.is_none() && same_names(columns, root_key) {
-            break owner.columns.iter().map(|c| format!("t{alias}.{}", quote(c))).collect();
-        }
-        let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("t{}.{} = t{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
-        joins.push_str(&format!(" JOIN {} AS t{} ON {}", quote(&p.name), alias + 1, on.join(" AND ")));
-        alias += 1;
-        at = *parent;
-    };
-    let mut list = key_at.clone();
+    let mut list = key_at.to_vec();
     list.extend(t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| format!("t0.{}", t.sql(c))));
     let condition = match span {
         Span::Range(..) => format!("{0} >= ?1 AND {0} <= ?2", key_at.first()?),
@@ -236,10 +228,10 @@ pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Ve
     let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(Vec::new()) };
     let list = |names: &[Name]| names.iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>();
     let keys = list(root.key_columns());
-    let matches = matched(m, kind);
+    let (joins, matches) = matched(m, kind, true);
     let filter = k.filter.as_ref().map_or(String::new(), |f| format!(" WHERE ({f})"));
     let all = [keys.as_slice(), &matches].concat().join(", ");
-    let mut q = conn.prepare(&format!("SELECT {all} FROM {} AS t0{filter} ORDER BY {}", quote(&root.name), keys.join(", ")))?;
+    let mut q = conn.prepare(&format!("SELECT {all} FROM {} AS t0{joins}{filter} ORDER BY {}", quote(&root.name), keys.join(", ")))?;
     let mut rows = q.query([])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {
@@ -252,7 +244,7 @@ pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Ve
 /// What the root row with a key is matched on; `None` if there is no such row.
 pub fn root_values(conn: &Connection, m: &Mapping, kind: usize, key: &HostKey) -> rusqlite::Result<Option<Vec<Value>>> {
     let Some(root) = m.root(kind) else { return Ok(None) };
-    let mut list = matched(m, kind);
+    let (_, mut list) = matched(m, kind, false);
     list.push("1".to_owned());
     let key_is: Vec<String> = root.key_columns().iter().enumerate().map(|(i, c)| format!("t0.{} IS ?{}", quote(c), i + 1)).collect();
     let mut q = conn.prepare_cached(&format!("SELECT {} FROM {} AS t0 WHERE {}", list.join(", "), quote(&root.name), key_is.join(" AND ")))?;
@@ -263,33 +255,41 @@ pub fn root_values(conn: &Connection, m: &Mapping, kind: usize, key: &HostKey) -
     }
 }
 
-/// SQL for what the root row `t0` is matched on. A column of another table counts where the record has one
-/// row of it.
-fn matched(m: &Mapping, kind: usize) -> Vec<String> {
-    let Some(k) = m.types.get(kind) else { return Vec::new() };
-    let elsewhere = |e: &Elsewhere| {
-        let (mut from, mut at, mut alias) = (format!("{} AS c0", quote(&e.table_name)), e.table, 0);
-        loop {
-            let t = m.tables.get(at)?;
-            let owner = t.owner_ref()?;
-            let Target::Table { table: parent, columns } = &owner.target else { return None };
-            let p = m.tables.get(*parent)?;
-            let up = if p.owner.is_none() { "t0".to_owned() } else { format!("c{}", alias + 1) };
-            let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("c{alias}.{} = {up}.{}", quote(c), quote(pc))).collect();
-            let on = on.join(" AND ");
-            if p.owner.is_none() {
-                return Some(format!("(SELECT CASE WHEN count(*) = 1 THEN max(c0.{}) END FROM {from} WHERE {on})", quote(&e.column)));
-            }
-            from.push_str(&format!(" JOIN {} AS {up} ON {on}", quote(&p.name)));
-            alias += 1;
-            at = *parent;
+/// SQL for what the root row `t0` is matched on: joins and a list. A column of another table counts where the record
+/// has one row of it. For `many` roots each such table is read once; for one its rows are looked up.
+fn matched(m: &Mapping, kind: usize, many: bool) -> (String, Vec<String>) {
+    let Some(k) = m.types.get(kind) else { return Default::default() };
+    let mut joins = String::new();
+    let mut list = Vec::new();
+    for (n, c) in k.match_columns().iter().enumerate() {
+        let Some(e) = k.match_elsewhere.iter().find(|e| e.name == *c) else {
+            list.push(m.root(kind).map_or_else(|| format!("t0.{}", quote(c)), |t| format!("t0.{}", t.sql(c))));
+            continue;
+        };
+        let (Some((up, key)), Some(root)) = (climbs(m, e.table, 'c', 0).into_iter().next(), m.root(kind)) else {
+            list.push("NULL".to_owned());
+            continue;
+        };
+        let column = m.tables.get(e.table).map_or_else(|| quote(&e.column), |t| t.sql(&e.column));
+        let value = format!("CASE WHEN count(*) = 1 THEN max(c0.{column}) END");
+        let from = format!("{} AS c0{up}", quote(&e.table_name));
+        let on = |other: &dyn Fn(usize, &Name) -> String| {
+            key.iter().zip(root.key_columns()).enumerate().map(|(i, (own, c))| other(i, c).replace("{own}", own)).collect::<Vec<_>>().join(" AND ")
+        };
+        if many {
+            let keys: Vec<String> = key.iter().enumerate().map(|(i, own)| format!("{own} AS k{i}")).collect();
+            joins.push_str(&format!(
+                " LEFT JOIN (SELECT {}, {value} AS v FROM {from} GROUP BY {}) AS e{n} ON {}",
+                keys.join(", "),
+                key.join(", "),
+                on(&|i, c| format!("e{n}.k{i} = t0.{}", quote(c)))
+            ));
+            list.push(format!("e{n}.v"));
+        } else {
+            list.push(format!("(SELECT {value} FROM {from} WHERE {})", on(&|_, c| format!("{{own}} = t0.{}", quote(c)))));
         }
-    };
-    let one = |c: &Name| match k.match_elsewhere.iter().find(|e| e.name == *c) {
-        Some(e) => elsewhere(e).unwrap_or_else(|| "NULL".to_owned()),
-        None => format!("t0.{}", m.root(kind).map_or_else(|| quote(c), |t| t.sql(c))),
-    };
-    k.match_columns().iter().map(one).collect()
+    }
+    (joins, list)
 }
 
 /// Values of some columns of the row that other columns name; `None` if there is no such row.

@@ -26,6 +26,9 @@ pub fn without_what_is_gone(config: &mut Config, schema: &Schema, had: &Had) -> 
     tables.sort();
     tables.dedup();
     for table in tables {
+        if was(&table).is_some_and(|(_, columns)| moved(schema, had, columns)) {
+            continue;
+        }
         // Without its root nothing of a record can be synchronized: that is an error, and says so.
         if config.types.iter().any(|(t, said)| same(t, &table) && !said.shared) {
             continue;
@@ -48,9 +51,14 @@ pub fn without_what_is_gone(config: &mut Config, schema: &Schema, had: &Had) -> 
         let lost = |c: &str| host.column(c).is_none() && columns.iter().any(|h| same(h, c));
         let mut out: Vec<String> = columns.iter().filter(|c| lost(c) && !c.contains('+') && !c.ends_with(" (as written)")).cloned().collect();
         out.retain(|c| !renamed(said, host, c));
-        let before = said.clone();
-        prune(said, &lost);
-        let named = *said != before;
+        let mut pruned = said.clone();
+        prune(&mut pruned, &lost);
+        let named = *said != pruned;
+        // What is said of a column (a number of this place, a secret, a reference) must not be forgotten because it
+        // has another name now: then the error stands until a person decides.
+        if !host.columns.iter().any(|c| !c.generated && !columns.iter().any(|h| same(h, &c.name))) {
+            *said = pruned;
+        }
         gone.extend(out.into_iter().map(|c| Gone { what: format!("{name}.{c} is no longer in the database: what is known of it stays in the records"), named }));
     }
     for (name, said) in &mut config.types {
@@ -60,6 +68,12 @@ pub fn without_what_is_gone(config: &mut Config, schema: &Schema, had: &Had) -> 
         said.match_check.0.retain(|c| !lost(c));
     }
     gone
+}
+
+/// Whether a table that is new has most of the columns of one that is gone.
+fn moved(schema: &Schema, had: &Had, columns: &[String]) -> bool {
+    let new = schema.tables.iter().filter(|t| !had.keys().any(|h| same(h, &t.name)));
+    new.into_iter().any(|t| columns.iter().filter(|c| t.column(c).is_some()).count() * 2 > columns.len())
 }
 
 fn renamed(said: &TableConfig, host: &HostTable, column: &str) -> bool {

@@ -130,13 +130,19 @@ impl Engine<'_> {
         let (Some(k), Some(root), Some(row)) = (self.mapping.types.get(kind), self.mapping.root(kind), known.root()) else { return Ok(false) };
         let found = self.root_values(kind, key)?;
         for (set, values) in k.match_on.iter().zip(sets(k, &found)) {
-            if values.is_some_and(|v| set.iter().zip(v).all(|(c, v)| k.matched(known, c) == Some(v))) {
+            let Some(values) = values else { continue };
+            if set.iter().zip(values).all(|(c, v)| k.matched(known, c) == Some(v)) {
                 return self.agrees(kind, key, known);
+            }
+            if set.iter().zip(values).any(|(c, v)| k.matched(known, c).is_some_and(|w| !w.is_null() && w != v)) {
+                // Somebody else, whatever the rest says.
+                return Ok(false);
             }
         }
         let columns: Vec<Name> = root.columns.iter().filter(|c| c.role == crate::host::mapping::Role::Data && c.rule == Default::default()).map(|c| c.name.clone()).collect();
         let here = look_up_known(self.conn, root, &columns, root.key_columns(), key)?.unwrap_or_default();
-        Ok(columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
+        // A row that says nothing is nobody in particular.
+        Ok(here.iter().any(|v| !v.is_null()) && columns.iter().zip(&here).all(|(c, v)| row.get(c).unwrap_or(&Value::Null) == v))
     }
 
     /// A record that came from elsewhere for the first time: the host may have had that person or

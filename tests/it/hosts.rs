@@ -4,6 +4,8 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod compare;
+mod found;
+mod upgrades;
 
 use compare::assert_same;
 use rusqlite::Connection;

@@ -50,10 +50,22 @@ impl Builder<'_> {
             {
                 at = self.reference(t, row, r, &key, t.owner == Some(n), others)?;
                 let differ = r.columns.iter().zip(&values).zip(key).filter(|((_, v), k)| *v != k);
+                // What the column's own type makes of the key is no way of writing it.
+                let differ = differ.filter(|((c, v), k)| !t.column(c).is_some_and(|c| c.affinity.makes(k, v)));
                 differ.for_each(|((c, v), _)| drop(out.insert(as_written(c), v.clone())));
             }
             match at {
-                At::Row(target) => out.insert(field, Value::Ref(target)),
+                At::Row(target) => {
+                    if let (Target::InText(_), Some((table, _, key)), [Value::Text(text)]) = (&r.target, r.leads(self.c.mapping, &values), values.as_slice())
+                        && r.written(self.c.mapping, table, key, None) != values
+                    {
+                        // The model is spelled otherwise than it is listed.
+                        let model = text.split(|b| *b == b',').next().unwrap_or_default();
+                        r.columns.iter().for_each(|c| drop(out.insert(as_written(c), Value::Text(model.into()))));
+                    }
+                    out.insert(field, Value::Ref(target))
+                }
+                At::Nowhere if self.stands(t, row, r, &values) => out.insert(field, values.into_iter().next().map_or(Value::Null, Value::known)),
                 at => {
                     whole &= matches!(at, At::Nowhere);
                     dangling.insert(r.field.clone());
@@ -87,6 +99,21 @@ impl Builder<'_> {
         let Some((row, record)) = others.row_of(table, columns, values)? else { return Ok(At::Nowhere) };
         let record = (record != self.c.id && (to.owner.is_some() || row != record)).then_some(record);
         Ok(At::Row(Reference { table: to.name.clone(), row, record, owner }))
+    }
+
+    /// Whether a value that leads nowhere travels as it stands. A row that is not there is not named to others: their
+    /// row of that number is another.
+    fn stands(&self, t: &Table, row: &HostRow, r: &ReferenceMap, values: &[Value]) -> bool {
+        let [value] = values else { return false };
+        match &r.target {
+            Target::Table { .. } => r.stands(value),
+            Target::InText(_) => false,
+            // A kind of which no rows are synchronized.
+            Target::ByColumn(by) => match t.get(row, by) {
+                Some(Value::Text(name)) => std::str::from_utf8(name).ok().is_none_or(|n| self.c.mapping.table(n).is_none()),
+                _ => true,
+            },
+        }
     }
 
     /// Says of references that are written as their target's key again what was said of them otherwise.

@@ -86,9 +86,10 @@ pub(super) fn index(schema: &Schema, name: &str) -> Option<usize> {
 }
 
 fn is_stamp(columns: &[String], parent: &str) -> bool {
-    let by = columns.iter().any(|c| words(c).iter().any(|w| ["by", "creator", "author", "editor", "modifier", "uid"].contains(&w.as_str())));
+    let by = columns.iter().any(|c| words(c).iter().any(|w| ["by", "creator", "author", "editor", "modifier"].contains(&w.as_str())));
     let user = words(parent).iter().any(|w| ["user", "users", "account", "accounts", "login", "staff", "employee", "employees"].contains(&w.as_str()));
-    by || user
+    let uid = columns.iter().any(|c| matches!(words(c).as_slice(), [what, id] if id == "uid" && ["create", "write", "update", "modify"].contains(&what.as_str())));
+    by || user || uid
 }
 
 /// The end of a name in the singular, roughly: `visits` and `visit` are one.

@@ -29,7 +29,10 @@ enum Says {
 }
 
 /// What a column may point to.
+#[derive(Clone, Copy)]
 struct Candidate<'a> {
+    /// Whether the column's name says that it holds a key, or whose row it is.
+    marked: bool,
     parent: &'a HostTable,
     /// A UNIQUE column of it that is not its key.
     column: Option<&'a HostColumn>,
@@ -83,8 +86,9 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
         // A name that says it exactly needs no rows to prove it, only none that speak against it: an
         // empty database that joins must come to the same answer as a full one. Where nothing is
         // declared, some of what was pointed to has always gone missing.
-        Says::Exactly => hit == all || hit * 20 >= all * 19 || (sure && hit * 2 >= all),
-        Says::Ends | Says::Hints => all > 0 && (sure || all >= ENOUGH) && (hit == all || (all >= 100 && hit * 20 >= all * 19)),
+        Says::Exactly => hit * 20 >= all * 19,
+        // `weight` holds small numbers, and so does any table's key: a number is one only if its name says so.
+        Says::Ends | Says::Hints => all > 0 && (sure || (candidate.marked && all >= ENOUGH)) && (hit == all || (all >= 100 && hit * 20 >= all * 19)),
     };
     if !on && (says == Says::Hints || all == 0 || hit * 2 < all) {
         return Ok(None);
@@ -103,15 +107,36 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
     Ok(Some(Told { column: c.name.clone(), target: parent.name.clone(), target_column, by_column: false, models: Vec::new(), evidence, on }))
 }
 
+/// Whether a name begins or ends with a word for a key.
+fn key_marked(name: &str) -> bool {
+    let w = words(name);
+    let key = |w: Option<&String>| w.is_some_and(|w| KEY_WORDS.contains(&w.as_str()));
+    w.len() > 1 && (key(w.last()) || key(w.first()))
+}
+
+/// Whether a table's rows are the people whom everything is about.
+fn parent_is_person(table: &HostTable) -> bool {
+    let last = words(&table.name).last().map(|w| singular(w)).unwrap_or_default();
+    ["patient", "person", "client", "party"].contains(&last.as_str())
+}
+
+/// Whether a column is called as a table is in the end: `patient` and `health_patient`.
+fn stem_is(table: &HostTable, column: &str) -> bool {
+    let (name, column) = (words(&table.name), words(column));
+    column.len() == 1 && name.last().map(|w| singular(w)) == column.last().map(|w| singular(w))
+}
+
 /// What a column's name may mean, the likeliest first.
 fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, dictionary: &Dictionary) -> Vec<Candidate<'a>> {
     if let Some(parent) = dictionary.target(&table.name, &c.name).and_then(|t| schema.table(t)) {
-        return vec![Candidate { parent, column: None, says: Says::Dictionary }];
+        return vec![Candidate { parent, column: None, says: Says::Dictionary, marked: true }];
     }
     let mut found: Vec<Candidate<'a>> = Vec::new();
+    let marked = key_marked(&c.name);
     let mut add = |parent: &'a HostTable, column: Option<&'a HostColumn>, says: Says| {
         if !found.iter().any(|f| f.parent.name == parent.name) {
-            found.push(Candidate { parent, column, says });
+            let whose = parent_is_person(parent) && stem_is(parent, &c.name);
+            found.push(Candidate { parent, column, says, marked: marked || whose });
         }
     };
     let plain = |name: &str| words(name).iter().map(|w| singular(w)).collect::<Vec<_>>();
@@ -128,7 +153,6 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
     } else if stem.len() > 1 && KEY_WORDS.contains(&stem[0].as_str()) {
         stem.remove(0);
     }
-    let marked = key_word || stem.len() < plain(&c.name).len();
     // `patient_uuid`: a column of that name which is UNIQUE, where the key is another.
     let unique = |t: &'a HostTable| {
         let other = t.unique.iter().filter(|u| u.plain()).find_map(|u| match u.columns.as_slice() {
@@ -200,12 +224,12 @@ pub(super) fn in_text(db: &Connection, schema: &Schema, table: &HostTable, dicti
         }
         // Models that some row names, and where there are no rows yet all that there are.
         let mut models: Vec<(String, String)> = if all == 0 { dictionary.models.clone() } else { Vec::new() };
-        let sql = format!("SELECT substr({x}, 1, instr({x}, ',') - 1), count(*) FROM main.{t} WHERE {shape} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100");
+        let sql = format!("SELECT CAST(substr({x}, 1, instr({x}, ',') - 1) AS BLOB), count(*) FROM main.{t} WHERE {shape} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100");
         let mut statement = db.prepare(&sql)?;
         let mut rows = statement.query([])?;
         let (mut named, mut hit) = (0, 0);
         while let Some(r) = rows.next()? {
-            let model: String = r.get(0)?;
+            let Ok(model) = String::from_utf8(r.get::<_, Vec<u8>>(0)?) else { continue };
             let Some((parent, key)) = table_of(schema, &model).and_then(|p| Some((p, p.rowid_alias.as_deref()?))) else { continue };
             named += count(r, 1)?;
             let sql = format!(
@@ -216,7 +240,17 @@ pub(super) fn in_text(db: &Connection, schema: &Schema, table: &HostTable, dicti
             hit += db.query_row(&sql, [&model], |r| count(r, 0))?;
             models.push((model, parent.name.clone()));
         }
-        if let Some((_, target)) = models.first().filter(|_| all == 0 || (hit > 0 && hit * 2 >= named)).cloned() {
+        // And those that a row may name tomorrow.
+        let by_name = !models.is_empty() && models.iter().all(|(model, table)| same(model, table));
+        let others = schema.tables.iter().filter(|t| by_name && t.rowid_alias.is_some()).map(|t| (t.name.clone(), t.name.clone()));
+        let others: Vec<(String, String)> = dictionary.models.iter().cloned().chain(others).collect();
+        let seen = models.len();
+        for other in others {
+            if models.iter().all(|(m, _)| *m != other.0) {
+                models.push(other);
+            }
+        }
+        if let Some((_, target)) = models.first().filter(|_| seen > 0).filter(|_| all == 0 || (hit > 0 && hit * 2 >= named)).cloned() {
             let evidence = match all {
                 0 => "the application's own dictionary says so; there are no values yet".to_owned(),
                 _ => format!("{} of {} texts name a model and a row of it, as `model,id`", thousands(hit), thousands(all)),

@@ -1,8 +1,9 @@
 //! Tables that the record points to and that are nevertheless nobody's rows to send: vocabularies that
 //! are installed, not typed, and tables that are empty although rows point to them.
 
+use super::data::Sample;
 use super::edges::{Edges, singular, thousands};
-use crate::host::looks::words;
+use crate::host::looks::{is_made_unique, words};
 use crate::host::schema::{COUNT_LIMIT, Schema, quoted};
 use rusqlite::Connection;
 
@@ -35,7 +36,11 @@ pub(super) fn why(db: &Connection, schema: &Schema, edges: &Edges, table: usize,
         Some(key) => {
             db.query_row(&format!("SELECT max({k}) - min({k}) > 3 * ?1 FROM main.{}", quoted(&t.name), k = quoted(key)), [i64::try_from(t.rows).unwrap_or(i64::MAX)], |r| r.get(0))?
         }
-        None => t.single_key().is_some(),
+        // A code is published, a UUID was made with the row.
+        None => match t.single_key() {
+            Some(key) => !Sample::read(db, t, key)?.texts.iter().any(|k| is_made_unique(k)),
+            None => false,
+        },
     };
     if !named && !sparse {
         return Ok(None);

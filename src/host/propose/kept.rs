@@ -12,7 +12,7 @@ pub(super) fn columns(db: &Connection, table: &HostTable) -> Result<Vec<Kept>, r
     let mut found = Vec::new();
     for c in table.columns.iter().filter(|c| !c.generated) {
         let key = table.key_columns().iter().any(|k| same(k, &c.name)) || table.unique.iter().any(|u| u.columns.iter().any(|k| same(k, &c.name)));
-        let why = match (secret(&c.name), own_sync(&c.name)) {
+        let why = match (secret(c), own_sync(&c.name)) {
             _ if key => continue,
             (true, _) => "it looks secret",
             (_, true) => "the state of the application's own synchronization",
@@ -24,10 +24,17 @@ pub(super) fn columns(db: &Connection, table: &HostTable) -> Result<Vec<Kept>, r
     Ok(found)
 }
 
-fn secret(name: &str) -> bool {
-    let w = words(name);
+/// Whether a column holds what lets somebody in. `is_secret` says something of a note, and `secret_reason` is one.
+fn secret(c: &HostColumn) -> bool {
+    let w = words(&c.name);
     let has = |x: &[&str]| w.iter().any(|w| x.contains(&w.as_str()));
-    has(&["password", "passwd", "pwd", "passphrase", "secret"]) || (has(&["pin", "otp", "token", "auth"]) && has(&["digest", "hash", "secret", "key"]))
+    if c.affinity == Affinity::Integer || has(&["is", "has", "changed", "expires", "expiry", "at", "date", "reason", "hint"]) {
+        return false;
+    }
+    let last = |x: &[&str]| w.last().is_some_and(|w| x.contains(&w.as_str()));
+    has(&["password", "passwd", "pwd", "passphrase"])
+        || last(&["pin"])
+        || (has(&["pin", "otp", "token", "auth", "api", "client", "private"]) && last(&["digest", "hash", "secret", "key", "token"]))
 }
 
 fn own_sync(name: &str) -> bool {
@@ -44,10 +51,11 @@ fn filled(db: &Connection, table: &HostTable, c: &HostColumn) -> Result<String, 
         Affinity::Blob => "x''",
         _ => "0",
     };
-    if secret(&c.name) {
-        return Ok(empty.to_owned());
+    if secret(c) {
+        // Nothing, in an application that compares it with what was typed, would let anybody in.
+        return Ok(if c.affinity == Affinity::Blob { "randomblob(16)" } else { "lower(hex(randomblob(16)))" }.to_owned());
     }
     let texts = Sample::read(db, table, &c.name)?.texts;
     let fresh = texts.iter().find(|t| ["pending", "dirty", "new", "unsynced", "not_synced", "modified"].contains(&t.to_lowercase().as_str()));
-    Ok(fresh.or(texts.first()).filter(|_| c.affinity == Affinity::Text).map_or_else(|| empty.to_owned(), |t| local::literal(t)))
+    Ok(fresh.filter(|_| c.affinity == Affinity::Text).map_or_else(|| empty.to_owned(), |t| local::literal(t)))
 }

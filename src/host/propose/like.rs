@@ -29,6 +29,11 @@ impl<'a> Like<'a> {
         self.0?.table(name)
     }
 
+    /// Whether the other place sends the rows of a table.
+    pub(super) fn synchronizes(&self, name: &str) -> bool {
+        self.knows(name) && self.0.is_some_and(|c| !c.left_out(name))
+    }
+
     fn knows(&self, name: &str) -> bool {
         self.0.is_some_and(|c| c.table(name).is_some() || c.left_out(name) || c.types.keys().any(|t| same(t, name)))
     }

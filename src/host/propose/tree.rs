@@ -1,6 +1,7 @@
 //! What belongs to the record, what its rows point to, and what stays outside.
 
 use super::edges::{Edge, Edges};
+use super::like::Like;
 use super::{LeftOut, Owner, installed};
 use crate::host::events::inserts_into;
 use crate::host::looks::words;
@@ -30,7 +31,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn grow(db: &Connection, schema: &Schema, edges: &Edges, (root, person): (usize, usize)) -> Result<Tree, rusqlite::Error> {
+    pub(super) fn grow(db: &Connection, schema: &Schema, edges: &Edges, (root, person): (usize, usize), like: &Like<'_>) -> Result<Tree, rusqlite::Error> {
         let mut aside: BTreeMap<usize, String> = BTreeMap::new();
         for (i, table) in schema.tables.iter().enumerate() {
             if let Some(reason) = set_aside(schema, edges, i, table).filter(|_| i != root && i != person) {
@@ -42,6 +43,9 @@ impl Tree {
         tree.members = members(schema, root, &owners);
         let own: Vec<usize> = tree.members.iter().map(|m| m.table).collect();
         for table in (0..schema.tables.len()).filter(|t| !own.contains(t)) {
+            if like.synchronizes(&schema.tables[table].name) {
+                continue;
+            }
             if let (false, Some(why)) = (aside.contains_key(&table), installed::why(db, schema, edges, table, root)?) {
                 aside.insert(table, why);
                 tree.installed.push(table);

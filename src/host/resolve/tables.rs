@@ -23,11 +23,11 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
     let said = config.table(&host.name).unwrap_or(&empty);
     let index = |name: &str| included.iter().position(|t| same(&t.name, name));
     let mut found: Vec<ReferenceMap> = Vec::new();
-    let mut add = |columns: Vec<String>, target: Target| {
+    let mut add = |columns: Vec<String>, target: Target, declared: bool| {
         let known = found.iter().any(|r| r.columns.len() == columns.len() && columns.iter().all(|c| among(&r.columns, c)));
         let unused = columns.iter().any(|c| among(&said.ignore.0, c) || host.column(c).is_none_or(|c| c.generated));
         if !known && !unused {
-            found.push(ReferenceMap { field: columns.join("+").into(), columns: names(&columns), target });
+            found.push(ReferenceMap { field: columns.join("+").into(), columns: names(&columns), target, declared });
         }
     };
     for (told, target) in &said.references {
@@ -59,22 +59,25 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
             );
             return Err(ConfigError::Value { at, what });
         }
-        add(columns, Target::Table { table, columns: names(&key) });
+        add(columns, Target::Table { table, columns: names(&key) }, false);
     }
     for (column, by) in &said.references_by {
         let exact = |n: &str| host.column(n).map_or_else(|| n.to_owned(), |c| c.name.clone());
-        add(vec![exact(column)], Target::ByColumn(exact(by).into()));
+        add(vec![exact(column)], Target::ByColumn(exact(by).into()), false);
     }
     for (column, models) in &said.references_in_text {
         let exact = host.column(column).map_or_else(|| column.clone(), |c| c.name.clone());
         // A model whose table is not synchronized is none of ours: what names it stays text.
         let models = models.0.iter().filter_map(|m| Some((Name::of(m), index(m).or_else(|| index(&m.replace(['.', '-'], "_")))?)));
-        add(vec![exact], Target::InText(models.collect()));
+        add(vec![exact], Target::InText(models.collect()), false);
     }
     for key in &host.foreign_keys {
         if let Some(table) = index(&key.parent).filter(|_| !key.parent_columns.is_empty()) {
-            add(key.columns.clone(), Target::Table { table, columns: names(&key.parent_columns) });
+            add(key.columns.clone(), Target::Table { table, columns: names(&key.parent_columns) }, true);
         }
+    }
+    for r in &mut found {
+        r.declared |= host.foreign_keys.iter().any(|k| !k.parent_columns.is_empty() && k.columns.len() == r.columns.len() && k.columns.iter().all(|c| among(&r.columns, c)));
     }
     let place = |r: &ReferenceMap| host.columns.iter().position(|c| r.columns.first().is_some_and(|n| same(n, &c.name)));
     found.sort_by_key(place);
@@ -184,7 +187,7 @@ pub(super) fn table(
         }
     }
     let indexed = owner.and_then(|o| references.get(o)?.columns.first()).map_or(Ok(true), |c| indexed(db, host, c))?;
-    let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &*c.name).collect::<Vec<_>>());
+    let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &**c.host.as_ref().unwrap_or(&c.name)).collect::<Vec<_>>());
     Ok(Table {
         name: Name::of(&host.name),
         kind,

@@ -34,6 +34,7 @@ impl Edges {
     pub(super) fn read(db: &Connection, schema: &Schema, like: &Like<'_>) -> Result<Edges, rusqlite::Error> {
         let mut edges = Edges::default();
         let dictionary = Dictionary::read(db, schema)?;
+        let names = infer::Names::of(schema);
         for (child, table) in schema.tables.iter().enumerate() {
             for key in table.foreign_keys.iter().filter(|k| !k.parent_columns.is_empty()) {
                 let Some(parent) = index(schema, &key.parent) else { continue };
@@ -41,7 +42,7 @@ impl Edges {
             }
             let by_name = infer::by_column(db, schema, table)?;
             let in_text = infer::in_text(db, schema, table, &dictionary)?;
-            let others = infer::undeclared(db, schema, table, &dictionary)?.into_iter().chain(by_name);
+            let others = infer::undeclared(db, schema, table, &dictionary, &names)?.into_iter().chain(by_name);
             let others = others.filter(|t| in_text.iter().all(|i| i.column != t.column)).collect::<Vec<_>>();
             let found = others.into_iter().chain(in_text).collect();
             for told in like.references(schema, table, found) {

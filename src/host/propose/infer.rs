@@ -40,7 +40,7 @@ struct Candidate<'a> {
 }
 
 /// The references of a table that no foreign key declares.
-pub(super) fn undeclared(db: &Connection, schema: &Schema, table: &HostTable, dictionary: &Dictionary) -> Result<Vec<Told>, rusqlite::Error> {
+pub(super) fn undeclared(db: &Connection, schema: &Schema, table: &HostTable, dictionary: &Dictionary, names: &Names) -> Result<Vec<Told>, rusqlite::Error> {
     let mut found = Vec::new();
     for c in table.columns.iter().filter(|c| !c.generated) {
         let declared = table.foreign_keys.iter().any(|k| !k.parent_columns.is_empty() && k.columns.iter().any(|n| same(n, &c.name)));
@@ -49,7 +49,7 @@ pub(super) fn undeclared(db: &Connection, schema: &Schema, table: &HostTable, di
             continue;
         }
         let mut best: Option<Told> = None;
-        for candidate in candidates(schema, table, c, dictionary) {
+        for candidate in candidates(schema, table, c, dictionary, names) {
             let told = prove(db, table, c, &candidate)?;
             let better = |t: &Told| best.as_ref().is_none_or(|b| t.on && !b.on);
             if let Some(told) = told.filter(better) {
@@ -90,7 +90,8 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
         // `weight` holds small numbers, and so does any table's key: a number is one only if its name says so.
         Says::Ends | Says::Hints => all > 0 && (sure || (candidate.marked && all >= ENOUGH)) && (hit == all || (all >= 100 && hit * 20 >= all * 19)),
     };
-    if !on && (says == Says::Hints || all == 0 || hit * 2 < all) {
+    let chance = says == Says::Hints && (all < ENOUGH || hit < all);
+    if !on && (chance || all == 0 || hit * 2 < all) {
         return Ok(None);
     }
     let said = match (says, all) {
@@ -105,6 +106,26 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
     };
     let target_column = candidate.column.map(|c| c.name.clone());
     Ok(Some(Told { column: c.name.clone(), target: parent.name.clone(), target_column, by_column: false, models: Vec::new(), evidence, on }))
+}
+
+/// The tables' names as words in the singular, in the order of the tables.
+pub(super) struct Names(Vec<Vec<String>>);
+
+fn plain(name: &str) -> Vec<String> {
+    words(name).iter().map(|w| singular(w)).collect()
+}
+
+impl Names {
+    pub(super) fn of(schema: &Schema) -> Names {
+        Names(schema.tables.iter().map(|t| plain(&t.name)).collect())
+    }
+
+    /// Whether two tables are of one module of a framework, and a column is called as one of them is within it.
+    fn of_one_module(&self, table: &str, parent: &str, column: &str) -> bool {
+        let (table, parent) = (plain(table), plain(parent));
+        let module = parent.first().filter(|m| table.len() > 1 && table.first() == Some(m));
+        module.is_some_and(|m| parent[1..] == plain(column)[..] && !self.0.iter().any(|n| n.len() == 1 && n.first() == Some(m)))
+    }
 }
 
 /// Whether a name begins or ends with a word for a key.
@@ -127,19 +148,20 @@ fn stem_is(table: &HostTable, column: &str) -> bool {
 }
 
 /// What a column's name may mean, the likeliest first.
-fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, dictionary: &Dictionary) -> Vec<Candidate<'a>> {
+fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, dictionary: &Dictionary, names: &Names) -> Vec<Candidate<'a>> {
     if let Some(parent) = dictionary.target(&table.name, &c.name).and_then(|t| schema.table(t)) {
         return vec![Candidate { parent, column: None, says: Says::Dictionary, marked: true }];
     }
     let mut found: Vec<Candidate<'a>> = Vec::new();
     let marked = key_marked(&c.name);
+    let number_called_name = c.affinity == Affinity::Integer && ["name", "owner"].contains(&c.name.to_lowercase().as_str());
     let mut add = |parent: &'a HostTable, column: Option<&'a HostColumn>, says: Says| {
         if !found.iter().any(|f| f.parent.name == parent.name) {
-            let whose = parent_is_person(parent) && stem_is(parent, &c.name);
+            // A number called `name` is no number; `doctor` in `health_visit` is a `health_doctor`.
+            let whose = parent_is_person(parent) && stem_is(parent, &c.name) || number_called_name || names.of_one_module(&table.name, &parent.name, &c.name);
             found.push(Candidate { parent, column, says, marked: marked || whose });
         }
     };
-    let plain = |name: &str| words(name).iter().map(|w| singular(w)).collect::<Vec<_>>();
     let mut stem = plain(&c.name);
     let last = stem.last().cloned().unwrap_or_default();
     let key_word = KEY_WORDS.contains(&last.as_str()) && stem.len() > 1;
@@ -163,13 +185,12 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
     };
     for from in 0..stem.len() {
         let end = &stem[from..];
-        for t in &schema.tables {
-            let name = plain(&t.name);
-            let says = match (name == end, name.ends_with(end)) {
+        for (t, name) in schema.tables.iter().zip(&names.0) {
+            let says = match (name.as_slice() == end, name.ends_with(end)) {
                 (true, _) if from == 0 && marked => Says::Exactly,
                 (true, _) if marked => Says::Ends,
                 (_, true) if from == 0 && marked => Says::Ends,
-                (true, _) | (_, true) if from == 0 || name == end => Says::Hints,
+                (true, _) | (_, true) if from == 0 || name.as_slice() == end => Says::Hints,
                 _ => continue,
             };
             // `study_uid` in `imaging_study` names the row itself.
@@ -177,8 +198,8 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
                 continue;
             }
             // `health_patient_history_id` ends many names: the shortest is meant, if it is one.
-            let shorter = schema.tables.iter().any(|o| o.name != t.name && plain(&o.name).ends_with(end) && plain(&o.name).len() <= name.len());
-            if says == Says::Exactly || !shorter || name == end {
+            let shorter = schema.tables.iter().zip(&names.0).any(|(o, other)| o.name != t.name && other.ends_with(end) && other.len() <= name.len());
+            if says == Says::Exactly || !shorter || name.as_slice() == end {
                 add(t, unique(t), says);
             }
         }
@@ -187,23 +208,28 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
         && marked
         && short.len() >= 3
     {
-        let mut like = schema.tables.iter().filter(|t| plain(&t.name).last().is_some_and(|w| w.starts_with(short.as_str()) && w != short));
-        if let (Some(parent), None) = (like.next(), like.next()) {
+        let mut like = schema.tables.iter().zip(&names.0).filter(|(_, n)| n.last().is_some_and(|w| w.starts_with(short.as_str()) && w != short));
+        if let (Some((parent, _)), None) = (like.next(), like.next()) {
             add(parent, None, Says::Hints);
         }
     }
     if !marked && c.affinity == Affinity::Integer && ["name", "parent", "owner"].contains(&last.as_str()) && stem.len() == 1 {
         // A number called `name` is somebody's: of what the table is named after, else of a party.
         let own = plain(&table.name);
-        let before = (1..own.len()).rev().find_map(|n| schema.tables.iter().find(|t| plain(&t.name) == own[..n]));
-        let party = || {
-            schema
-                .tables
-                .iter()
-                .find(|t| t.name != table.name && plain(&t.name).last().is_some_and(|w| ["party", "person", "people", "partner", "individual"].contains(&w.as_str())))
-        };
+        let called = |test: &dyn Fn(&[String]) -> bool| schema.tables.iter().zip(&names.0).find(|(t, n)| t.name != table.name && test(n)).map(|(t, _)| t);
+        let before = (1..own.len()).rev().find_map(|n| called(&|name| name == &own[..n]));
+        // Who is somebody has a party; a line of an order has none.
+        let somebody = ["patient", "client", "professional", "healthprofessional", "doctor", "practitioner", "employee", "institution"];
+        let is_somebody = own.last().is_some_and(|w| somebody.contains(&w.as_str()));
+        let party = || called(&|name| is_somebody && name.last().is_some_and(|w| ["party", "person", "people", "partner", "individual"].contains(&w.as_str())));
         if let Some(parent) = before.or_else(party) {
             add(parent, None, Says::Hints);
+        }
+    }
+    if last == "uid" && stem.len() == 1 && ["create", "write", "update", "modify"].iter().any(|w| *w == stem[0]) {
+        let mut users = schema.tables.iter().zip(&names.0).filter(|(_, n)| n.len() <= 2 && n.last().is_some_and(|w| w == "user"));
+        if let (Some((user, _)), None) = (users.next(), users.next()) {
+            add(user, None, Says::Ends);
         }
     }
     found.sort_by_key(|f| f.says);

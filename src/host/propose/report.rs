@@ -182,6 +182,13 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
             notes.push(format!("{}.{}: {}.", t.name, l.column, l.why));
         }
     }
+    let off: Vec<String> = p.tables.iter().flat_map(|t| t.told.iter().filter(|r| !r.on).map(move |r| format!("{}.{}", t.name, r.column))).collect();
+    if !off.is_empty() {
+        notes.push(format!(
+            "{} may be references and are OFF: if they are, switch them on in cfs.toml before the first sync, or their numbers mean other rows elsewhere.",
+            off.join(", ")
+        ));
+    }
     for member in tree.all() {
         let table = &schema.tables[member.table];
         if let Some(owner) = member.owner.as_ref().filter(|o| !table.not_null(&o.columns)) {

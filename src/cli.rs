@@ -5,6 +5,7 @@ mod deletions;
 mod demo;
 mod detach;
 mod doctor;
+mod duplicates;
 mod init;
 mod log;
 mod match_;
@@ -66,6 +67,9 @@ enum Command {
     /// Two records that are one person: says so, or that they are not, or takes that back.
     #[command(after_help = "Examples:\n  cfs match\n  cfs match patient:17 5b1d8f0e\n  cfs match patient:17 5b1d8f0e --not\n  cfs match 0c4e 5b1d8f0e --undo")]
     Match(match_::MatchArgs),
+    /// People who look like one, by name, birth date, telephone or identity number; matches nobody.
+    #[command(after_help = "Examples:\n  cfs duplicates\n  cfs duplicates --json")]
+    Duplicates(duplicates::DuplicatesArgs),
     /// Deletes a record, or a row of it, at every site. It can be restored from the trash.
     #[command(after_help = "Examples:\n  cfs delete patient:17 --why \"entered twice\"\n  cfs delete patient:17 --row prescription:31")]
     Delete(deletions::DeleteArgs),
@@ -139,6 +143,7 @@ pub fn run() -> ExitCode {
         Command::Show(args) => show::run(&args, &cli.config),
         Command::Conflicts(args) => conflicts::run(&args, &cli.config),
         Command::Match(args) => match_::run(&args, &cli.config),
+        Command::Duplicates(args) => duplicates::run(&args, &cli.config),
         Command::Delete(args) => deletions::delete(&args, &cli.config),
         Command::Deletions(args) => deletions::deletions(&args, &cli.config),
         Command::Trash(args) => trash::trash(&args, &cli.config),

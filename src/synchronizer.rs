@@ -5,6 +5,7 @@ pub mod client;
 pub mod conflicts;
 pub mod deletions;
 pub mod doctor;
+pub mod duplicates;
 pub mod find;
 pub mod history;
 mod host_side;

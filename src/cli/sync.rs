@@ -23,6 +23,9 @@ pub(super) struct SyncArgs {
     /// Go on with a plan that was held; the plan's mark is in the message that asked for it.
     #[arg(long, value_name = "PLAN")]
     yes: Option<String>,
+    /// Say how far it is on stderr, a line of JSON at a time, for a program that draws the bar itself.
+    #[arg(long)]
+    progress: bool,
     #[command(flatten)]
     json: Json,
 }
@@ -33,16 +36,16 @@ pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run(&s, &options, args.json);
     }
-    once(&s, &options, "", args.json)
+    let bar = if args.progress { Bar::for_programs() } else { Bar::new() };
+    once(&s, &options, "", args.json, bar)
 }
 
 /// Synchronizes with what a person decided, and says what became of it.
 pub(super) fn carry_out(s: &Synchronizer, orders: Vec<(RecordId, Order)>, said: &str, json: Json) -> Result<u8, Failure> {
-    once(s, &Options { orders, ..Options::default() }, said, json)
+    once(s, &Options { orders, ..Options::default() }, said, json, Bar::new())
 }
 
-fn once(s: &Synchronizer, options: &Options, said: &str, json: Json) -> Result<u8, Failure> {
-    let mut bar = Bar::new();
+fn once(s: &Synchronizer, options: &Options, said: &str, json: Json, mut bar: Bar) -> Result<u8, Failure> {
     let report = s.sync_now(options, &mut |what, done, total| bar.show(what, done, total))?;
     bar.end();
     let refused = report.notices.iter().any(|n| n.contains("--yes="));
@@ -112,15 +115,30 @@ pub(super) fn parts(r: &Report) -> String {
 pub(super) struct Bar {
     start: Instant,
     bar: Option<ProgressBar>,
+    /// Whether each step is a line for a program; then when the last one was written.
+    lines: Option<Option<Instant>>,
 }
 
 impl Bar {
     pub(super) fn new() -> Self {
-        Bar { start: Instant::now(), bar: None }
+        Bar { start: Instant::now(), bar: None, lines: None }
+    }
+
+    fn for_programs() -> Self {
+        Bar { lines: Some(None), ..Bar::new() }
     }
 
     pub(super) fn show(&mut self, what: &'static str, done: u64, total: u64) {
-        use std::io::IsTerminal;
+        use std::io::{IsTerminal, Write};
+        if let Some(last) = &mut self.lines {
+            // Often enough for a bar, and no more; the last step of each kind in any case.
+            if done == total || last.is_none_or(|l| l.elapsed() > Duration::from_millis(50)) {
+                *last = Some(Instant::now());
+                let line = serde_json::json!({ "what": what, "done": done, "total": total });
+                drop(writeln!(std::io::stderr(), "{line}"));
+            }
+            return;
+        }
         if self.bar.is_none() && self.start.elapsed() > Duration::from_secs(1) && std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} ({eta} left)").unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(total).with_style(style.progress_chars("=> ")));

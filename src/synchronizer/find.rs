@@ -4,7 +4,7 @@ use super::{Error, Synchronizer};
 use crate::host::key::HostKey;
 use crate::host::looks::words;
 use crate::id::{RecordId, RowId, SiteId, Uuid};
-use crate::record::{Record, RowKey};
+use crate::record::{Record, Row, RowKey};
 use crate::site::Site;
 use crate::stamp::{Stamp, Time};
 use crate::state::{State, Stored};
@@ -24,7 +24,7 @@ pub struct SiteName {
 }
 
 /// A record, for people and programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecordName {
     /// Its UUID.
     pub record: String,
@@ -222,10 +222,20 @@ impl<'s> Values<'s> {
     }
 }
 
-/// A few words by which a person knows a record, from columns of its root row that are named like
-/// names.
+/// A few words by which a person knows a record, from columns that are named like names: of its root row, else
+/// of a row of which it has one.
 pub fn label(r: &Record) -> String {
     let Some(root) = r.root() else { return String::new() };
+    let own = label_of(root, false);
+    if !own.is_empty() {
+        return own;
+    }
+    let single = |k: &&RowKey| r.rows.keys().filter(|o| o.table == k.table).count() == 1;
+    let found = r.rows.keys().filter(single).filter_map(|k| r.rows.get(k)).map(|row| label_of(row, false)).find(|l| !l.is_empty());
+    found.unwrap_or_else(|| label_of(root, true))
+}
+
+fn label_of(root: &Row, weak: bool) -> String {
     let text = |wanted: &[&str]| {
         wanted.iter().find_map(|w| {
             root.fields
@@ -242,7 +252,8 @@ pub fn label(r: &Record) -> String {
     let label = match (family, given) {
         (Some(f), Some(g)) => format!("{f}, {g}"),
         (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => text(&["fullname", "name", "displayname", "label", "title", "description", "code"]).unwrap_or_default(),
+        (None, None) if weak => text(&["label", "title", "description", "code"]).unwrap_or_default(),
+        (None, None) => text(&["fullname", "name", "displayname"]).unwrap_or_default(),
     };
     if label.chars().count() > 40 { label.chars().take(39).chain(['…']).collect() } else { label }
 }

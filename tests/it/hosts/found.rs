@@ -164,3 +164,58 @@ fn letters_are_no_vocabulary_and_latin_1_is_no_reason_to_stop() {
     let said = c.init("A", &["--dry-run"]);
     assert!(said.contains("letter ") && !said.contains("20,100 rows"), "{said}");
 }
+
+#[test]
+fn people_who_look_like_one_are_listed_and_nobody_is_matched() {
+    let schema = "CREATE TABLE patient (id INTEGER PRIMARY KEY, last_name TEXT, first_name TEXT, birth_date TEXT, phone TEXT); CREATE TABLE visit (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient(id))";
+    let a = "INSERT INTO patient VALUES (1, 'Müller', 'José', '1980-02-29', '+49 351 1234567'), (2, 'Schmidt', 'Katharina', '1970-01-01', NULL), (3, 'Weber', 'Karl', '1960-05-05', NULL)";
+    let b = "INSERT INTO patient VALUES (1, 'Jose', 'MULLER', '29.02.1980', '0351/1234567'), (2, 'Schmitt', 'Katharina', '1970-01-01', NULL), (3, 'Weber', 'Karla', '1990-09-09', NULL)";
+    let (c, _) = two(schema, a, b);
+    let listed = || -> Vec<(String, String, String)> {
+        let found: serde_json::Value = serde_json::from_str(&c.cfs(&["--config", "A/cfs.toml", "duplicates", "--json"])).unwrap();
+        let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+        found["duplicates"].as_array().unwrap().iter().map(|p| (text(&p["a"]["record"]), text(&p["b"]["record"]), p["reasons"].to_string())).collect()
+    };
+    let found = listed();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].2.contains("the same name and birth date") && found[0].2.contains("telephone") && found[1].2.contains("much the same name"), "{found:?}");
+    assert_eq!(c.count("A", "SELECT count(*) FROM patient"), 6);
+    c.cfs(&["--config", "A/cfs.toml", "match", &found[1].0, &found[1].1, "--not"]);
+    c.cfs(&["--config", "A/cfs.toml", "match", &found[0].0, &found[0].1]);
+    c.settle(&["A", "B"]);
+    assert!(listed().is_empty());
+    assert_eq!((c.count("A", "SELECT count(*) FROM patient"), c.count("B", "SELECT count(*) FROM patient")), (5, 5));
+}
+
+#[test]
+fn detach_leaves_the_schema_as_it_was() {
+    for name in ["address", "convention", "imaging"] {
+        let c = Clinic::new();
+        c.make("A", 1, &[&super::fixture(&format!("{name}.sql")), &super::fixture(&format!("{name}.data.sql"))]);
+        let schema = |c: &Clinic| all(c, "A", "SELECT type || '|' || name || '|' || tbl_name || '|' || coalesce(sql, '') FROM sqlite_master");
+        let before = schema(&c);
+        std::fs::copy(c.db("A"), c.path("before.db")).unwrap();
+        c.init("A", &[]);
+        c.sync("A");
+        assert_ne!(schema(&c), before);
+        c.cfs(&["--config", "A/cfs.toml", "detach", "--yes"]);
+        assert_eq!(schema(&c), before, "{name}");
+        super::compare::assert_same(&c.path("before.db"), &c.db("A"), &c.path("A/cfs.toml"));
+    }
+}
+
+#[test]
+fn the_example_application_synchronizes() {
+    let c = Clinic::new();
+    c.make("A", 1, &["CREATE TABLE patient (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO patient VALUES (1, 'One'), (2, 'Two')"]);
+    c.init("A", &["--root", "patient"]);
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host_app.py");
+    let mut run = std::process::Command::new("python3");
+    let Ok(out) = run.arg(example).args(["A/host.db", "--sync"]).current_dir(c.path(".")).env("CFS", env!("CARGO_BIN_EXE_cfs")).env("XDG_STATE_HOME", c.path("state")).output()
+    else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(said, "2 sent, 0 received\n2 people\n", "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("sending records: 2 of 2"));
+}

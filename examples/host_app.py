@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""A clinic application of a hundred lines with Tools > Sync Now: a worked example for docs/HOST.md.
+
+    python3 examples/host_app.py CLINIC.DB          a window, where Python has tkinter
+    python3 examples/host_app.py CLINIC.DB --sync   the same, without a window
+
+It needs `cfs` on the path (or CFS=/path/to/cfs) and a cfs.toml beside the database, as `cfs init` writes it.
+The application knows nothing of synchronization but what is in `Sync`: it starts a program and reads JSON.
+"""
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+
+
+class Sync:
+    """All that a host application needs of cfs."""
+
+    def __init__(self, database):
+        self.config = os.path.join(os.path.dirname(os.path.abspath(database)), "cfs.toml")
+        self.cfs = os.environ.get("CFS", "cfs")
+
+    def call(self, *args, progress=None):
+        """Runs a command; gives its JSON and its exit code. `progress(what, done, total)` is called meanwhile."""
+        more = ["--progress"] if progress else []
+        p = subprocess.Popen([self.cfs, "--config", self.config, *args, "--json", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        said = []
+
+        def read():
+            for line in p.stderr:
+                try:
+                    step = json.loads(line)
+                    progress(step["what"], step["done"], step["total"])
+                except (ValueError, TypeError, KeyError):
+                    said.append(line.strip())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        out = p.stdout.read()
+        reader.join()
+        code = p.wait()
+        # 0 done; 1 failed; 2 usage or configuration; 3 another run is busy; 4 a person has to say yes.
+        return (json.loads(out) if out.strip() else {"error": " ".join(said)}), code
+
+    def now(self, progress=None):
+        """Tools > Sync Now: a sentence for the status line."""
+        report, code = self.call("sync", progress=progress)
+        if code == 3:
+            return "A synchronization is running already."
+        if "error" in report:
+            return report["error"]
+        parts = [f"{report['exported']} sent", f"{report['imported']} received"]
+        if report["held"]:
+            parts.append(f"{len(report['held'])} held: see Tools > Synchronization")
+        if report["superseded"]:
+            parts.append(f"{report['superseded']} to decide")
+        if code == 4:
+            parts.append("something waits for your yes: " + "; ".join(report["notices"]))
+        return ", ".join(parts)
+
+    def log(self, n=20):
+        """Tools > Synchronization: what came and went, newest first."""
+        found, _ = self.call("log", "--last", str(n))
+        return found
+
+
+class Clinic:
+    """The application's own part: it reads and writes its database as ever."""
+
+    def __init__(self, database):
+        self.db = sqlite3.connect(database)
+        self.table, self.label = self.people()
+
+    def people(self):
+        """The table of people and the columns that name them, in the schema of whoever runs this example."""
+        for table in ("patient", "patients", "person", "client"):
+            columns = [r[1] for r in self.db.execute(f"PRAGMA table_info({table})")]
+            names = [c for c in ("last_name", "surname", "first_name", "name", "full_name") if c in columns]
+            if names:
+                return table, names
+        sys.exit("this example knows tables called patient, patients, person or client")
+
+    def list(self):
+        return [", ".join(str(v) for v in row if v) for row in self.db.execute(f"SELECT {', '.join(self.label)} FROM {self.table} ORDER BY 1 LIMIT 500")]
+
+    def delete(self, key, why):
+        """Deleting at every site is a wish that the next synchronization carries out; a plain DELETE comes back."""
+        self.db.execute("INSERT INTO cfs_delete (table_name, key, reason) VALUES (?, ?, ?)", (self.table, key, why))
+        self.db.commit()
+
+
+def window(clinic, sync):
+    import tkinter
+    from tkinter import ttk
+
+    root = tkinter.Tk()
+    root.title("Clinic")
+    people = tkinter.Listbox(root, width=50, height=20)
+    people.pack(fill="both", expand=True)
+    bar = ttk.Progressbar(root)
+    bar.pack(fill="x")
+    status = tkinter.Label(root, anchor="w")
+    status.pack(fill="x")
+
+    def show():
+        people.delete(0, "end")
+        people.insert("end", *clinic.list())
+
+    def sync_now():
+        def work():
+            said = sync.now(lambda what, done, total: root.after(0, lambda: (bar.configure(maximum=total or 1, value=done), status.configure(text=what))))
+            root.after(0, lambda: (bar.configure(value=0), status.configure(text=said), show()))
+
+        threading.Thread(target=work, daemon=True).start()
+
+    menu = tkinter.Menu(root)
+    tools = tkinter.Menu(menu, tearoff=False)
+    tools.add_command(label="Sync Now", accelerator="F5", command=sync_now)
+    menu.add_cascade(label="Tools", menu=tools)
+    root.configure(menu=menu)
+    root.bind("<F5>", lambda _: sync_now())
+    show()
+    root.mainloop()
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    clinic, sync = Clinic(sys.argv[1]), Sync(sys.argv[1])
+    if "--sync" in sys.argv:
+        print(sync.now(lambda what, done, total: print(f"  {what}: {done} of {total}", file=sys.stderr)))
+        print(f"{len(clinic.list())} people")
+        return
+    window(clinic, sync)
+
+
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,22 @@ fn make_folder(folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mu
     Ok(m)
 }
 
+/// Makes a folder that is lost for good again, as the same one: its manifest and its directories. What was in it
+/// follows with the next full look of each site.
+pub fn rebuild(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, env: &mut Env) -> Result<Option<Uuid>, Error> {
+    match read_manifest(folder) {
+        Err(Error::NoFolder { .. }) => {}
+        Ok(m) => return Ok(Some(m.folder)),
+        Err(e) => return Err(e),
+    }
+    let Some(bytes) = State::new(conn, Uuid::nil()).meta::<Vec<u8>>("manifest")? else { return Ok(None) };
+    let manifest = Manifest::read(&bytes).map_err(|source| Error::Manifest { place: folder.place(), source })?;
+    make_dirs(folder, mapping)?;
+    let random = &mut env.random;
+    folder.write(&[(manifest::FILE_NAME.to_owned(), bytes)], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;
+    Ok(Some(manifest.folder))
+}
+
 /// All directories at once: two clients that make one directory each would get twins.
 fn make_dirs(folder: &dyn Folder, mapping: &Mapping) -> Result<(), Error> {
     let mut dirs: Vec<String> = [names::LOGS, names::SITES, names::BLOBS].iter().map(|s| (*s).to_owned()).collect();

@@ -69,6 +69,8 @@ pub struct Options {
     pub full: bool,
     /// A person's yes to a plan that was shown.
     pub confirm: Option<String>,
+    /// A person's yes to writing a folder anew that is lost for good.
+    pub rebuild: bool,
     /// What people decided, by record.
     pub orders: Vec<(RecordId, Order)>,
 }
@@ -389,6 +391,11 @@ impl Engine<'_> {
             if self.state.meta::<String>("columns")? != Some(self.columns()) {
                 self.state.set_meta("columns", self.columns())?;
                 self.state.set_meta("columns_ever", self.columns_ever()?)?;
+            }
+            let manifest = self.manifest.write();
+            if self.state.meta::<Vec<u8>>("manifest")?.as_ref() != Some(&manifest) {
+                // Should the folder ever be lost, it can be made again as the same one.
+                self.state.set_meta("manifest", manifest)?;
             }
             if self.fork {
                 self.state.set_meta("fork", 1)?;

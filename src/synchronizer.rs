@@ -153,6 +153,18 @@ impl Synchronizer {
         Ok(report)
     }
 
+    /// Makes a folder that is lost for good again, as the same one. The next full synchronization writes what was
+    /// in it.
+    pub fn rebuild_folder(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        match crate::setup::rebuild(&self.conn, &self.folder, &self.mapping, &mut Env::system())? {
+            Some(_) => Ok(()),
+            None => Err(Error::Usage(
+                "this database has not synchronized since this version was installed, and does not know the folder's manifest; run --rebuild at another site".into(),
+            )),
+        }
+    }
+
     /// Says what a synchronization would do, and changes nothing.
     pub fn dry_run(&self, options: &Options) -> Result<(Report, Vec<state::ChangeRow>), Error> {
         let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };

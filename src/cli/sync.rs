@@ -23,6 +23,9 @@ pub(super) struct SyncArgs {
     /// Go on with a plan that was held; the plan's mark is in the message that asked for it.
     #[arg(long, value_name = "PLAN")]
     yes: Option<String>,
+    /// The sync folder is lost for good: make it again from what is known here, and write everything.
+    #[arg(long, conflicts_with_all = ["dry_run", "yes"])]
+    rebuild: bool,
     /// Say how far it is on stderr, a line of JSON at a time, for a program that draws the bar itself.
     #[arg(long)]
     progress: bool,
@@ -32,7 +35,10 @@ pub(super) struct SyncArgs {
 
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     let s = super::open(config)?;
-    let options = Options { full: args.full, confirm: args.yes.clone(), ..Options::default() };
+    if args.rebuild {
+        s.rebuild_folder()?;
+    }
+    let options = Options { full: args.full || args.rebuild, confirm: args.yes.clone(), rebuild: args.rebuild, ..Options::default() };
     if args.dry_run {
         return dry_run(&s, &options, args.json);
     }

@@ -20,7 +20,7 @@ pub enum Error {
     Sqlite(#[from] rusqlite::Error),
     /// There is no manifest where the folder should be.
     #[error(
-        "{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written",
+        "{place} is not this clinic's sync folder: it has no {}. Is the drive mounted, the cloud client signed in? Nothing was read as missing and nothing was written. If that folder is lost for good, `cfs sync --rebuild` makes it again from what is known here",
         manifest::FILE_NAME
     )]
     NoFolder {

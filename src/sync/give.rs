@@ -225,7 +225,14 @@ impl Engine<'_> {
             return Ok(());
         }
         let bytes = site.write(&self.manifest.folder);
-        self.write_one(path, bytes.clone())?;
+        match self.write_one(path, bytes.clone()) {
+            // Announced with the next synchronization that finds room.
+            Err(Error::Folder(e)) if e.is_full() => {
+                self.note_full(&e, None);
+                return Ok(());
+            }
+            done => drop(done?),
+        }
         self.state.set_meta("site_file", bytes)?;
         self.state.set_meta("announced", newest)?;
         Ok(())

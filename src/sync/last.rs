@@ -101,7 +101,9 @@ impl Engine<'_> {
             self.settle_chunk(chunk)?;
         }
         self.last.now = true;
-        let waiting = std::mem::take(&mut self.last.waiting);
+        let mut waiting = std::mem::take(&mut self.last.waiting);
+        // First those that the host touched: what is held for that must not go with what it points to.
+        waiting.sort_by_key(|w| !w.dirty);
         for chunk in super::queue::chunks(waiting) {
             self.settle_chunk(chunk)?;
         }

@@ -96,7 +96,7 @@ impl Engine<'_> {
             }
         }
         let token = token_of(&gone);
-        if safety::missing(gone.len() as u64, total) == Verdict::Hold && self.options.confirm.as_deref() != Some(&token) {
+        if safety::missing(gone.len() as u64, total) == Verdict::Hold && !self.options.rebuild && self.options.confirm.as_deref() != Some(&token) {
             self.report.notices.push(format!(
                 "{} of {total} large values are gone from {}/{}. They were not written again yet. Is the folder complete, is the cloud client signed in and finished? To write them again: cfs sync --full --yes={token}",
                 gone.len(),

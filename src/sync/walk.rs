@@ -208,7 +208,7 @@ impl Engine<'_> {
             }
         }
         let verdict = crate::safety::missing(gone.len() as u64, total);
-        if verdict == crate::safety::Verdict::Hold && self.options.confirm.as_deref() != Some(&plan_token(&gone)) {
+        if verdict == crate::safety::Verdict::Hold && !self.options.rebuild && self.options.confirm.as_deref() != Some(&plan_token(&gone)) {
             self.report.notices.push(format!(
                 "{} of {total} record files are gone from {}. Nothing was deleted, and nothing was written. Is the folder complete, is the cloud client signed in and finished? To write them again: cfs sync --full --yes={}",
                 gone.len(),

@@ -13,58 +13,63 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Sites of one application that share a folder.
-struct Clinic {
+pub(crate) struct Clinic {
     dir: tempfile::TempDir,
 }
 
 impl Clinic {
-    fn new() -> Clinic {
+    pub(crate) fn new() -> Clinic {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("f")).unwrap();
         Clinic { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn db(&self, site: &str) -> PathBuf {
+    pub(crate) fn db(&self, site: &str) -> PathBuf {
         self.path(site).join("host.db")
     }
 
-    fn open(&self, site: &str) -> Connection {
+    pub(crate) fn open(&self, site: &str) -> Connection {
         Connection::open(self.db(site)).unwrap()
     }
 
     /// A database made from SQL; `n` is what the data read as `temp.site`.
-    fn make(&self, site: &str, n: u32, sql: &[&str]) {
+    pub(crate) fn make(&self, site: &str, n: u32, sql: &[&str]) {
         std::fs::create_dir(self.path(site)).unwrap();
         let conn = self.open(site);
         conn.execute_batch(&format!("PRAGMA foreign_keys = OFF; CREATE TEMP TABLE site (n); INSERT INTO temp.site VALUES ({n})")).unwrap();
         sql.iter().for_each(|s| conn.execute_batch(s).unwrap());
     }
 
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_cfs")).args(args).current_dir(self.dir.path()).env("XDG_STATE_HOME", self.path("state")).output().unwrap()
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.run_on("state", args)
     }
 
-    fn cfs(&self, args: &[&str]) -> String {
+    /// On the computer whose state directory this is.
+    pub(crate) fn run_on(&self, state: &str, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_cfs")).args(args).current_dir(self.dir.path()).env("XDG_STATE_HOME", self.path(state)).output().unwrap()
+    }
+
+    pub(crate) fn cfs(&self, args: &[&str]) -> String {
         let out = self.run(args);
         assert!(out.status.success(), "cfs {args:?}: {}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     }
 
-    fn init(&self, site: &str, flags: &[&str]) -> String {
+    pub(crate) fn init(&self, site: &str, flags: &[&str]) -> String {
         let db = format!("{site}/host.db");
         self.cfs(&[&["init", "--database", &db, "--folder", "f", "--site", site], flags].concat())
     }
 
-    fn sync(&self, site: &str) -> serde_json::Value {
+    pub(crate) fn sync(&self, site: &str) -> serde_json::Value {
         serde_json::from_str(&self.cfs(&["--config", &format!("{site}/cfs.toml"), "sync", "--json"])).unwrap()
     }
 
     /// Everybody syncs until nobody has anything to say; nothing may be held.
-    fn settle(&self, sites: &[&str]) {
+    pub(crate) fn settle(&self, sites: &[&str]) {
         for _ in 0..2 {
             sites.iter().for_each(|s| drop(self.sync(s)));
         }
@@ -79,7 +84,7 @@ impl Clinic {
         rest.iter().for_each(|s| assert_same(&self.db(first), &self.db(s), &self.path(first).join("cfs.toml")));
     }
 
-    fn count(&self, site: &str, sql: &str) -> i64 {
+    pub(crate) fn count(&self, site: &str, sql: &str) -> i64 {
         self.open(site).query_row(sql, [], |r| r.get(0)).unwrap()
     }
 }

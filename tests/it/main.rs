@@ -1,6 +1,7 @@
 //! The one binary of integration tests.
 
 mod cli;
+mod drills;
 mod dsl;
 mod hosts;
 mod init_legacy;

@@ -219,3 +219,29 @@ fn the_example_application_synchronizes() {
     assert_eq!(said, "2 sent, 0 received\n2 people\n", "{}", String::from_utf8_lossy(&out.stderr));
     assert!(String::from_utf8_lossy(&out.stderr).contains("sending records: 2 of 2"));
 }
+
+/// Typed between two people whom somebody elsewhere erases meanwhile: it stands in this host alone.
+#[test]
+fn a_link_between_two_people_who_are_both_erased_elsewhere_is_held() {
+    let schema = "CREATE TABLE patient (id INTEGER PRIMARY KEY, national_id TEXT UNIQUE); CREATE TABLE patient_link (a INTEGER NOT NULL REFERENCES patient(id) ON DELETE CASCADE,
+        b INTEGER NOT NULL REFERENCES patient(id) ON DELETE CASCADE, kind TEXT, PRIMARY KEY (a, b))";
+    for swapped in [false, true] {
+        let (c, _) = two(schema, "INSERT INTO patient VALUES (1, 'N1'), (2, 'N2')", "");
+        let (a, b) = if swapped { ("N2", "N1") } else { ("N1", "N2") };
+        let of = |n: &str| format!("(SELECT id FROM patient WHERE national_id = '{n}')");
+        c.open("B").execute_batch(&format!("PRAGMA foreign_keys = ON; INSERT INTO patient_link VALUES ({}, {}, 'typed')", of(a), of(b))).unwrap();
+        for id in ["patient:1", "patient:2"] {
+            c.cfs(&["--config", "A/cfs.toml", "erase", id, "--yes"]);
+        }
+        for s in ["A", "B", "A", "B"] {
+            c.sync(s);
+        }
+        assert_eq!(all(&c, "B", "SELECT kind FROM patient_link"), [Value::Text("typed".into())]);
+        assert_eq!(c.sync("B")["held"].as_array().map(Vec::len), Some(2));
+        // A person there agrees, and all of it goes: the one that the link belongs to first.
+        for id in ["patient:1", "patient:2", "patient:1"].iter().take(if swapped { 3 } else { 2 }) {
+            c.cfs(&["--config", "B/cfs.toml", "erase", id, "--yes"]);
+        }
+        assert_eq!(c.count("B", "SELECT count(*) FROM patient"), 0);
+    }
+}

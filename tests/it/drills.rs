@@ -1,0 +1,182 @@
+//! The recovery drills of docs/RECOVERY.md, with the commands that stand there: each ends with all sites equal, and
+//! with everything that was typed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+use crate::hosts::Clinic;
+
+const SCHEMA: &str = "CREATE TABLE patient (id INTEGER PRIMARY KEY, national_id TEXT UNIQUE, name TEXT NOT NULL, phone TEXT);
+    CREATE TABLE visit (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient(id) ON DELETE CASCADE, note TEXT); CREATE INDEX v ON visit (patient_id);";
+
+/// Two sites that hold forty people.
+fn two() -> Clinic {
+    let c = Clinic::new();
+    let people = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 40) INSERT INTO patient SELECT i, 'N' || i, 'P' || i, NULL FROM c; INSERT INTO visit SELECT id, id, 'v' || id FROM patient";
+    c.make("A", 1, &[SCHEMA, people]);
+    c.make("B", 2, &[SCHEMA]);
+    c.init("A", &[]);
+    c.sync("A");
+    c.init("B", &[]);
+    c.settle(&["B", "A"]);
+    c
+}
+
+fn types(c: &Clinic, site: &str, person: u32, phone: &str) {
+    c.open(site).execute("UPDATE patient SET phone = ?1 WHERE national_id = 'N' || ?2", (phone, person)).unwrap();
+}
+
+/// Everybody has everything that was typed, once.
+fn ends_well(c: &Clinic, sites: &[&str], typed: &[&str]) {
+    c.settle(sites);
+    for s in sites {
+        assert_eq!(c.count(s, "SELECT count(*) + 1000 * count(DISTINCT national_id) FROM patient"), 40_040, "{s}");
+        assert_eq!(c.count(s, "SELECT count(*) FROM visit"), 40, "{s}");
+        for t in typed {
+            assert_eq!(c.count(s, &format!("SELECT count(*) FROM patient WHERE phone = '{t}'")), 1, "{s}: {t}");
+        }
+        let said = c.cfs(&["--config", &format!("{s}/cfs.toml"), "verify"]);
+        assert!(said.contains("No differences"), "{s}: {said}");
+    }
+}
+
+fn refused(c: &Clinic, args: &[&str], code: i32, says: &str) {
+    let out = c.run(args);
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.code() == Some(code) && said.replace("\n  ", " ").contains(says), "{:?}: {said}", out.status.code());
+}
+
+#[test]
+fn our_tables_are_lost() {
+    let c = two();
+    types(&c, "A", 1, "typed before");
+    c.settle(&["A", "B"]);
+    let conn = c.open("A");
+    let names: Vec<String> = {
+        let mut q = conn
+            .prepare("SELECT 'DROP ' || type || ' \"' || name || '\"' FROM sqlite_master WHERE name LIKE 'cfs\\_%' ESCAPE '\\' AND type IN ('table', 'trigger') ORDER BY type DESC")
+            .unwrap();
+        q.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    names.iter().for_each(|n| conn.execute_batch(n).unwrap());
+    types(&c, "A", 2, "typed without us");
+    types(&c, "B", 3, "typed elsewhere");
+    refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "run `cfs init`");
+    c.init("A", &["--match-on", "national_id"]);
+    ends_well(&c, &["A", "B"], &["typed before", "typed without us", "typed elsewhere"]);
+}
+
+#[test]
+fn the_folder_is_lost() {
+    let c = two();
+    types(&c, "A", 1, "sent before");
+    c.settle(&["A", "B"]);
+    types(&c, "B", 2, "not sent yet");
+    std::fs::remove_dir_all(c.path("f")).unwrap();
+    refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "there is no such folder");
+    std::fs::create_dir(c.path("f")).unwrap();
+    refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "`cfs sync --rebuild` makes it again");
+    c.cfs(&["--config", "A/cfs.toml", "sync", "--rebuild"]);
+    types(&c, "A", 3, "typed after");
+    ends_well(&c, &["A", "B"], &["sent before", "not sent yet", "typed after"]);
+}
+
+#[test]
+fn an_old_database_is_put_back() {
+    let c = two();
+    std::fs::copy(c.db("A"), c.path("backup.db")).unwrap();
+    types(&c, "A", 1, "after the backup");
+    c.settle(&["A", "B"]);
+    types(&c, "A", 2, "never sent, and not in the backup");
+    std::fs::copy(c.path("backup.db"), c.db("A")).unwrap();
+    types(&c, "A", 3, "into the old state");
+    types(&c, "B", 4, "elsewhere");
+    let r = c.sync("A");
+    assert!(r["notices"].to_string().contains("looks restored or copied"), "{r:#}");
+    ends_well(&c, &["A", "B"], &["after the backup", "into the old state", "elsewhere"]);
+}
+
+#[test]
+fn a_computer_is_cloned() {
+    let c = two();
+    std::fs::create_dir(c.path("C")).unwrap();
+    std::fs::copy(c.db("A"), c.db("C")).unwrap();
+    let config = std::fs::read_to_string(c.path("A/cfs.toml")).unwrap().replace("site = \"A\"", "site = \"C\"");
+    std::io::Write::write_all(&mut std::fs::File::create(c.path("C/cfs.toml")).unwrap(), config.as_bytes()).unwrap();
+    types(&c, "A", 1, "at the first");
+    types(&c, "C", 2, "at the copy");
+    c.sync("A");
+    // The copy has the database and not the small file beside it.
+    let out = c.run_on("other-computer", &["--config", "C/cfs.toml", "sync"]);
+    assert!(String::from_utf8_lossy(&out.stdout).replace("\n  ", " ").contains("looks restored or copied"), "{out:?}");
+    for _ in 0..2 {
+        c.sync("A");
+        c.sync("B");
+        c.run_on("other-computer", &["--config", "C/cfs.toml", "sync"]);
+    }
+    assert_eq!(c.count("C", "SELECT count(*) FROM patient WHERE phone IN ('at the first', 'at the copy')"), 2);
+    ends_well(&c, &["A", "B"], &["at the first", "at the copy"]);
+}
+
+#[test]
+fn the_folder_is_emptied() {
+    let c = two();
+    types(&c, "B", 1, "typed meanwhile");
+    for entry in std::fs::read_dir(c.path("f/records/patient")).unwrap() {
+        std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+    let out = c.run(&["--config", "A/cfs.toml", "sync", "--full"]);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.code() == Some(4) && said.contains("40 of 40 record files are gone"), "{said}");
+    let yes = said.split_whitespace().find(|w| w.starts_with("--yes=")).unwrap().to_owned();
+    c.cfs(&["--config", "A/cfs.toml", "sync", "--full", &yes]);
+    ends_well(&c, &["A", "B"], &["typed meanwhile"]);
+}
+
+#[test]
+fn another_clinics_folder() {
+    let (c, other) = (two(), two());
+    let file = c.path("A/cfs.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let theirs = other.path("f");
+    let wrong = config.lines().map(|l| if l.starts_with("folder") { format!("folder = {:?}", theirs.to_str().unwrap()) } else { l.to_owned() }).collect::<Vec<_>>().join("\n");
+    let write = |text: &str| std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), text.as_bytes()).unwrap();
+    write(&wrong);
+    types(&c, "A", 1, "typed");
+    refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "is another sync folder");
+    write(&config);
+    ends_well(&c, &["A", "B"], &["typed"]);
+    ends_well(&other, &["A", "B"], &[]);
+}
+
+#[test]
+fn the_disk_is_full() {
+    let c = two();
+    types(&c, "A", 1, "typed on a full disk");
+    // A folder on a disk of its own that is too small for another file.
+    let small = c.path("small");
+    std::fs::create_dir(&small).unwrap();
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&small).output();
+    if !mounted.is_ok_and(|o| o.status.success()) {
+        eprintln!("skipped: needs the right to mount a small disk");
+        return;
+    }
+    let unmount = || drop(std::process::Command::new("umount").arg(&small).output());
+    let copied = std::process::Command::new("cp").args(["-a"]).arg(c.path("f")).arg(&small).status();
+    let filled = std::process::Command::new("sh").arg("-c").arg(format!("cat /dev/zero > {:?} 2>/dev/null; true", small.join("fill"))).status();
+    let file = c.path("A/cfs.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let moved =
+        config.lines().map(|l| if l.starts_with("folder") { format!("folder = {:?}", small.join("f").to_str().unwrap()) } else { l.to_owned() }).collect::<Vec<_>>().join("\n");
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), moved.as_bytes()).unwrap();
+    let out = c.run(&["--config", "A/cfs.toml", "sync"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    std::fs::remove_file(small.join("fill")).unwrap();
+    let after = c.run(&["--config", "A/cfs.toml", "sync"]);
+    let back = std::process::Command::new("sh").arg("-c").arg(format!("rm -rf {0:?} && cp -a {1:?} {0:?}", c.path("f"), small.join("f"))).status();
+    unmount();
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), config.as_bytes()).unwrap();
+    assert!(copied.is_ok() && filled.is_ok() && back.is_ok());
+    assert!(said.contains("full"), "{said}");
+    assert!(after.status.success(), "{after:?}");
+    ends_well(&c, &["A", "B"], &["typed on a full disk"]);
+}

@@ -80,6 +80,9 @@ pub struct Report {
     pub bad_files: Vec<BadFile>,
     /// Files that were older than what is known here, and were written again.
     pub rolled_back: u64,
+    /// Record files that were gone from the folder and are written again.
+    #[serde(default)]
+    pub rewritten: u64,
     /// Records known in all.
     pub records: u64,
     /// Files read.

@@ -112,6 +112,7 @@ pub(super) fn parts(r: &Report) -> String {
     part(r.conflict_files.merged, format!("{} merged", plural(r.conflict_files.merged, "conflict file")));
     part(r.tombstones.sent, format!("{} sent", plural(r.tombstones.sent, "deletion")));
     part(r.tombstones.applied, format!("{} applied", plural(r.tombstones.applied, "deletion")));
+    part(r.rewritten, format!("{} that were gone written again", plural(r.rewritten, "file")));
     part(r.restored, format!("{} that came back", plural(r.restored, "deleted row")));
     part(r.revived, format!("{} deleted there while edited here", plural(r.revived, "row")));
     if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }

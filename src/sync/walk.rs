@@ -218,6 +218,7 @@ impl Engine<'_> {
             self.refused = true;
             return Ok(());
         }
+        self.report.rewritten += gone.len() as u64;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
             want(works, id);

@@ -75,7 +75,8 @@ fn the_folder_is_lost() {
     refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "there is no such folder");
     std::fs::create_dir(c.path("f")).unwrap();
     refused(&c, &["--config", "A/cfs.toml", "sync"], 2, "`cfs sync --rebuild` makes it again");
-    c.cfs(&["--config", "A/cfs.toml", "sync", "--rebuild"]);
+    let said = c.cfs(&["--config", "A/cfs.toml", "sync", "--rebuild"]);
+    assert!(said.contains("40 files that were gone written again"), "{said}");
     types(&c, "A", 3, "typed after");
     ends_well(&c, &["A", "B"], &["sent before", "not sent yet", "typed after"]);
 }

@@ -1,7 +1,6 @@
 //! The recovery drills of docs/RECOVERY.md, with the commands that stand there: each ends with all sites equal, and
 //! with everything that was typed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use crate::hosts::Clinic;
 

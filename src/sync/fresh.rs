@@ -5,7 +5,7 @@ use crate::host::rows;
 use crate::host::upgraded::Had;
 use std::collections::BTreeSet;
 
-/// Reads what [`Engine::columns`] wrote.
+/// Reads what stands in our table about the columns that are synchronized.
 pub fn had(text: &str) -> Had {
     text.lines().filter_map(|l| serde_json::from_str::<(String, Vec<String>)>(l).ok()).collect()
 }

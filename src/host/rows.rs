@@ -123,19 +123,19 @@ pub enum Span<'a> {
 /// The SELECTs that read one table's rows of records: root key first, then key, then columns. One, or where
 /// a text names an owner's table, one for each.
 pub fn selects(m: &Mapping, table: usize, span: Span<'_>) -> Vec<String> {
-    climbs(m, table, 't', 0).iter().filter_map(|(joins, key_at)| select(m, table, span, joins, key_at)).collect()
+    climbs(m, table, ('t', 0), true).iter().filter_map(|(joins, key_at)| select(m, table, span, joins, key_at)).collect()
 }
 
 /// Ways up from a table to its root: the joins, and what the root's key is in their terms. It stops at the table
 /// whose owner columns are the root's key: no join with the root is needed.
-fn climbs(m: &Mapping, at: usize, letter: char, alias: usize) -> Vec<(String, Vec<String>)> {
+fn climbs(m: &Mapping, at: usize, (letter, alias): (char, usize), texts: bool) -> Vec<(String, Vec<String>)> {
     let Some((here, root)) = m.tables.get(at).and_then(|t| Some((t, m.root(t.kind)?))) else { return Vec::new() };
     let columns_at = |columns: &[Name]| columns.iter().map(|c| format!("{letter}{alias}.{}", quote(c))).collect::<Vec<_>>();
     let Some(owner) = here.owner_ref() else { return vec![(String::new(), columns_at(root.key_columns()))] };
-    let up = |parent: usize, on: String| -> Vec<(String, Vec<String>)> {
+    let up = |parent: usize, on: String, texts: bool| -> Vec<(String, Vec<String>)> {
         let Some(p) = m.tables.get(parent).filter(|p| p.kind == here.kind && alias < m.tables.len()) else { return Vec::new() };
         let join = format!(" JOIN {} AS {letter}{} ON {on}", quote(&p.name), alias + 1);
-        climbs(m, parent, letter, alias + 1).into_iter().map(|(joins, key)| (format!("{join}{joins}"), key)).collect()
+        climbs(m, parent, (letter, alias + 1), texts).into_iter().map(|(joins, key)| (format!("{join}{joins}"), key)).collect()
     };
     match &owner.target {
         Target::Table { table: parent, columns } if m.tables.get(*parent).is_some_and(|p| p.owner.is_none()) && same_names(columns, root.key_columns()) => {
@@ -143,16 +143,17 @@ fn climbs(m: &Mapping, at: usize, letter: char, alias: usize) -> Vec<(String, Ve
         }
         Target::Table { table: parent, columns } => {
             let on: Vec<String> = owner.columns.iter().zip(columns).map(|(c, pc)| format!("{letter}{}.{} = {letter}{alias}.{}", alias + 1, quote(pc), quote(c))).collect();
-            up(*parent, on.join(" AND "))
+            up(*parent, on.join(" AND "), texts)
         }
-        Target::InText(models) => {
+        // What is attached to an attachment is not followed: it may lead in a circle.
+        Target::InText(models) if texts => {
             let each = |(model, parent): &(Name, usize)| {
                 let (Some(text), Some(key)) = (owner.columns.first(), m.tables.get(*parent).and_then(|p| p.key_columns().first())) else { return Vec::new() };
-                up(*parent, format!("{letter}{alias}.{} = '{},' || {letter}{}.{}", quote(text), model.replace('\'', "''"), alias + 1, quote(key)))
+                up(*parent, format!("{letter}{alias}.{} = '{},' || {letter}{}.{}", quote(text), model.replace('\'', "''"), alias + 1, quote(key)), false)
             };
             models.iter().flat_map(each).collect()
         }
-        Target::ByColumn(_) => Vec::new(),
+        Target::InText(_) | Target::ByColumn(_) => Vec::new(),
     }
 }
 
@@ -266,7 +267,7 @@ fn matched(m: &Mapping, kind: usize, many: bool) -> (String, Vec<String>) {
             list.push(m.root(kind).map_or_else(|| format!("t0.{}", quote(c)), |t| format!("t0.{}", t.sql(c))));
             continue;
         };
-        let (Some((up, key)), Some(root)) = (climbs(m, e.table, 'c', 0).into_iter().next(), m.root(kind)) else {
+        let (Some((up, key)), Some(root)) = (climbs(m, e.table, ('c', 0), true).into_iter().next(), m.root(kind)) else {
             list.push("NULL".to_owned());
             continue;
         };

@@ -245,6 +245,7 @@ impl Engine<'_> {
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, packed, now)?;
+        self.lookup.forget_rows(&id);
         self.note_uses(n, &p.stored.known, &stored.known, &uses)?;
         // Announced, and its file is still torn: an empty record must not be written over that.
         let nothing = stored.known.version.0.is_empty();

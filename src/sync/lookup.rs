@@ -3,6 +3,7 @@
 use crate::host::apply::{Content, Found, Targets};
 use crate::host::image::Others;
 use crate::host::key::{HostKey, encode};
+use crate::host::local::Local;
 use crate::host::mapping::Mapping;
 use crate::host::rows::Span;
 use crate::host::{self, rows};
@@ -40,7 +41,12 @@ pub struct Lookup<'a> {
     /// INSERTs by table and columns.
     inserts: RefCell<HashMap<(usize, Vec<Name>), Rc<str>>>,
     severed: RefCell<BTreeSet<(usize, Vec<u8>)>>,
+    /// Where the rows of other records stand: reading that means reading the whole record.
+    locals: RefCell<HashMap<RecordId, Option<Rc<Local>>>>,
 }
+
+/// So many records' rows are remembered at a time.
+const REMEMBERED: usize = 64;
 
 fn wrap(e: state::Error) -> host::Error {
     host::Error::State(Box::new(e))
@@ -63,11 +69,13 @@ impl<'a> Lookup<'a> {
             numbers: RefCell::default(),
             inserts: RefCell::default(),
             severed: RefCell::default(),
+            locals: RefCell::default(),
         }
     }
 
     /// A transaction began: SQLite checks foreign keys at once until it is told otherwise.
     pub fn new_transaction(&self) {
+        self.locals.borrow_mut().clear();
         self.deferred.set(false);
     }
 
@@ -112,6 +120,7 @@ impl<'a> Lookup<'a> {
 
     /// Forgets where a record's rows were found: they may have moved.
     pub fn forget(&self, id: &RecordId) {
+        self.forget_rows(id);
         // Most records are none that others were led to: both maps are looked through for those alone.
         if self.led_to.borrow_mut().remove(id) {
             self.found.borrow_mut().retain(|_, (_, r)| r != id);
@@ -119,8 +128,28 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// Forgets under which keys the host holds a record's rows: they were stored anew.
+    pub fn forget_rows(&self, id: &RecordId) {
+        self.locals.borrow_mut().remove(id);
+    }
+
+    /// Under which keys the host holds a record's rows.
+    fn local(&self, id: &RecordId) -> Result<Option<Rc<Local>>, state::Error> {
+        if let Some(known) = self.locals.borrow().get(id) {
+            return Ok(known.clone());
+        }
+        let read = self.state.local(id)?.map(Rc::new);
+        let mut locals = self.locals.borrow_mut();
+        if locals.len() >= REMEMBERED {
+            locals.clear();
+        }
+        locals.insert(*id, read.clone());
+        Ok(read)
+    }
+
     /// Forgets where any row was found.
     pub fn forget_all(&self) {
+        self.locals.borrow_mut().clear();
         self.found.borrow_mut().clear();
         self.keys.borrow_mut().clear();
     }
@@ -246,7 +275,7 @@ impl Others for Of<'_, '_> {
         };
         let Some(root) = rows::climb(l.conn, l.mapping, table, t.key_columns(), &key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = l.record_of_root(t.kind, &root).map_err(wrap)? else { return Ok(None) };
-        let row = if t.owner.is_none() { Some(record) } else { l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
+        let row = if t.owner.is_none() { Some(record) } else { l.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
         let Some(row) = row else { return Ok(None) };
         l.found.borrow_mut().insert((table, sign), (row, record));
         l.led_to.borrow_mut().insert(record);
@@ -257,7 +286,7 @@ impl Others for Of<'_, '_> {
         let l = self.lookup;
         let Some(t) = l.mapping.tables.get(table) else { return Ok(None) };
         for from in l.moved_from.get(&self.id).into_iter().flatten() {
-            let old = l.state.local(from).map_err(wrap)?.and_then(|loc| loc.find(&t.name, key).map(|k| k.id));
+            let old = l.local(from).map_err(wrap)?.and_then(|loc| loc.find(&t.name, key).map(|k| k.id));
             if let Some(old) = old {
                 return Ok(Some(moved_id(&old, &self.id)));
             }
@@ -280,7 +309,7 @@ impl Of<'_, '_> {
         let key = match hit {
             Some(k) => Some(k),
             None if t.owner.is_none() => l.state.root_of(&row).map_err(wrap)?.and_then(|(_, key, flags)| key.filter(|_| flags & state::DELETED == 0)),
-            None => l.state.local(&record).map_err(wrap)?.and_then(|loc| loc.rows.get(&RowKey::new(t.name.clone(), row)).filter(|r| r.away.is_none()).map(|r| r.key.clone())),
+            None => l.local(&record).map_err(wrap)?.and_then(|loc| loc.rows.get(&RowKey::new(t.name.clone(), row)).filter(|r| r.away.is_none()).map(|r| r.key.clone())),
         };
         if let Some(key) = key.as_ref().filter(|_| l.mapping.types.get(t.kind).is_some_and(|k| k.shared)) {
             l.keys.borrow_mut().insert((table, row), key.clone());

@@ -83,6 +83,7 @@ impl Engine<'_> {
             }
         }
         self.conn.execute_batch("ROLLBACK TO cfs_swap; RELEASE cfs_swap")?;
+        self.lookup.forget_all();
         Ok(misfit)
     }
 

@@ -134,6 +134,7 @@ impl Engine<'_> {
             let drawn = self.easel.draw(&s.known)?;
             self.lock()?;
             let n = self.state.save(&id, &s, drawn.packed, self.now())?;
+            self.lookup.forget_rows(&id);
             self.state.set_file(n, None, None, true)?;
             if let Some(d) = crate::merge::delta_between(&before, &s.known) {
                 self.send(&id, &d, &s, &drawn.hash)?;

@@ -199,6 +199,7 @@ impl Engine<'_> {
         if let Some(l) = local.rows.iter_mut().find(|(k, l)| k.table == t.name && l.away.is_none() && l.key == *at.old).map(|(_, l)| l) {
             change(l, true);
             self.state.set_local(&record, &local)?;
+            self.lookup.forget_rows(&record);
         }
         Ok(())
     }

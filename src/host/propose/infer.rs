@@ -12,6 +12,8 @@ use rusqlite::Connection;
 const SAMPLE: u32 = 5_000;
 /// With fewer values than this an agreement may be chance.
 const ENOUGH: u64 = 20;
+/// No more models than this are followed that no row names yet.
+const MODELS: usize = 24;
 /// Words at a column's end that say that it holds a key.
 const KEY_WORDS: [&str; 8] = ["id", "uuid", "guid", "uid", "fk", "key", "pk", "ref"];
 
@@ -271,7 +273,9 @@ pub(super) fn in_text(db: &Connection, schema: &Schema, table: &HostTable, dicti
         let others = schema.tables.iter().filter(|t| by_name && t.rowid_alias.is_some()).map(|t| (t.name.clone(), t.name.clone()));
         let others: Vec<(String, String)> = dictionary.models.iter().cloned().chain(others).collect();
         let seen = models.len();
-        for other in others {
+        // Each is a SELECT more for every record that is looked at: of a great many, those that are in use.
+        let few = seen + others.len() <= MODELS;
+        for other in others.into_iter().filter(|_| few || all == 0) {
             if models.iter().all(|(m, _)| *m != other.0) {
                 models.push(other);
             }

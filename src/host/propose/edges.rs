@@ -6,6 +6,7 @@ use super::{Told, infer};
 use crate::host::looks::words;
 use crate::host::schema::{Schema, same};
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 
 /// A reference from one table to another, as indexes into the schema's tables.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(super) struct Edge {
 #[derive(Debug, Default)]
 pub(super) struct Edges {
     pub(super) all: Vec<Edge>,
+    /// Those of each table, by their places in `all`.
+    by_child: BTreeMap<usize, Vec<usize>>,
     told: Vec<(usize, Told)>,
     /// What the application itself says of its tables.
     pub(super) dictionary: Dictionary,
@@ -62,12 +65,13 @@ impl Edges {
     fn push(&mut self, schema: &Schema, child: usize, columns: Vec<String>, parent: usize, (cascade, told): (bool, bool)) {
         let not_null = schema.tables[child].not_null(&columns);
         let stamp = is_stamp(&columns, &schema.tables[parent].name);
+        self.by_child.entry(child).or_default().push(self.all.len());
         self.all.push(Edge { child, columns, parent, not_null, cascade, told, stamp });
     }
 
     /// The references of a table.
     pub(super) fn of(&self, child: usize) -> impl Iterator<Item = &Edge> {
-        self.all.iter().filter(move |e| e.child == child)
+        self.by_child.get(&child).into_iter().flatten().filter_map(|n| self.all.get(*n))
     }
 
     /// Whether a column is part of a reference.

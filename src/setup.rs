@@ -72,10 +72,15 @@ fn make_folder(folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mu
     let created = Time { ms: env.now.ms().min(crate::stamp::MAX_MS), counter: 0 };
     let types = mapping.types.iter().map(|t| t.name.to_string()).collect();
     let m = Manifest { folder: env.random.uuid(), key, created, retention_days: new.retention_days, types, mapping: new.mapping.clone() };
+    write_folder(folder, mapping, m.write(), env)?;
+    Ok(m)
+}
+
+/// The directories, then the manifest: a folder without that is none yet.
+fn write_folder(folder: &dyn Folder, mapping: &Mapping, manifest: Vec<u8>, env: &mut Env) -> Result<(), Error> {
     make_dirs(folder, mapping)?;
     let random = &mut env.random;
-    folder.write(&[(manifest::FILE_NAME.to_owned(), m.write())], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;
-    Ok(m)
+    Ok(folder.write(&[(manifest::FILE_NAME.to_owned(), manifest)], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?)
 }
 
 /// Makes a folder that is lost for good again, as the same one: its manifest and its directories. What was in it
@@ -88,9 +93,7 @@ pub fn rebuild(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, env: &
     }
     let Some(bytes) = State::new(conn, Uuid::nil()).meta::<Vec<u8>>("manifest")? else { return Ok(None) };
     let manifest = Manifest::read(&bytes).map_err(|source| Error::Manifest { place: folder.place(), source })?;
-    make_dirs(folder, mapping)?;
-    let random = &mut env.random;
-    folder.write(&[(manifest::FILE_NAME.to_owned(), bytes)], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;
+    write_folder(folder, mapping, bytes, env)?;
     Ok(Some(manifest.folder))
 }
 

@@ -4,7 +4,7 @@ mod remove;
 mod write;
 
 use crate::host::Error;
-use crate::host::image::{Image, ImageRow, as_written};
+use crate::host::image::{Image, ImageRow};
 use crate::host::key::HostKey;
 use crate::host::local::{Away, Local, LocalRow, print};
 use crate::host::mapping::{Mapping, ReferenceMap, Role, Table, Target};
@@ -331,7 +331,7 @@ impl Applier<'_> {
             }
             w.instead = false;
             let values = match value {
-                Value::Ref(to) => self.target(r, to, row, &mut w)?.map(|key| self.spell(r, row, key)).transpose()?,
+                Value::Ref(to) => self.target(r, to, row, &mut w)?.map(|(table, key)| self.spell(r, row, table, key)).transpose()?,
                 // What led nowhere where it came from, and stands as it is.
                 value if r.columns.len() == 1 && (r.stands(value) || matches!(r.target, Target::ByColumn(_))) => Some(vec![value.clone()]),
                 _ => None,
@@ -359,8 +359,7 @@ impl Applier<'_> {
                         w.away = true;
                     }
                     for c in &r.columns {
-                        let elsewhere = t.references.iter().any(|o| o.field != r.field && o.columns.contains(c));
-                        if !elsewhere && !required {
+                        if !t.shares(r, c) && !required {
                             w.set.insert(c.clone(), Value::Null);
                         }
                     }
@@ -370,8 +369,8 @@ impl Applier<'_> {
         Ok(w)
     }
 
-    /// The host's values for a reference; `None` while its target is not here.
-    fn target(&mut self, r: &ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
+    /// The table that a reference leads to and the values there; `None` while its target is not here.
+    fn target(&mut self, r: &ReferenceMap, to: &Reference, row: &Row, w: &mut Wish) -> Result<Option<(usize, Vec<Value>)>, Error> {
         let job = self.job;
         let (table, columns) = match &r.target {
             Target::Table { table, columns } => (*table, columns.as_slice()),
@@ -385,8 +384,6 @@ impl Applier<'_> {
                 (table, job.mapping.tables.get(table).map(Table::key_columns).unwrap_or_default())
             }
         };
-        let written = r.columns.first().map(|c| as_written(c));
-        let spelled = written.as_ref().and_then(|f| row.current(f));
         let Some(target) = job.mapping.tables.get(table) else { return Ok(None) };
         let at = RowKey::new(target.name.clone(), to.row);
         if to.record.is_none_or(|rec| rec == job.known.id)
@@ -398,26 +395,26 @@ impl Applier<'_> {
                         w.later = self.done.local.rows.get(&at).is_none_or(|l| l.away.is_none());
                         return Ok(None);
                     };
-                    return Ok(self.columns_of(target, &key, columns)?.map(|key| r.written(job.mapping, table, key, spelled)));
+                    return Ok(self.columns_of(target, &key, columns)?.map(|key| (table, key)));
                 }
                 _ => {
                     if let Some((record, row)) = there.tombstone.as_ref().and_then(|t| t.moved_to) {
                         let moved = Reference { row, record: Some(record), ..to.clone() };
-                        return Ok(self.elsewhere(table, &moved, columns, w)?.map(|key| r.written(job.mapping, table, key, spelled)));
+                        return self.elsewhere(table, &moved, columns, w);
                     }
                     return Ok(None);
                 }
             }
         }
-        Ok(self.elsewhere(table, to, columns, w)?.map(|key| r.written(job.mapping, table, key, spelled)))
+        self.elsewhere(table, to, columns, w)
     }
 
-    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name], w: &mut Wish) -> Result<Option<Vec<Value>>, Error> {
+    fn elsewhere(&mut self, table: usize, to: &Reference, columns: &[Name], w: &mut Wish) -> Result<Option<(usize, Vec<Value>)>, Error> {
         match self.targets.values_of(table, to, columns)? {
-            Found::Values(v) => Ok(Some(v)),
+            Found::Values(v) => Ok(Some((table, v))),
             Found::Instead(v) => {
                 w.instead = true;
-                Ok(Some(v))
+                Ok(Some((table, v)))
             }
             Found::NotHere(record) => {
                 self.done.waits.insert(record);
@@ -438,7 +435,7 @@ impl Applier<'_> {
 /// Whether a reference is to be written otherwise than the host writes it, though it leads to the same row.
 fn respelled(r: &ReferenceMap, row: &Row, image: Option<&ImageRow>) -> bool {
     let written = |v: Option<&Value>| v.filter(|v| !v.is_null()).cloned();
-    r.columns.iter().map(|c| as_written(c)).any(|f| written(row.current(&f)) != image.and_then(|i| written(i.fields.get(&f))))
+    r.written.iter().any(|f| written(row.current(f)) != image.and_then(|i| written(i.fields.get(f))))
 }
 
 /// The host values of a field's columns.

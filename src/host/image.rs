@@ -15,8 +15,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 mod refs;
 
-pub use refs::as_written;
-
 /// Finds rows of other records, by what the host calls them.
 pub trait Others {
     /// The values that a row has in columns which SQLite finds equal to these: `dr.smith` for `DR.Smith` where
@@ -244,8 +242,8 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         // That a record has one row of a table names that row as long as it has one.
-        let known = self.c.known.rows.keys().filter(|k| k.table == t.name && self.c.lives.get(*k) == Some(&Life::Live)).count();
-        let alone = rows.len() <= 1 && known <= 1;
+        let known = || self.c.known.rows.keys().filter(|k| k.table == t.name && self.c.lives.get(*k) == Some(&Life::Live)).count();
+        let alone = !t.single || (rows.len() <= 1 && known() <= 1);
         // Known rows that have no host row: gone and come back, or met for the first time.
         let free: Vec<(&RowKey, &Row)> = self.c.known.rows.iter().filter(|(k, _)| k.table == t.name && !taken.contains(*k) && self.c.lives.get(*k) == Some(&Life::Live)).collect();
         let mut left: Vec<usize> = Vec::new();
@@ -317,7 +315,7 @@ impl<'a> Builder<'a> {
                 self.ids.insert((table, i), id);
                 continue;
             }
-            let derived = self.derived(table, i, t, row, others)?.filter(|_| alone || !t.unique.iter().any(|u| t.only_owner(u)));
+            let derived = self.derived(table, i, t, row, others)?.filter(|_| alone);
             // A known row that is there and that this one was not recognised as is another row.
             let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
             let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());

@@ -37,6 +37,11 @@ pub fn is_made_unique(text: &str) -> bool {
     is_uuid_text(bytes) || oid() || long()
 }
 
+/// What the table of a model is called: `party.party` is kept in `party_party`.
+pub fn model_table(model: &str) -> String {
+    model.replace(['.', '-'], "_")
+}
+
 /// The words of a name, in lower case: `visitNo`, `visit_no` and `visit no` have two.
 pub fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];

@@ -2,8 +2,9 @@
 //! live schema together. `resolve` makes it; nothing changes it afterwards.
 
 use crate::host::events::Events;
-use crate::record::Record;
-use crate::shared::Name;
+use crate::host::looks::model_table;
+use crate::record::{FieldKey, Record};
+use crate::shared::{Name, names};
 use crate::value::Value;
 
 /// Everything that is synchronized.
@@ -81,6 +82,8 @@ pub struct Table {
     /// Every column that is read and written, in the table's order. Generated columns, and those
     /// left out, are not in it.
     pub columns: Vec<Column>,
+    /// Whether a record has one row of it: what makes that row belong is then among its UNIQUE sets.
+    pub single: bool,
     /// Sets of columns that the schema declares UNIQUE (the primary key included unless it is a
     /// surrogate).
     pub unique: Vec<Vec<Name>>,
@@ -113,6 +116,9 @@ pub struct ReferenceMap {
     pub field: Name,
     /// The columns that hold it.
     pub columns: Vec<Name>,
+    /// For each column the field that holds how it is written, where that is not how the row that it points to
+    /// writes its key: `DR.SMITH` for `dr.smith`, the text '5' for 5 (decision 0015).
+    pub written: Vec<FieldKey>,
     /// Where it points.
     pub target: Target,
     /// Whether the schema declares it. Of one that was only inferred, a value that leads nowhere may be no key.
@@ -251,6 +257,12 @@ impl Mapping {
 }
 
 impl ReferenceMap {
+    /// A reference by these columns.
+    pub fn new(columns: &[String], target: Target, declared: bool) -> Self {
+        let written = columns.iter().map(|c| FieldKey::shared(format!("{c} (as written)"))).collect();
+        ReferenceMap { field: columns.join("+").into(), columns: names(columns), written, target, declared }
+    }
+
     /// Whether a value that leads nowhere travels as it stands: text that somebody typed, and a number that is no
     /// row's (0, -1). Another number could be somebody else's at the next place.
     pub fn stands(&self, value: &Value) -> bool {
@@ -275,12 +287,12 @@ impl ReferenceMap {
     /// The table of a model, as it is listed or as a synchronized table is called.
     fn table_of(&self, m: &Mapping, model: &str) -> Option<usize> {
         let Target::InText(models) = &self.target else { return None };
-        models.iter().find(|(n, _)| n == model).map(|(_, t)| *t).or_else(|| m.table(&model.replace(['.', '-'], "_")))
+        models.iter().find(|(n, _)| n == model).map(|(_, t)| *t).or_else(|| m.table(&model_table(model)))
     }
 
     /// How the host writes that it leads to a row of a table with this key; `spelled` is how the model was
     /// written where that came from.
-    pub fn written(&self, m: &Mapping, table: usize, key: Vec<Value>, spelled: Option<&Value>) -> Vec<Value> {
+    pub fn write(&self, m: &Mapping, table: usize, key: Vec<Value>, spelled: Option<&Value>) -> Vec<Value> {
         let (Target::InText(models), [Value::Integer(id)]) = (&self.target, key.as_slice()) else { return key };
         let spelled = spelled.and_then(|s| if let Value::Text(s) = s { std::str::from_utf8(s).ok() } else { None });
         let listed = || models.iter().find(|(_, t)| *t == table).map(|(n, _)| n.as_str());

@@ -174,6 +174,7 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             if single || record_type.match_elsewhere.iter().any(|e| e.table == mapping.tables.len()) {
                 // Two rows of one person that two sites made are one row.
                 let owner = table.owner_columns().to_vec();
+                table.single = true;
                 if !table.unique.contains(&owner) {
                     table.unique.push(owner);
                 }

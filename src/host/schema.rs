@@ -54,6 +54,10 @@ pub struct HostTable {
     /// Unique indexes, whether declared as constraints or made later; a primary key that is the
     /// rowid has none.
     pub unique: Vec<Unique>,
+    /// The columns with which an index begins, the rowid's other name among them.
+    pub leading: Vec<String>,
+    /// Whether a constraint of it says ON CONFLICT.
+    pub on_conflict: bool,
     /// How many rows it holds, counted up to [`COUNT_LIMIT`] by [`Schema::count_rows`].
     pub rows: u64,
 }
@@ -143,12 +147,12 @@ impl Schema {
         let ours = |name: &str| name.get(..4).is_some_and(|p| same(p, "cfs_"));
         let theirs = |name: &str| name.get(..7).is_some_and(|p| same(p, "sqlite_"));
         let mut list = db.prepare(
-            "SELECT l.name, l.type, l.wr, l.strict FROM pragma_table_list l LEFT JOIN main.sqlite_master m
+            "SELECT l.name, l.type, l.wr, l.strict, coalesce(m.sql, '') FROM pragma_table_list l LEFT JOIN main.sqlite_master m
              ON m.name = l.name AND m.type = 'table' WHERE l.schema = 'main' ORDER BY m.rowid, l.name",
         )?;
-        let rows = list.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?)))?;
+        let rows = list.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?, r.get::<_, String>(4)?)))?;
         for row in rows {
-            let (name, kind, without_rowid, strict) = row?;
+            let (name, kind, without_rowid, strict, sql) = row?;
             if ours(&name) || theirs(&name) {
                 continue;
             }
@@ -156,7 +160,7 @@ impl Schema {
                 "view" => schema.views.push(name),
                 "virtual" => schema.virtual_tables.push(name),
                 "shadow" => schema.shadow_tables.push(name),
-                _ => schema.tables.push(read_table(db, name, without_rowid, strict)?),
+                _ => schema.tables.push(HostTable { on_conflict: says_on_conflict(&sql), ..read_table(db, name, without_rowid, strict)? }),
             }
         }
         resolve_parents(&mut schema.tables);
@@ -261,7 +265,7 @@ fn read_table(db: &Connection, name: String, without_rowid: bool, strict: bool) 
         });
     }
     table.primary_key = key.into_values().collect();
-    let has_key_index = read_unique(db, &name, &mut table)?;
+    let has_key_index = read_indexes(db, &name, &mut table)?;
     // An `INTEGER PRIMARY KEY` is the rowid itself and has no index of its own; the DESC form that
     // SQLite once took by accident for an ordinary column has one.
     if let [one] = table.primary_key.as_slice()
@@ -270,6 +274,7 @@ fn read_table(db: &Connection, name: String, without_rowid: bool, strict: bool) 
         && table.column(one).is_some_and(|c| same(&c.declared, "INTEGER"))
     {
         table.rowid_alias = Some(one.clone());
+        table.leading.push(one.clone());
     }
     if without_rowid || table.rowid_alias.is_some() {
         let key = table.primary_key.clone();
@@ -286,11 +291,25 @@ fn read_table(db: &Connection, name: String, without_rowid: bool, strict: bool) 
     Ok(table)
 }
 
-/// Reads the unique indexes and says whether the primary key has one.
-fn read_unique(db: &Connection, name: &str, table: &mut HostTable) -> Result<bool, SchemaError> {
+/// A table, or as `table.column` a column of it. A table's own name may hold dots.
+pub fn split_target(is_table: impl Fn(&str) -> bool, said: &str) -> (&str, Option<&str>) {
+    match said.rsplit_once('.').filter(|(table, _)| !is_table(said) && is_table(table)) {
+        Some((table, column)) => (table, Some(column)),
+        None => (said, None),
+    }
+}
+
+/// Whether a table was declared with words that let a new row take another's place.
+fn says_on_conflict(sql: &str) -> bool {
+    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
+    words.windows(2).any(|w| w[0].ends_with("on") && w[1].starts_with("conflict"))
+}
+
+/// Reads the indexes and says whether the primary key has one.
+fn read_indexes(db: &Connection, name: &str, table: &mut HostTable) -> Result<bool, SchemaError> {
     let mut list = db.prepare_cached(
-        "SELECT i.name, i.origin, i.partial, m.sql FROM pragma_index_list(?1, 'main') i
-         LEFT JOIN main.sqlite_master m ON m.type = 'index' AND m.name = i.name WHERE i.\"unique\" ORDER BY i.seq DESC",
+        "SELECT i.name, i.origin, i.partial, m.sql, i.\"unique\" FROM pragma_index_list(?1, 'main') i
+         LEFT JOIN main.sqlite_master m ON m.type = 'index' AND m.name = i.name ORDER BY i.seq DESC",
     )?;
     let mut parts = db.prepare_cached("SELECT cid, name FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno")?;
     let mut has_key_index = false;
@@ -306,7 +325,10 @@ fn read_unique(db: &Connection, name: &str, table: &mut HostTable) -> Result<boo
                 None => unique.expression = true,
             }
         }
-        table.unique.push(unique);
+        table.leading.extend(unique.columns.first().filter(|_| !unique.partial).cloned());
+        if r.get(4)? {
+            table.unique.push(unique);
+        }
     }
     Ok(has_key_index)
 }

@@ -38,15 +38,9 @@ impl Engine<'_> {
         let mut waits = BTreeSet::new();
         let mut applied = None;
         let mut local = p.stored.local.clone();
-        if p.unseen {
+        if let Some(why) = self.held_by_us(&p)? {
             flags |= state::HELD;
-            reason = Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well".to_owned());
-            local = held_local(&p, before_local);
-            applied = Some(p.applied_so_far());
-        } else if self.points_from_held(&p)? {
-            // What was typed into the held record stands in the host alone, and would go with this one.
-            flags |= state::HELD;
-            reason = Some("rows of a record that was edited here and erased elsewhere point to it: it goes when that is decided".to_owned());
+            reason = Some(why.to_owned());
             local = held_local(&p, before_local);
             applied = Some(p.applied_so_far());
         } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
@@ -90,19 +84,22 @@ impl Engine<'_> {
         self.store(p, flags, reason, waits, applied, local)
     }
 
-    /// Whether deleting a record here would take rows with it, by the host's CASCADE, that a held record has and
-    /// nobody else knows.
-    fn points_from_held(&self, p: &Prepared) -> Result<bool, Error> {
+    /// Why a record is not even tried: what was typed here would go with it, and nobody else knows that.
+    fn held_by_us(&self, p: &Prepared) -> Result<Option<&'static str>, Error> {
+        if p.unseen {
+            return Ok(Some("the record was erased elsewhere, but edited here since: `cfs erase` removes it here as well"));
+        }
         let goes = p.stored.root_key.is_some() && p.lives.get(&p.known.root_key()) == Some(&Life::Deleted);
         if !goes {
-            return Ok(false);
+            return Ok(None);
         }
+        // By the host's CASCADE: what a held record has stands in the host alone.
         for id in self.pointing_to(&p.work.id)? {
             if self.state.root_of(&id)?.is_some_and(|(_, _, flags)| flags & state::HELD != 0) && self.state.load(&id)?.is_some_and(|s| s.known.erased.is_some()) {
-                return Ok(true);
+                return Ok(Some("rows of a record that was edited here and erased elsewhere point to it: it goes when that is decided"));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Applies rows that point to each other, or whose keys change: what counts is how it ends. That is

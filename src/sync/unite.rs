@@ -155,7 +155,7 @@ impl Engine<'_> {
                 };
                 done.insert((t.name.to_ascii_lowercase(), r.columns.clone()));
                 let (Some(from), Some(to)) = (self.values(target, &turn.from, &columns)?, self.values(target, &turn.to, &columns)?) else { continue };
-                let (from, to) = (r.written(m, turn.table, from, None), r.written(m, turn.table, to, None));
+                let (from, to) = (r.write(m, turn.table, from, None), r.write(m, turn.table, to, None));
                 for key in self.rows_with(t, &r.columns, &from, named.as_deref().map(|by| (by, target.name.as_str())))? {
                     if leaving.gone.contains(&(n, key.clone())) {
                         continue;
@@ -269,7 +269,7 @@ impl Engine<'_> {
                         _ => continue,
                     };
                     let Some(values) = self.values(target, &l.key, &columns)? else { continue };
-                    let values = r.written(self.mapping, table, values, None);
+                    let values = r.write(self.mapping, table, values, None);
                     for at in self.rows_with(t, &r.columns, &values, named)? {
                         let root = rows::climb(self.conn, self.mapping, n, t.key_columns(), &at, &|_, _, _| None)?;
                         out.extend(root.map(|root| self.lookup.record_of_root(t.kind, &root)).transpose()?.flatten());

@@ -1,6 +1,6 @@
 //! People who look like one: lists them, and matches nobody.
 
-use super::find::{RecordName, named};
+use super::find::{FAMILY, GIVEN, RecordName, named};
 use super::{Error, Synchronizer};
 use crate::host::looks::words;
 use crate::id::RecordId;
@@ -189,8 +189,8 @@ fn read(r: &Record) -> Person {
 
 fn name_rank(w: &[String]) -> Option<u8> {
     match w.concat().as_str() {
-        "lastname" | "surname" | "familyname" | "family" | "last" => Some(0),
-        "firstname" | "givenname" | "forename" | "given" | "first" => Some(1),
+        name if FAMILY.contains(&name) => Some(0),
+        name if GIVEN.contains(&name) => Some(1),
         "fullname" | "name" | "patientname" | "displayname" => Some(2),
         _ => None,
     }

@@ -222,6 +222,11 @@ impl<'s> Values<'s> {
     }
 }
 
+/// What columns of family names are called, their words in one.
+pub(super) const FAMILY: [&str; 5] = ["lastname", "surname", "familyname", "family", "last"];
+/// The same of given names.
+pub(super) const GIVEN: [&str; 5] = ["firstname", "givenname", "forename", "given", "first"];
+
 /// A few words by which a person knows a record, from columns that are named like names: of its root row, else
 /// of a row of which it has one.
 pub fn label(r: &Record) -> String {
@@ -247,8 +252,8 @@ fn label_of(root: &Row, weak: bool) -> String {
                 .map(display)
         })
     };
-    let family = text(&["lastname", "surname", "familyname", "family", "last"]);
-    let given = text(&["firstname", "givenname", "forename", "given", "first"]);
+    let family = text(&FAMILY);
+    let given = text(&GIVEN);
     let label = match (family, given) {
         (Some(f), Some(g)) => format!("{f}, {g}"),
         (Some(one), None) | (None, Some(one)) => one,

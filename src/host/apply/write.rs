@@ -2,7 +2,6 @@
 
 use super::Applier;
 use crate::host::Error;
-use crate::host::image::as_written;
 use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Key, ReferenceMap, Role, Table, Target};
@@ -14,11 +13,13 @@ use std::collections::BTreeSet;
 
 impl Applier<'_> {
     /// A reference's values as they are written elsewhere, where SQLite finds them equal to the key here.
-    pub(super) fn spell(&self, r: &ReferenceMap, row: &Row, key: Vec<Value>) -> Result<Vec<Value>, Error> {
-        let Target::Table { table, columns } = &r.target else { return Ok(key) };
-        let Some(target) = self.job.mapping.tables.get(*table) else { return Ok(key) };
+    pub(super) fn spell(&self, r: &ReferenceMap, row: &Row, table: usize, key: Vec<Value>) -> Result<Vec<Value>, Error> {
+        let m = self.job.mapping;
+        let (Target::Table { columns, .. }, Some(target)) = (&r.target, m.tables.get(table)) else {
+            return Ok(r.write(m, table, key, r.written.first().and_then(|f| row.current(f))));
+        };
         let spelled = |(n, k): (usize, Value)| {
-            let written = r.columns.get(n).and_then(|c| row.current(&as_written(c))).filter(|w| !w.is_null() && **w != k);
+            let written = r.written.get(n).and_then(|f| row.current(f)).filter(|w| !w.is_null() && **w != k);
             let (Some(written), Some(column)) = (written, columns.get(n).map(|c| quote(c))) else { return Ok(k) };
             let sql = format!("SELECT 1 FROM {} WHERE {column} = ?1 AND {column} = ?2", quote(&target.name));
             Ok(if self.conn.prepare_cached(&sql)?.exists([Param(written), Param(&k)])? { written.clone() } else { k })
@@ -32,10 +33,10 @@ impl Applier<'_> {
         let key = t.key_columns();
         let own = if t.surrogate { &[][..] } else { key };
         let any = if t.surrogate { t.owner_columns() } else { &[][..] };
+        let ours: BTreeSet<&HostKey> = self.keys.iter().filter(|(k, _)| k.table == t.name).map(|(_, at)| at).collect();
         for unique in std::iter::once(own).chain(t.unique.iter().map(Vec::as_slice)).chain([any]).filter(|u| !u.is_empty()) {
             let by: Vec<Name> = unique.iter().chain(t.owner_columns()).cloned().collect();
             let Some(values) = by.iter().map(|c| set.get(c).filter(|v| !v.is_null()).cloned()).collect::<Option<Vec<_>>>() else { continue };
-            let ours: BTreeSet<&HostKey> = self.keys.iter().filter(|(k, _)| k.table == t.name).map(|(_, at)| at).collect();
             let found = crate::host::rows::look_up_all(self.conn, t, key, &by, &values)?;
             if let Some(made) = found.into_iter().find(|at| !ours.contains(at)) {
                 return Ok(Some(made));

@@ -8,12 +8,6 @@ use crate::record::{FieldKey, Row, SortedMap};
 use crate::value::{Reference, Value};
 use std::collections::BTreeSet;
 
-/// The field that holds how a reference's column is written, where that is not how the row that it
-/// points to writes its key: `DR.SMITH` for `dr.smith`, the text '5' for 5 (decision 0015).
-pub fn as_written(column: &str) -> FieldKey {
-    FieldKey::shared(format!("{column} (as written)"))
-}
-
 impl Builder<'_> {
     /// A host row's fields, with its references as far as their targets are identified. `true` if
     /// none points to a row of this record that is still to be identified.
@@ -49,19 +43,22 @@ impl Builder<'_> {
                 && let Some(key) = others.spelled(*table, columns, &values)?.filter(|key| *key != values)
             {
                 at = self.reference(t, row, r, &key, t.owner == Some(n), others)?;
-                let differ = r.columns.iter().zip(&values).zip(key).filter(|((_, v), k)| *v != k);
-                // What the column's own type makes of the key is no way of writing it.
-                let differ = differ.filter(|((c, v), k)| !t.column(c).is_some_and(|c| c.affinity.makes(k, v)));
-                differ.for_each(|((c, v), _)| drop(out.insert(as_written(c), v.clone())));
+                for (n, (v, k)) in values.iter().zip(&key).enumerate().filter(|(_, (v, k))| v != k) {
+                    // What the column's own type makes of the key is no way of writing it.
+                    let typed = r.columns.get(n).and_then(|c| t.column(c)).is_some_and(|c| c.affinity.makes(k, v));
+                    if let Some(field) = r.written.get(n).filter(|_| !typed) {
+                        out.insert(field.clone(), v.clone());
+                    }
+                }
             }
             match at {
                 At::Row(target) => {
                     if let (Target::InText(_), Some((table, _, key)), [Value::Text(text)]) = (&r.target, r.leads(self.c.mapping, &values), values.as_slice())
-                        && r.written(self.c.mapping, table, key, None) != values
+                        && r.write(self.c.mapping, table, key, None) != values
                     {
                         // The model is spelled otherwise than it is listed.
                         let model = text.split(|b| *b == b',').next().unwrap_or_default();
-                        r.columns.iter().for_each(|c| drop(out.insert(as_written(c), Value::Text(model.into()))));
+                        r.written.iter().for_each(|f| drop(out.insert(f.clone(), Value::Text(model.into()))));
                     }
                     out.insert(field, Value::Ref(target))
                 }
@@ -121,9 +118,9 @@ impl Builder<'_> {
         let Some(known) = known else { return };
         for r in t.references.iter().filter(|r| !dangling.contains(&r.field)) {
             let leads = matches!(fields.get(&FieldKey::shared(r.field.clone())), Some(Value::Ref(_)));
-            for written in r.columns.iter().map(|c| as_written(c)).filter(|_| leads) {
-                if fields.get(&written).is_none() && known.current(&written).is_some_and(|v| !v.is_null()) {
-                    fields.insert(written, Value::Null);
+            for written in r.written.iter().filter(|_| leads) {
+                if fields.get(written).is_none() && known.current(written).is_some_and(|v| !v.is_null()) {
+                    fields.insert(written.clone(), Value::Null);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Applications that describe their own data: a table that says which column of which model points to
 //! which other model, as frameworks keep it (`ir_model_field`, `ir_model_fields`).
 
-use crate::host::looks::words;
+use crate::host::looks::{model_table, words};
 use crate::host::mapping::Affinity;
 use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
@@ -105,5 +105,5 @@ pub(super) fn table_of<'a>(schema: &'a Schema, model: &str) -> Option<&'a HostTa
     if model.is_empty() {
         return None;
     }
-    schema.table(model).or_else(|| schema.table(&model.replace(['.', '-'], "_")))
+    schema.table(model).or_else(|| schema.table(&model_table(model)))
 }

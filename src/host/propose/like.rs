@@ -5,7 +5,7 @@
 use super::dictionary::table_of;
 use super::{InitOptions, Kept, LeftOut, LocalColumn, Owner, Proposal, ProposedTable, Ruled, Told};
 use crate::config::{Config, TableConfig};
-use crate::host::schema::{HostTable, Schema, same};
+use crate::host::schema::{HostTable, Schema, same, split_target};
 
 const WHY: &str = "as at the place that set the folder up";
 
@@ -48,10 +48,8 @@ impl<'a> Like<'a> {
         let mut out: Vec<Told> = found.into_iter().filter(|t| !there(&t.column)).map(|t| Told { on: false, ..t }).collect();
         let Some(said) = said else { return out };
         for (column, to) in said.references.iter().filter(|(c, _)| table.column(c).is_some()) {
-            let (target, target_column) = match to.rsplit_once('.').filter(|(t, _)| schema.table(to).is_none() && schema.table(t).is_some()) {
-                Some((t, c)) => (t, Some(c.to_owned())),
-                None => (to.as_str(), None),
-            };
+            let (target, target_column) = split_target(|t| schema.table(t).is_some(), to);
+            let target_column = target_column.map(str::to_owned);
             if let Some(target) = schema.table(target) {
                 out.push(Told { column: column.clone(), target: target.name.clone(), target_column, by_column: false, models: Vec::new(), evidence: WHY.to_owned(), on: true });
             }

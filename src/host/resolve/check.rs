@@ -1,7 +1,7 @@
 //! Every name in the configuration is in the schema.
 
 use crate::config::{Config, ConfigError, TableConfig, nearest};
-use crate::host::schema::{HostTable, Schema, quoted, same};
+use crate::host::schema::{HostTable, Schema, quoted, same, split_target};
 use rusqlite::Connection;
 
 /// Finds the first table or column that the schema does not have.
@@ -23,7 +23,7 @@ pub(super) fn names(config: &Config, schema: &Schema) -> Result<(), ConfigError>
         let table = table(config, schema, "type", name)?;
         let lists = [("match_on", said.match_on.0.iter().flatten().collect::<Vec<_>>()), ("match_check", said.match_check.0.iter().collect())];
         for (key, column) in lists.iter().flat_map(|(key, l)| l.iter().map(move |c| (*key, *c))) {
-            match self::target(|n| schema.table(n).is_some(), column) {
+            match split_target(|n| schema.table(n).is_some(), column) {
                 (other, Some(there)) if table.column(column).is_none() => has(config, self::table(config, schema, "table", other)?, &["type", name, key], there)?,
                 _ => has(config, table, &["type", name, key], column)?,
             }
@@ -98,7 +98,7 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
         for column in split(host, columns) {
             has(config, host, &["table", name, "references"], &column)?;
         }
-        let (to, _) = self::target(|n| schema.table(n).is_some(), target);
+        let (to, _) = split_target(|n| schema.table(n).is_some(), target);
         if schema.table(to).is_none() {
             return Err(unknown_table(config, schema, &["table", name, "references"], target));
         }
@@ -109,14 +109,6 @@ fn columns(config: &Config, schema: &Schema, host: &HostTable, name: &str, t: &T
         return Err(ConfigError::Value { at, what: format!("`{name}` has two sections that differ in case only; make them one") });
     }
     Ok(())
-}
-
-/// What `references` points to: a table's key, or as `table.column` a UNIQUE column of it.
-pub(super) fn target(is_table: impl Fn(&str) -> bool, said: &str) -> (&str, Option<&str>) {
-    match said.rsplit_once('.').filter(|(table, _)| !is_table(said) && is_table(table)) {
-        Some((table, column)) => (table, Some(column)),
-        None => (said, None),
-    }
 }
 
 /// The columns of a key of `references`: one, or several joined by `+`.

@@ -3,9 +3,9 @@
 use super::check;
 use crate::config::{ColumnRule, Config, ConfigError, Deletes, Keys, TableConfig};
 use crate::host::events::{Events, inserts_into};
-use crate::host::looks::is_uuid;
+use crate::host::looks::{is_uuid, model_table};
 use crate::host::mapping::{Affinity, Column, Key, LocalDeletes, ReferenceMap, Role, Rule, Table, Target};
-use crate::host::schema::{HostTable, Schema, quoted, quoted_list, same};
+use crate::host::schema::{HostTable, Schema, quoted, quoted_list, same, split_target};
 use crate::shared::{Name, names};
 use rusqlite::Connection;
 
@@ -27,13 +27,13 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
         let known = found.iter().any(|r| r.columns.len() == columns.len() && columns.iter().all(|c| among(&r.columns, c)));
         let unused = columns.iter().any(|c| among(&said.ignore.0, c) || host.column(c).is_none_or(|c| c.generated));
         if !known && !unused {
-            found.push(ReferenceMap { field: columns.join("+").into(), columns: names(&columns), target, declared });
+            found.push(ReferenceMap::new(&columns, target, declared));
         }
     };
     for (told, target) in &said.references {
         let parts = check::split(host, told);
         let columns: Vec<String> = parts.iter().map(|n| host.column(n).map_or_else(|| n.clone(), |c| c.name.clone())).collect();
-        let (to, by) = check::target(|name| index(name).is_some(), target);
+        let (to, by) = split_target(|name| index(name).is_some(), target);
         let Some((table, parent)) = index(to).and_then(|t| Some((t, included.get(t)?))) else {
             let at = config.source.place(&["table", &host.name, "references"], Some(told));
             let what = format!("`{told}` of `{}` points to `{target}`, which is not synchronized; give `{target}` a section, or take the reference out", host.name);
@@ -68,7 +68,7 @@ pub(super) fn references(config: &Config, included: &[&HostTable], host: &HostTa
     for (column, models) in &said.references_in_text {
         let exact = host.column(column).map_or_else(|| column.clone(), |c| c.name.clone());
         // A model whose table is not synchronized is none of ours: what names it stays text.
-        let models = models.0.iter().filter_map(|m| Some((Name::of(m), index(m).or_else(|| index(&m.replace(['.', '-'], "_")))?)));
+        let models = models.0.iter().filter_map(|m| Some((Name::of(m), index(m).or_else(|| index(&model_table(m)))?)));
         add(vec![exact], Target::InText(models.collect()), false);
     }
     for key in &host.foreign_keys {
@@ -186,7 +186,7 @@ pub(super) fn table(
             unique.push(u.columns.clone());
         }
     }
-    let indexed = owner.and_then(|o| references.get(o)?.columns.first()).map_or(Ok(true), |c| indexed(db, host, c))?;
+    let indexed = owner.and_then(|o| references.get(o)?.columns.first()).is_none_or(|c| among(&host.leading, c));
     let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &**c.host.as_ref().unwrap_or(&c.name)).collect::<Vec<_>>());
     Ok(Table {
         name: Name::of(&host.name),
@@ -200,6 +200,7 @@ pub(super) fn table(
         no_delete,
         columns,
         fill: fill(config, db, host, said)?,
+        single: false,
         unique: unique.iter().map(|u| u.iter().map(|c| travelling(said, c)).collect()).collect(),
         rewrites: said.rewrites.unwrap_or(true),
         local_deletes: match said.local_deletes.unwrap_or(config.local_deletes) {
@@ -207,7 +208,7 @@ pub(super) fn table(
             Deletes::Ask => LocalDeletes::Ask,
         },
         indexed,
-        on_conflict: on_conflict(db, host)?,
+        on_conflict: host.on_conflict,
         made_by_triggers: schema.triggers.iter().any(|t| inserts_into(&t.sql, &host.name)),
         triggers: schema.triggers_on(&host.name).fold(Events::default(), |all, t| all.or(Events::of(&t.sql))),
     })
@@ -238,23 +239,6 @@ fn key(config: &Config, db: &Connection, host: &HostTable, columns: &[String]) -
             what: format!("`{}` has no key, and its columns hide the rowid: its rows cannot be named; move it to [leave_out]", host.name),
         }),
     }
-}
-
-/// Whether an index begins with a column.
-fn indexed(db: &Connection, host: &HostTable, column: &str) -> Result<bool, ConfigError> {
-    if host.rowid_alias.as_deref().is_some_and(|a| same(a, column)) || (host.without_rowid && host.primary_key.first().is_some_and(|k| same(k, column))) {
-        return Ok(true);
-    }
-    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?1, 'main') AS l, pragma_index_xinfo(l.name, 'main') AS x
-               WHERE NOT l.partial AND x.seqno = 0 AND x.name = ?2 COLLATE NOCASE)";
-    Ok(db.query_row(sql, [host.name.as_str(), column], |r| r.get(0))?)
-}
-
-/// Whether the table was declared with words that let a new row take another's place.
-fn on_conflict(db: &Connection, host: &HostTable) -> Result<bool, ConfigError> {
-    let sql: String = db.query_row("SELECT coalesce(max(sql), '') FROM main.sqlite_master WHERE type = 'table' AND name = ?1", [&host.name], |r| r.get(0))?;
-    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
-    Ok(words.windows(2).any(|w| w[0].ends_with("on") && w[1].starts_with("conflict")))
 }
 
 fn any_null(db: &Connection, host: &HostTable, columns: &[String]) -> Result<bool, ConfigError> {

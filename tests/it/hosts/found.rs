@@ -245,3 +245,64 @@ fn a_link_between_two_people_who_are_both_erased_elsewhere_is_held() {
         assert_eq!(c.count("B", "SELECT count(*) FROM patient"), 0);
     }
 }
+
+#[test]
+fn a_row_of_ours_never_takes_anothers_place() {
+    let schema = format!("{PATIENT} CREATE TABLE bed (patient_id INTEGER REFERENCES patient(id), ward TEXT NOT NULL, no INTEGER NOT NULL, UNIQUE (ward, no) ON CONFLICT REPLACE)");
+    let c = Clinic::new();
+    c.make("A", 1, &[&schema, "INSERT INTO patient VALUES (1, 'P', 'N1'); INSERT INTO bed VALUES (1, 'A', 1)"]);
+    c.make("B", 2, &[&schema, "INSERT INTO patient VALUES (1, 'Q', 'N2'); INSERT INTO bed VALUES (1, 'A', 1)"]);
+    c.init("A", &[]);
+    c.sync("A");
+    c.init("B", &["--no-match"]);
+    let held = c.sync("B")["held"].to_string();
+    assert!(held.contains("UNIQUE constraint failed"), "{held}");
+    assert_eq!(all(&c, "B", "SELECT name FROM patient p JOIN bed b ON b.patient_id = p.id"), [Value::Text("Q".into())]);
+}
+
+#[test]
+fn rows_get_their_keys_in_the_order_in_which_they_got_them_elsewhere() {
+    let schema = format!(
+        "{PATIENT} CREATE TABLE link (a INTEGER NOT NULL REFERENCES patient(id) ON DELETE CASCADE, b INTEGER NOT NULL REFERENCES patient(id), PRIMARY KEY (a, b), CHECK (a < b))"
+    );
+    let a = format!("{THIRTY} INSERT INTO patient SELECT i, 'P' || i, 'N' || i FROM c; INSERT INTO link SELECT id, id + 1 FROM patient WHERE id < 30");
+    let (c, _) = two(&schema, &a, "");
+    assert_eq!(c.count("B", "SELECT count(*) FROM link"), 29);
+    c.same(&["A", "B"]);
+}
+
+#[test]
+fn a_row_that_a_trigger_makes_becomes_the_one_that_comes() {
+    let schema = format!(
+        "{PATIENT} CREATE TABLE wide (patient_id INTEGER PRIMARY KEY REFERENCES patient(id) ON DELETE CASCADE, a TEXT, b TEXT);
+         CREATE TABLE task (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient(id) ON DELETE CASCADE, what TEXT, who TEXT);
+         CREATE TRIGGER made AFTER INSERT ON patient BEGIN INSERT INTO wide (patient_id, a) VALUES (NEW.id, 'trigger'); INSERT INTO task (patient_id, what, who) VALUES (NEW.id, 'welcome', 'trigger'); END"
+    );
+    let a = format!(
+        "{THIRTY} INSERT INTO patient SELECT i, 'P' || i, 'N' || i FROM c; UPDATE wide SET a = NULL, b = 'typed ' || patient_id; UPDATE task SET what = 'call', who = NULL"
+    );
+    let (c, _) = two(&schema, &a, "");
+    assert_eq!(c.count("B", "SELECT count(*) FROM task WHERE who IS NULL AND what = 'call'"), 30);
+    assert_eq!((c.count("B", "SELECT count(*) FROM task"), c.count("B", "SELECT count(*) FROM wide WHERE a IS NULL")), (30, 30));
+    c.same(&["A", "B"]);
+}
+
+#[test]
+fn a_key_arrives_as_it_was_written() {
+    let schema = format!(
+        "{PATIENT} CREATE TABLE provider (login TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, name TEXT); CREATE TABLE ward (no INTEGER PRIMARY KEY, name TEXT UNIQUE);
+         CREATE TABLE visit (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient(id), provider TEXT NOT NULL REFERENCES provider(login), ward TEXT REFERENCES ward(no))"
+    );
+    let a = "INSERT INTO patient VALUES (1, 'P', 'N1'); INSERT INTO provider VALUES ('dr.smith', 'Ann'); INSERT INTO ward VALUES (5, 'North'); INSERT INTO visit VALUES (1, 1, 'DR.Smith', '5'), (2, 1, 'dr.smith', NULL)";
+    let (c, _) = two(&schema, a, "INSERT INTO ward VALUES (5, 'South')");
+    let written = |s: &str| all(&c, s, "SELECT provider || coalesce((SELECT name FROM ward w WHERE w.no = ward), '') FROM visit ORDER BY 1");
+    assert_eq!(written("B"), [Value::Text("DR.SmithNorth".into()), Value::Text("dr.smith".into())]);
+    c.open("B").execute_batch("UPDATE visit SET provider = 'Dr.SMITH' WHERE provider = 'DR.Smith'").unwrap();
+    c.settle(&["B", "A"]);
+    assert_eq!(written("A"), [Value::Text("Dr.SMITHNorth".into()), Value::Text("dr.smith".into())]);
+    // Written like the key again.
+    c.open("A").execute_batch("UPDATE visit SET provider = 'dr.smith'").unwrap();
+    c.settle(&["A", "B"]);
+    assert_eq!(written("B"), [Value::Text("dr.smith".into()), Value::Text("dr.smithNorth".into())]);
+    assert!(c.cfs(&["--config", "B/cfs.toml", "verify"]).contains("No differences"));
+}

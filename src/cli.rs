@@ -9,6 +9,7 @@ mod duplicates;
 mod init;
 mod log;
 mod match_;
+mod run;
 mod show;
 mod status;
 mod sync;
@@ -47,6 +48,15 @@ enum Command {
     /// Sync Now: takes in what others wrote, and sends what changed here.
     #[command(after_help = "Examples:\n  cfs sync\n  cfs --config /srv/north/cfs.toml sync --full --json")]
     Sync(sync::SyncArgs),
+    /// The service: synchronizes by itself, and shows a page on this computer.
+    ///
+    /// It synchronizes every few minutes, and a few seconds after a change here or in the folder, until it is stopped
+    /// or, with --while-pid, the host application ends. `cfs sync` asks a running service.
+    #[command(after_help = "Examples:\n  cfs run\n  cfs run --while-pid 4711 --no-page\n  cfs run --stop")]
+    Run(run::RunArgs),
+    /// Opens the page of the running service in a browser.
+    #[command(after_help = "Examples:\n  cfs open\n  cfs open --print")]
+    Open(run::OpenArgs),
     /// How things stand: to send, to apply, held, to decide, and the other sites.
     #[command(after_help = "Examples:\n  cfs status\n  cfs status --json")]
     Status(status::StatusArgs),
@@ -137,6 +147,8 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Init(args) => init::run(&args, &cli.config),
         Command::Sync(args) => sync::run(&args, &cli.config),
+        Command::Run(args) => run::run(&args, &cli.config),
+        Command::Open(args) => run::open(&args, &cli.config),
         Command::Status(args) => status::status(&args, &cli.config),
         Command::Sites(args) => status::sites(&args, &cli.config),
         Command::Log(args) => log::run(&args, &cli.config),

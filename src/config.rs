@@ -1,6 +1,7 @@
 //! `cfs.toml`: what one site synchronizes, and how. Pure data; `host::resolve` checks it against the
 //! live schema. It is written once by `init` and belongs to a person from then on.
 
+pub mod edit;
 mod error;
 mod keys;
 
@@ -30,6 +31,12 @@ pub struct Config {
     /// Minutes between the service's own synchronizations; 0 for none.
     #[serde(default = "five")]
     pub auto_sync_minutes: u32,
+    /// Times at which the service synchronizes instead: minute, hour, day, month, weekday.
+    #[serde(default)]
+    pub sync_at: Names,
+    /// The port of the service's page; 0 for any that is free.
+    #[serde(default)]
+    pub page_port: u16,
     /// What happens to rows that the host deletes, where a table does not say.
     #[serde(default)]
     pub local_deletes: Deletes,

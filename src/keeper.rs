@@ -46,9 +46,19 @@ impl DirKeeper {
         options.open(path).map_err(io)
     }
 
+    /// Where it keeps them.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Takes the lock of a database. Gives the process that has it, if another does.
     pub fn lock(&self, database: &str) -> Result<Result<Lock, u32>, Error> {
-        let path = self.path(database, "lock");
+        self.lock_for(database, "lock")
+    }
+
+    /// Takes a lock of a database for a purpose of its own.
+    pub fn lock_for(&self, database: &str, purpose: &str) -> Result<Result<Lock, u32>, Error> {
+        let path = self.path(database, purpose);
         let io = |source| Error::Keeper { path: path.display().to_string(), source };
         let mut f = self.open(&path)?;
         match FileExt::try_lock(&f) {

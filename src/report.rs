@@ -96,3 +96,28 @@ pub struct Report {
     /// What a person should know, in sentences.
     pub notices: Vec<String>,
 }
+
+/// `1 record`, `2 records`.
+fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+impl Report {
+    /// What it did, in one line.
+    pub fn in_words(&self) -> String {
+        let all = [
+            (self.exported, "record", " sent"),
+            (self.imported, "record", " received"),
+            (self.merged, "record", " merged"),
+            (self.matched, "record", " matched"),
+            (self.conflict_files.merged, "conflict file", " merged"),
+            (self.tombstones.sent, "deletion", " sent"),
+            (self.tombstones.applied, "deletion", " applied"),
+            (self.rewritten, "file", " that were gone written again"),
+            (self.restored, "deleted row", " that came back"),
+            (self.revived, "row", " deleted there while edited here"),
+        ];
+        let parts: Vec<String> = all.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, did)| format!("{}{did}", count(n, one))).collect();
+        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+    }
+}

@@ -13,7 +13,7 @@ pub use large::{Awaited, Place, Use};
 pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use pairs::Pair;
 pub use peers::{Peer, Pending};
-pub use runs::{ChangeRow, RunRow};
+pub use runs::{ChangeRow, RunRow, Search};
 
 use crate::host::key::{HostKey, decode, encode};
 use crate::host::local::Local;

@@ -1,5 +1,6 @@
 //! What a program uses: open a configured site, synchronize it, ask about it.
 
+pub mod account;
 pub mod check;
 pub mod client;
 pub mod conflicts;
@@ -11,6 +12,7 @@ pub mod history;
 mod host_side;
 pub mod large;
 pub mod matching;
+pub mod settings;
 pub mod show;
 pub mod status;
 pub mod verify;
@@ -73,6 +75,12 @@ pub enum Error {
         /// Its process id; 0 if it is not known.
         pid: u32,
     },
+    /// A service has this database.
+    #[error("a service keeps this database in step already (process {pid}); `cfs open` shows its page, `cfs sync` asks it to synchronize")]
+    Serving {
+        /// Its process id; 0 if it is not known.
+        pid: u32,
+    },
     /// Refused until a person says so.
     #[error("{0}")]
     Refused(String),
@@ -88,7 +96,7 @@ impl Error {
             Error::Config(e) => e.exit_code(),
             Error::Database { .. } | Error::Folder { .. } | Error::Usage(_) => 2,
             Error::Sync(sync::Error::NotSetUp | sync::Error::OtherFolder { .. } | sync::Error::NoFolder { .. }) => 2,
-            Error::Busy { .. } => 3,
+            Error::Busy { .. } | Error::Serving { .. } => 3,
             Error::Refused(_) => 4,
             _ => 1,
         }

@@ -1,6 +1,7 @@
 //! `cfs log`: who changed what.
 
 use super::{Failure, Json, json, open, out, text};
+use crate::report::Report;
 use crate::synchronizer::history::{ChangeView, RunView, Which};
 use clap::Args;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub(super) fn run(args: &LogArgs, config: &Path) -> Result<u8, Failure> {
 }
 
 fn one(r: &RunView) -> String {
-    let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), super::sync::parts);
+    let did = r.report.as_ref().map_or_else(|| "did not come to its end".to_owned(), Report::in_words);
     let mut lines = vec![text::wrap(&format!("Run {}, {}: {did}", r.run, text::when(&r.started)), 79, "  ")];
     lines.extend(self::lines(&r.changes));
     if r.lines > r.changes.len() {

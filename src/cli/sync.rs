@@ -2,14 +2,19 @@
 
 use super::text::{clean, count as plural, wrap};
 use super::{Failure, Json, out};
+use crate::config::Config;
 use crate::id::RecordId;
 use crate::report::Report;
 use crate::sync::{Options, Order};
-use crate::synchronizer::Synchronizer;
+use crate::service::door::{self, Answer, Question};
+use crate::synchronizer::{Error, Synchronizer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// How long what a person decided waits for a synchronization that is running.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `cfs sync`.
 #[derive(Debug, Args)]
@@ -34,6 +39,18 @@ pub(super) struct SyncArgs {
 }
 
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
+    if !args.dry_run && !args.rebuild {
+        let mut bar = if args.progress { Bar::for_programs() } else { Bar::new() };
+        let question = Question::Sync { full: args.full, confirm: args.yes.clone() };
+        match door::ask(&Config::load(config)?, &question, &mut |what, done, total| bar.show(what, done, total))? {
+            Some(Answer::Report(report)) => {
+                bar.end();
+                return Ok(told(&report, &[], "", args.json));
+            }
+            Some(Answer::Failed(f)) => return Err(Failure::new(f.code, f.message)),
+            _ => {}
+        }
+    }
     let s = super::open(config)?;
     if args.rebuild {
         s.rebuild_folder()?;
@@ -52,20 +69,32 @@ pub(super) fn carry_out(s: &Synchronizer, orders: Vec<(RecordId, Order)>, said: 
 }
 
 fn once(s: &Synchronizer, options: &Options, said: &str, json: Json, mut bar: Bar) -> Result<u8, Failure> {
-    let report = s.sync_now(options, &mut |what, done, total| bar.show(what, done, total))?;
+    let start = Instant::now();
+    let report = loop {
+        match s.sync_now(options, &mut |what, done, total| bar.show(what, done, total)) {
+            // What a person decided waits for the service's own synchronization.
+            Err(Error::Busy { .. }) if !options.orders.is_empty() && start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
+            other => break other?,
+        }
+    };
     bar.end();
+    Ok(told(&report, &options.orders, said, json))
+}
+
+/// Says what a synchronization did. Gives the exit code.
+fn told(report: &Report, orders: &[(RecordId, Order)], said: &str, json: Json) -> u8 {
     let refused = report.notices.iter().any(|n| n.contains("--yes="));
     if json.json {
-        out(&super::json(&report));
+        out(&super::json(report));
     } else {
         // What the host refuses is held, and said below.
-        let held = report.held.iter().any(|h| options.orders.iter().any(|(id, _)| h.record == id.to_string()));
+        let held = report.held.iter().any(|h| orders.iter().any(|(id, _)| h.record == id.to_string()));
         if !said.is_empty() && !refused && !held {
             out(&wrap(said, 79, "  "));
         }
-        out(&summary(&report));
+        out(&summary(report));
     }
-    Ok(if refused { 4 } else { 0 })
+    if refused { 4 } else { 0 }
 }
 
 fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failure> {
@@ -82,7 +111,7 @@ fn dry_run(s: &Synchronizer, options: &Options, json: Json) -> Result<u8, Failur
 
 /// A synchronization in a few lines for people.
 pub(super) fn summary(r: &Report) -> String {
-    let mut lines = vec![wrap(&format!("Synchronized in {:.1} s: {}. {} known.", r.seconds, parts(r), plural(r.records, "record")), 79, "  ")];
+    let mut lines = vec![wrap(&format!("Synchronized in {:.1} s: {}. {} known.", r.seconds, r.in_words(), plural(r.records, "record")), 79, "  ")];
     if r.superseded > 0 {
         lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
     }
@@ -95,27 +124,6 @@ pub(super) fn summary(r: &Report) -> String {
     lines.extend(r.bad_files.iter().map(|b| format!("Left alone: {} ({})", clean(&b.path), clean(&b.reason))));
     lines.extend(r.notices.iter().map(|n| wrap(&format!("Note: {}", clean(n)), 79, "  ")));
     lines.join("\n")
-}
-
-/// What a synchronization did, in one line.
-pub(super) fn parts(r: &Report) -> String {
-    let mut parts = Vec::new();
-    let mut part = |n: u64, text: String| {
-        if n > 0 {
-            parts.push(text);
-        }
-    };
-    part(r.exported, format!("{} sent", plural(r.exported, "record")));
-    part(r.imported, format!("{} received", plural(r.imported, "record")));
-    part(r.merged, format!("{} merged", plural(r.merged, "record")));
-    part(r.matched, format!("{} matched", plural(r.matched, "record")));
-    part(r.conflict_files.merged, format!("{} merged", plural(r.conflict_files.merged, "conflict file")));
-    part(r.tombstones.sent, format!("{} sent", plural(r.tombstones.sent, "deletion")));
-    part(r.tombstones.applied, format!("{} applied", plural(r.tombstones.applied, "deletion")));
-    part(r.rewritten, format!("{} that were gone written again", plural(r.rewritten, "file")));
-    part(r.restored, format!("{} that came back", plural(r.restored, "deleted row")));
-    part(r.revived, format!("{} deleted there while edited here", plural(r.revived, "row")));
-    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
 /// A progress bar on stderr, once the work takes more than a second.
@@ -135,7 +143,7 @@ impl Bar {
         Bar { lines: Some(None), ..Bar::new() }
     }
 
-    pub(super) fn show(&mut self, what: &'static str, done: u64, total: u64) {
+    pub(super) fn show(&mut self, what: &str, done: u64, total: u64) {
         use std::io::{IsTerminal, Write};
         if let Some(last) = &mut self.lines {
             // Often enough for a bar, and no more; the last step of each kind in any case.
@@ -151,7 +159,7 @@ impl Bar {
             self.bar = Some(ProgressBar::new(total).with_style(style.progress_chars("=> ")));
         }
         if let Some(b) = &self.bar {
-            b.set_message(what);
+            b.set_message(what.to_owned());
             b.set_length(total);
             b.set_position(done);
         }

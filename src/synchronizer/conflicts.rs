@@ -5,11 +5,12 @@ use super::show::ValueView;
 use super::{Error, Synchronizer};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
-use crate::record::{FieldKey, Rule};
+use crate::record::{Field, FieldKey, Rule};
 use crate::state::{self, Stored};
 use crate::sync::Order;
-use crate::value::Value;
+use crate::value::{MAX_INLINE_BYTES, Value};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 /// A field with superseded values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,6 +32,32 @@ pub struct Conflict {
     pub current: ValueView,
     /// The values that lost; `cfs conflicts keep … --value N` counts them from 1.
     pub superseded: Vec<ValueView>,
+    /// Whether a person can type another value for it.
+    #[serde(skip)]
+    pub editable: bool,
+}
+
+impl Conflict {
+    /// A mark of what is listed: another one, once something has changed.
+    pub fn mark(&self) -> String {
+        let mut hash = Sha256::new();
+        for v in std::iter::once(&self.current).chain(&self.superseded) {
+            for part in [&v.written.time, &v.written.site.id, &v.value] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        crate::xml::hex(&hash.finalize())
+    }
+}
+
+/// What a person decided about a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// A value that is listed: 0 for the current one, then the superseded ones.
+    Listed(usize),
+    /// Another value, as it was typed.
+    Text(String),
 }
 
 /// A conflict with the values themselves.
@@ -84,6 +111,7 @@ impl Synchronizer {
                         review: column.is_some_and(|c| c.review),
                         current: view(current),
                         superseded: superseded.into_iter().map(view).collect(),
+                        editable: typed_like(entries).is_some(),
                     },
                 });
             }
@@ -108,6 +136,23 @@ impl Synchronizer {
         Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value })])
     }
 
+    /// The order by which a person's choice becomes the field's value, if nothing has changed since it was made.
+    pub fn decide(&self, id: RecordId, row: &str, field: &str, mark: &str, choice: Choice) -> Result<Vec<(RecordId, Order)>, Error> {
+        let stored = self.stored(&id)?;
+        let row = self.find_row(&stored, row)?;
+        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().find(|f| f.row == row && *f.field.name == *field && f.view.mark() == mark);
+        let found = found.ok_or_else(|| Error::Usage("it was decided, or written anew, since you looked; look again".into()))?;
+        let value = match choice {
+            Choice::Listed(0) => found.current,
+            Choice::Listed(n) => found.superseded.get(n - 1).cloned().ok_or_else(no_conflict)?,
+            Choice::Text(text) => {
+                let entries = stored.known.rows.get(&found.row).and_then(|r| r.fields.get(&found.field));
+                parsed(entries.and_then(typed_like), &text)?
+            }
+        };
+        Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value })])
+    }
+
     /// The orders by which current values stay and the superseded ones go: of a field, of a row, or
     /// of the whole record.
     pub fn discard(&self, id: RecordId, row: Option<&str>, field: Option<&str>) -> Result<Vec<(RecordId, Order)>, Error> {
@@ -119,6 +164,33 @@ impl Synchronizer {
             .filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
         let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current })).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
+    }
+}
+
+/// The kind of value that can be typed for a field, by those it has; none where one of them is no plain value.
+fn typed_like(entries: &Field) -> Option<&Value> {
+    let plain = |v: &Value| match v {
+        Value::Null | Value::Integer(_) | Value::Real(_) => true,
+        Value::Text(t) => std::str::from_utf8(t).is_ok_and(|t| !t.contains('\0')),
+        _ => false,
+    };
+    if !entries.0.iter().all(|e| plain(&e.value)) {
+        return None;
+    }
+    entries.0.iter().rev().map(|e| &e.value).find(|v| !v.is_null())
+}
+
+/// What a person typed, as a value of the kind that the field has.
+fn parsed(like: Option<&Value>, text: &str) -> Result<Value, Error> {
+    let usage = |m: &str| Error::Usage(m.to_owned());
+    match like {
+        Some(Value::Integer(_)) if text.trim().is_empty() => Ok(Value::Null),
+        Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| usage("a whole number is needed there; nothing was changed")),
+        Some(Value::Real(_)) if text.trim().is_empty() => Ok(Value::Null),
+        Some(Value::Real(_)) => text.trim().parse().map(Value::Real).map_err(|_| usage("a number is needed there; nothing was changed")),
+        Some(Value::Text(_)) if text.len() > MAX_INLINE_BYTES => Err(usage("that is too long to be typed here; keep one of the values, and edit it in your application")),
+        Some(Value::Text(_)) => Ok(Value::text(text)),
+        _ => Err(usage("no value can be typed there; keep one of those that are listed")),
     }
 }
 

@@ -65,6 +65,11 @@ impl Synchronizer {
         Ok(out)
     }
 
+    /// Days that what was deleted can be restored, as the folder's manifest says.
+    pub fn retention_days(&self) -> Result<u64, Error> {
+        Ok(crate::sync::read_manifest(&self.folder)?.retention_days)
+    }
+
     /// What is in the trash, of one record or of all.
     pub fn trash(&self, record: Option<RecordId>) -> Result<Vec<Trashed>, Error> {
         let ids = match record {

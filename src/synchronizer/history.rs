@@ -66,14 +66,18 @@ pub struct Which {
 }
 
 /// Names of records and keys of their rows, looked up once.
-struct Names<'s> {
+pub(super) struct Names<'s> {
     s: &'s Synchronizer,
     sites: SiteNames,
     records: BTreeMap<RecordId, (RecordName, Local)>,
 }
 
-impl Names<'_> {
-    fn view(&mut self, run: i64, time: &str, c: ChangeRow) -> Result<ChangeView, Error> {
+impl<'s> Names<'s> {
+    pub(super) fn new(s: &'s Synchronizer) -> Result<Self, Error> {
+        Ok(Names { s, sites: s.site_names()?, records: BTreeMap::new() })
+    }
+
+    pub(super) fn view(&mut self, run: i64, time: &str, c: ChangeRow) -> Result<ChangeView, Error> {
         if !self.records.contains_key(&c.id) {
             let found = match self.s.state()?.load(&c.id)? {
                 Some(s) => (named(&s), s.local),
@@ -109,7 +113,7 @@ impl Synchronizer {
     /// Synchronizations, the newest first, each with what it did.
     pub fn runs(&self, which: Which) -> Result<Vec<RunView>, Error> {
         let state = self.state()?;
-        let mut names = Names { s: self, sites: self.site_names()?, records: BTreeMap::new() };
+        let mut names = Names::new(self)?;
         let touched: Option<BTreeMap<i64, Vec<ChangeRow>>> = match which.record {
             None => None,
             Some(id) => {
@@ -149,7 +153,7 @@ impl Synchronizer {
 
     /// Changes of a run that was not kept, for people.
     pub fn describe(&self, changes: Vec<ChangeRow>) -> Result<Vec<ChangeView>, Error> {
-        let mut names = Names { s: self, sites: self.site_names()?, records: BTreeMap::new() };
+        let mut names = Names::new(self)?;
         changes.into_iter().map(|c| names.view(0, "", c)).collect()
     }
 

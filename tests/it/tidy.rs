@@ -7,10 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down. A room uses only rooms printed beneath it.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 29] = [
     "main",
     "lib",
     "cli",
+    "page",
+    "service",
     "demo",
     "synchronizer",
     "alike",

@@ -1,0 +1,148 @@
+//! What all pages have in common.
+
+use super::App;
+use super::gate::Session;
+use crate::synchronizer::find::{RecordName, Written};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// The pages: where, what it is called.
+const PAGES: [(&str, &str); 8] = [
+    ("/", "Overview"),
+    ("/logs", "Logs"),
+    ("/conflicts", "Conflicts"),
+    ("/held", "Held"),
+    ("/deletions", "Deletions"),
+    ("/trash", "Trash"),
+    ("/sites", "Sites"),
+    ("/settings", "Settings"),
+];
+
+/// A whole page. Titles and addresses hold no patient data: a browser keeps them.
+pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Markup) -> Markup {
+    let now = app.0.handle.now();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Cloud Folder Sync" }
+                link rel="stylesheet" href="/assets/page.css";
+                script src="/assets/page.js" defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the page" }
+                header {
+                    p.name { "Cloud Folder Sync" }
+                    nav aria-label="Pages" {
+                        ul {
+                            @for (href, name) in PAGES {
+                                li { a href=(href) aria-current=[(href == at).then_some("page")] { (name) } }
+                            }
+                        }
+                    }
+                    form.now method="post" action="/sync" {
+                        (csrf(session))
+                        button.main type="submit" id="sync-now" disabled[now.running.is_some()] { "Sync Now" }
+                    }
+                }
+                div #live role="status" aria-live="polite" data-running=(now.running.is_some()) {
+                    span #live-text { @if now.running.is_some() { "Synchronizing …" } }
+                    progress #live-bar hidden[now.running.is_none()] max="100" {}
+                }
+                main id="main" {
+                    h1 { (title) }
+                    (body)
+                }
+            }
+        }
+    }
+}
+
+/// A page for who is not let in.
+pub(super) fn outside(why: &str) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Cloud Folder Sync" }
+                link rel="stylesheet" href="/assets/page.css";
+            }
+            body { main { h1 { "Cloud Folder Sync" } p { (why) } } }
+        }
+    }
+}
+
+/// What makes a form this browser's own.
+pub(super) fn csrf(session: &Session) -> Markup {
+    html! { input type="hidden" name="csrf" value=(session.csrf); }
+}
+
+/// A message with a capital letter and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// A moment, which the browser writes as its reader is used to.
+pub(super) fn moment(iso: &str) -> Markup {
+    let shown = chrono::DateTime::parse_from_rfc3339(iso).map_or_else(|_| iso.to_owned(), |t| t.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M").to_string());
+    html! { time datetime=(iso) { (shown) } }
+}
+
+/// When and where something was written.
+pub(super) fn written(w: &Written) -> Markup {
+    html! { (moment(&w.time)) ", " (w.site.name) }
+}
+
+/// A record, as a link to its page.
+pub(super) fn record(n: &RecordName) -> Markup {
+    let name = match (&n.label, &n.key) {
+        (label, _) if !label.is_empty() => label.clone(),
+        (_, Some(key)) => format!("{} {key}", n.r#type),
+        _ => format!("{} {}", n.r#type, n.record.get(..8).unwrap_or(&n.record)),
+    };
+    html! {
+        a href={ "/record/" (n.record) } { (name) }
+        " " span.dim { (n.r#type) @if let Some(key) = &n.key { " " (key) } }
+    }
+}
+
+/// A value as it was typed, or that there is none.
+pub(super) fn value(text: Option<&str>) -> Markup {
+    match text {
+        None | Some("") => html! { span.dim { "empty" } },
+        Some(v) => html! { span.value { (v) } },
+    }
+}
+
+/// What to do where there is nothing to show.
+pub(super) fn empty(text: &str) -> Markup {
+    html! { p.empty { (text) } }
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// What was done, by a word in the address that the page itself put there.
+pub(super) fn said(word: Option<&str>) -> Markup {
+    let text = match word {
+        Some("kept") => "Decided. The others hear of it with this synchronization.",
+        Some("deleted") => "Deleted, here and at the other sites. It stays in the trash for the retention time.",
+        Some("back") => "The rows are in the database again.",
+        Some("restored") => "Restored, here and at the other sites.",
+        Some("purged") => "Gone for good.",
+        Some("saved") => "Saved.",
+        Some("retired") => "Retired: nothing waits for that site any more.",
+        Some("unretired") => "That site is in use again.",
+        _ => return PreEscaped(String::new()),
+    };
+    html! { p.done role="status" { (text) } }
+}

@@ -1,0 +1,429 @@
+//! The service: keeps a site in step while it runs. It decides when; `synchronizer` does the work, on one
+//! thread, so that two synchronizations never run at once (decision 0021).
+
+pub mod door;
+pub mod journal;
+pub mod timing;
+mod watch;
+mod worker;
+
+use crate::config::Config;
+use crate::keeper::{DirKeeper, Lock};
+use crate::report::Report;
+use crate::sync::Options;
+use crate::synchronizer::{Error, Synchronizer};
+use chrono::Local;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use timing::{Nudge, Plan, Timing, Why};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::time::Instant;
+use watch::FolderWatch;
+use worker::{Done, Job};
+
+/// How often the database is looked at from outside.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often a folder is looked at that does not tell of changes.
+const POLL: Duration = Duration::from_secs(10);
+/// How long a synchronization may still take once the service is to end. It may be broken off anywhere.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Why a synchronization failed: the exit code that `cfs sync` gives, and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// 1 failed, 2 configuration, 3 busy, 4 refused.
+    pub code: u8,
+    /// What to do about it.
+    pub message: String,
+}
+
+impl From<Error> for Failed {
+    fn from(e: Error) -> Self {
+        Failed { code: e.exit_code(), message: e.to_string() }
+    }
+}
+
+/// How far a synchronization is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What is being done.
+    pub what: &'static str,
+    /// How much of it.
+    pub done: u64,
+    /// Of how much.
+    pub total: u64,
+}
+
+/// What those who listen are told.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A synchronization starts.
+    Started(Why),
+    /// It goes on.
+    Progress(Step),
+    /// It has ended.
+    Done(Arc<Report>),
+    /// It has failed.
+    Failed(Failed),
+}
+
+/// How the last synchronization ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ended {
+    /// When, UTC.
+    pub at: String,
+    /// What it did.
+    pub report: Option<Arc<Report>>,
+    /// Why it failed.
+    pub failed: Option<Failed>,
+}
+
+/// What the service is doing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Now {
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs, UTC.
+    pub since: String,
+    /// Why a synchronization is running, if one is.
+    pub running: Option<Why>,
+    /// How far it is.
+    pub step: Option<Step>,
+    /// How the last one ended.
+    pub last: Option<Ended>,
+    /// How many in a row have failed.
+    pub failures: u32,
+    /// When the next one is due, UTC; `None` if it is only run when asked.
+    pub next: Option<String>,
+    /// Why the folder does not tell of changes and is looked at instead, if so.
+    pub polling: Option<String>,
+    /// How many synchronizations it has run.
+    pub runs: u64,
+}
+
+/// What is asked of the service.
+enum Ask {
+    Sync(Box<Options>, Option<oneshot::Sender<Result<Arc<Report>, Failed>>>),
+    Stop,
+}
+
+/// Makes an address by which the page can be opened once.
+type Entrance = Box<dyn Fn() -> String + Send + Sync>;
+
+struct Shared {
+    config: PathBuf,
+    asks: mpsc::UnboundedSender<Ask>,
+    events: broadcast::Sender<Event>,
+    now: Mutex<Now>,
+    entrance: Mutex<Option<Entrance>>,
+}
+
+/// A running service, for those who ask it.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stamp(at: chrono::DateTime<Local>) -> String {
+    at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+impl Handle {
+    /// Synchronizes, after the one that is running, and gives what came of it.
+    pub async fn sync_now(&self, options: Options) -> Result<Arc<Report>, Failed> {
+        let (tx, rx) = oneshot::channel();
+        let ended = || Failed { code: 1, message: "the service is ending; try again".into() };
+        self.0.asks.send(Ask::Sync(Box::new(options), Some(tx))).map_err(|_| ended())?;
+        rx.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Asks for a synchronization and does not wait for it.
+    pub fn ask(&self) {
+        drop(self.0.asks.send(Ask::Sync(Box::default(), None)));
+    }
+
+    /// Ends the service.
+    pub fn stop(&self) {
+        drop(self.0.asks.send(Ask::Stop));
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.0.events.subscribe()
+    }
+
+    /// What it is doing.
+    pub fn now(&self) -> Now {
+        locked(&self.0.now).clone()
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Path {
+        &self.0.config
+    }
+
+    /// Opens the site, for a question.
+    pub fn open(&self) -> Result<Synchronizer, Error> {
+        Synchronizer::open(Config::load(&self.0.config)?)
+    }
+
+    /// Says how the page is entered.
+    pub fn set_entrance(&self, entrance: impl Fn() -> String + Send + Sync + 'static) {
+        *locked(&self.0.entrance) = Some(Box::new(entrance));
+    }
+
+    /// An address by which the page can be opened once, if there is a page.
+    pub fn entrance(&self) -> Option<String> {
+        locked(&self.0.entrance).as_ref().map(|f| f())
+    }
+
+    fn tell(&self, event: Event) {
+        {
+            let mut now = locked(&self.0.now);
+            match &event {
+                Event::Started(why) => now.running = Some(*why),
+                Event::Progress(step) => now.step = Some(*step),
+                Event::Done(report) => now.end(Ended { at: stamp(Local::now()), report: Some(report.clone()), failed: None }),
+                Event::Failed(f) => now.end(Ended { at: stamp(Local::now()), report: None, failed: Some(f.clone()) }),
+            }
+        }
+        // Nobody need listen.
+        drop(self.0.events.send(event));
+    }
+}
+
+impl Now {
+    fn end(&mut self, ended: Ended) {
+        self.running = None;
+        self.step = None;
+        self.last = Some(ended);
+        self.runs += 1;
+    }
+}
+
+/// A service that is set up and not yet running.
+#[derive(Debug)]
+pub struct Service {
+    handle: Handle,
+    asks: mpsc::UnboundedReceiver<Ask>,
+    door: door::Door,
+    database: PathBuf,
+    folder: PathBuf,
+    id: String,
+    plan: Plan,
+    _lock: Lock,
+}
+
+impl Service {
+    /// Sets up the service of a configured site. Refused while another one has the database.
+    pub fn new(config_file: &Path) -> Result<Service, Error> {
+        let config = Config::load(config_file)?;
+        let plan = plan(&config)?;
+        let (database, folder) = (config.database.clone(), config.folder.clone());
+        let keeper = DirKeeper::new(config.state_dir.as_deref())?;
+        let id = database_id(&database)?;
+        let lock = keeper.lock_for(&id, "service")?.map_err(|pid| Error::Serving { pid })?;
+        let (asks, receiver) = mpsc::unbounded_channel();
+        let now = Now { pid: std::process::id(), since: stamp(Local::now()), ..Now::default() };
+        let shared = Shared {
+            config: std::path::absolute(config_file).unwrap_or_else(|_| config_file.to_owned()),
+            asks,
+            events: broadcast::channel(256).0,
+            now: Mutex::new(now),
+            entrance: Mutex::new(None),
+        };
+        let door = door::Door::new(keeper.dir(), &id).map_err(|source| crate::sync::Error::Keeper { path: keeper.dir().display().to_string(), source })?;
+        Ok(Service { handle: Handle(Arc::new(shared)), asks: receiver, door, database, folder, id, plan, _lock: lock })
+    }
+
+    /// The id by which the state directory knows its database.
+    pub fn database_id(&self) -> &str {
+        &self.id
+    }
+
+    /// What asks it.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until it is stopped, or the program of that process id has ended.
+    pub async fn run(mut self, while_pid: Option<u32>) {
+        let news = Arc::new(Notify::new());
+        let mut watch = FolderWatch::new(&self.folder, news.clone());
+        let (jobs, mut done) = worker::start(self.handle.clone());
+        self.door.open(&self.handle);
+        let mut timing = Timing::default();
+        timing.plan(self.plan.clone(), Instant::now(), &Local::now());
+        let mut waiting: Vec<Ask> = vec![Ask::Sync(Box::default(), None)];
+        let mut why = Why::Start;
+        let mut busy = false;
+        let mut looks = watch::looks(&self.database);
+        let mut look = tokio::time::interval(LOOK);
+        let mut polled = Instant::now();
+        let mut left = 0;
+        if let Some(w) = &watch.without {
+            tracing::warn!(reason = %w, every_s = POLL.as_secs(), "the folder does not tell of changes; it is looked at instead");
+        }
+        loop {
+            if !busy && let Some(job) = next_job(&mut waiting, why) {
+                timing.started();
+                busy = true;
+                if jobs.send(job).is_err() {
+                    break;
+                }
+            }
+            {
+                let mut now = locked(&self.handle.0.now);
+                now.next = timing.due().map(|(at, _)| stamp(Local::now() + at.saturating_duration_since(Instant::now())));
+                now.failures = timing.failures();
+                now.polling.clone_from(&watch.without);
+            }
+            let due = timing.due().filter(|_| !busy);
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Stop) | None => break,
+                    Some(ask) => {
+                        waiting.push(ask);
+                        why = Why::Asked;
+                    }
+                },
+                () = news.notified() => timing.nudge(Nudge::Folder, Instant::now()),
+                // A long sleep is cut: the clock may be set, or the computer have slept.
+                () = sleep(due.map(|(at, _)| at)), if due.is_some() => {
+                    if let Some((at, w)) = due && at <= Instant::now() {
+                        why = w;
+                        waiting.push(Ask::Sync(Box::default(), None));
+                    }
+                }
+                ended = done.recv() => {
+                    let Some(ended) = ended else { break };
+                    busy = false;
+                    self.ended(&ended, &mut timing);
+                    // What the host wrote while it ran; what no synchronization takes up does not make it run for ever.
+                    if ended.left > 0 && ended.left != left {
+                        timing.nudge(Nudge::Database, Instant::now());
+                    }
+                    left = ended.left;
+                    looks = ended.looks;
+                    watch.renew(&self.folder);
+                }
+                _ = look.tick() => {
+                    if while_pid.is_some_and(|pid| !runs(pid)) {
+                        tracing::info!("the program it ran with has ended");
+                        break;
+                    }
+                    if !busy {
+                        let new = watch::looks(&self.database);
+                        if new != looks {
+                            looks = new;
+                            timing.nudge(Nudge::Database, Instant::now());
+                        }
+                    }
+                    if watch.without.is_some() && polled.elapsed() >= POLL {
+                        polled = Instant::now();
+                        timing.nudge(Nudge::Folder, Instant::now());
+                    }
+                }
+            }
+        }
+        self.door.close();
+        if busy {
+            drop(tokio::time::timeout(PATIENCE, done.recv()).await);
+        }
+        tracing::info!("ended");
+    }
+
+    /// Takes over what a synchronization found of the configuration, and plans the next.
+    fn ended(&mut self, ended: &Done, timing: &mut Timing) {
+        let (now, clock) = (Instant::now(), Local::now());
+        timing.ended(ended.well, now, &clock);
+        if let Some(config) = &ended.config {
+            self.folder.clone_from(&config.folder);
+            self.database.clone_from(&config.database);
+            match plan(config) {
+                Ok(plan) if ended.well => timing.plan(plan, now, &clock),
+                Ok(_) => {}
+                Err(e) => tracing::error!(error = %e, "the times in the configuration cannot be read; the former ones hold"),
+            }
+        }
+    }
+}
+
+fn plan(config: &Config) -> Result<Plan, Error> {
+    Plan::new(config.auto_sync_minutes, &config.sync_at.0).map_err(Error::Usage)
+}
+
+/// The id by which the state directory knows a database.
+fn database_id(database: &Path) -> Result<String, Error> {
+    let conn = crate::synchronizer::open_database(database)?;
+    if crate::state::layout(&conn)?.is_none() {
+        return Err(crate::sync::Error::NotSetUp.into());
+    }
+    let id: Vec<u8> = crate::state::State::new(&conn, crate::id::Uuid::nil()).meta("database")?.ok_or(crate::sync::Error::NotSetUp)?;
+    Ok(crate::xml::hex(&id))
+}
+
+/// The next synchronization: what was asked without more is answered by one.
+fn next_job(waiting: &mut Vec<Ask>, why: Why) -> Option<Job> {
+    let mut job: Option<Job> = None;
+    let mut rest = Vec::new();
+    for ask in std::mem::take(waiting) {
+        let Ask::Sync(options, reply) = ask else { continue };
+        match &mut job {
+            None => job = Some(Job { options: *options, replies: reply.into_iter().collect(), why }),
+            Some(j) if joins(&j.options, &options) => {
+                j.options.full |= options.full;
+                j.replies.extend(reply);
+            }
+            Some(_) => rest.push(Ask::Sync(options, reply)),
+        }
+    }
+    *waiting = rest;
+    job
+}
+
+/// Whether two asks are answered by one synchronization: neither carries a person's decision.
+fn joins(a: &Options, b: &Options) -> bool {
+    let plain = |o: &Options| o.confirm.is_none() && !o.rebuild && o.orders.is_empty();
+    plain(a) && plain(b)
+}
+
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(at) => tokio::time::sleep_until(at.min(Instant::now() + Duration::from_secs(60))).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a process is running. One that may not be asked is.
+#[cfg(unix)]
+fn runs(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|p| rustix::process::test_kill_process(p) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn runs(_pid: u32) -> bool {
+    true
+}
+
+/// 256 bits that nobody can guess, in hexadecimal digits.
+pub fn secret() -> String {
+    let mut bytes = [0_u8; 32];
+    // Without chance there is no key to the page; the text is never equal to one that was given.
+    if getrandom::fill(&mut bytes).is_err() {
+        return String::new();
+    }
+    crate::xml::hex(&bytes)
+}

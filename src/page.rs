@@ -21,7 +21,11 @@ use axum::routing::{get, post};
 use gate::{Gate, Session};
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+
+/// How long a question waits for a synchronization that is running.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every page is drawn from.
 #[derive(Debug, Clone)]
@@ -89,9 +93,19 @@ async fn enter(State(app): State<App>, Query(key): Query<Key>) -> Response {
 
 impl App {
     /// Asks the site something, beside the thread that answers browsers.
-    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Synchronizer) -> Result<T, Error> + Send + 'static) -> Result<T, Failed> {
+    async fn ask<T: Send + 'static>(&self, question: impl Fn(&Synchronizer) -> Result<T, Error> + Send + 'static) -> Result<T, Failed> {
         let handle = self.0.handle.clone();
-        let answer = tokio::task::spawn_blocking(move || question(&handle.open()?)).await;
+        let answer = tokio::task::spawn_blocking(move || {
+            let start = Instant::now();
+            loop {
+                match handle.open().and_then(|s| question(&s)) {
+                    // What changes something waits for a synchronization that is running.
+                    Err(Error::Busy { .. }) if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
+                    other => break other,
+                }
+            }
+        })
+        .await;
         answer.map_err(|_| Failed { code: 1, message: "the question could not be answered; the service's log says more".into() })?.map_err(Failed::from)
     }
 

@@ -285,7 +285,11 @@ impl Service {
             }
             {
                 let mut now = locked(&self.handle.0.now);
-                now.next = timing.due().map(|(at, _)| stamp(Local::now() + at.saturating_duration_since(Instant::now())));
+                // To the second: the two clocks are read one after the other.
+                now.next = timing.due().map(|(at, _)| {
+                    let at = Local::now() + at.saturating_duration_since(Instant::now()) + Duration::from_millis(500);
+                    at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                });
                 now.failures = timing.failures();
                 now.polling.clone_from(&watch.without);
             }

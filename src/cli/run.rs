@@ -59,7 +59,8 @@ async fn serve(service: Service, config: &Config, args: &RunArgs) -> Result<(), 
     tracing::info!(site = %config.site, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "started");
     if !args.no_page {
         let port = args.port.unwrap_or(config.page_port);
-        let port = crate::page::serve(handle.clone(), port).await.map_err(|e| Failure::new(1, format!("the page cannot use port {port}: {e}; name another with --port, or 0 for any")))?;
+        let port =
+            crate::page::serve(handle.clone(), port).await.map_err(|e| Failure::new(1, format!("the page cannot use port {port}: {e}; name another with --port, or 0 for any")))?;
         tracing::info!(port, "the page is ready: cfs open");
     }
     tokio::spawn(stop_on_signal(handle));

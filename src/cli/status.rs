@@ -1,6 +1,7 @@
 //! `cfs status` and `cfs sites`: how things stand here, and how the other sites are.
 
 use super::{Failure, Json, json, open, out, text};
+use crate::service::door::{self, Answer, Question};
 use crate::synchronizer::status::{SiteStatus, Status};
 use clap::{Args, Subcommand};
 use std::path::Path;
@@ -42,7 +43,19 @@ enum SitesAction {
 pub(super) fn status(args: &StatusArgs, config: &Path) -> Result<u8, Failure> {
     let s = open(config)?;
     let status = s.status()?;
-    out(&if args.json.json { json(&status) } else { render(&status) });
+    let service = match door::ask(s.config(), &Question::Status, &mut |_, _, _| {})? {
+        Some(Answer::Now(now)) => Some(now),
+        _ => None,
+    };
+    out(&if args.json.json {
+        let mut all = serde_json::to_value(&status).unwrap_or_default();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("service".to_owned(), service.unwrap_or_default());
+        }
+        json(&all)
+    } else {
+        render(&status, service.as_ref())
+    });
     Ok(0)
 }
 
@@ -71,7 +84,15 @@ pub(super) fn sites(args: &SitesArgs, config: &Path) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn render(s: &Status) -> String {
+/// What a running service says of itself, in one line.
+fn served(now: &serde_json::Value) -> String {
+    let text = |name: &str| now.get(name).and_then(serde_json::Value::as_str).map(text::when);
+    let next = text("next").map_or_else(|| "only when asked".to_owned(), |t| format!("next {t}"));
+    let failed = now.get("failures").and_then(serde_json::Value::as_u64).filter(|n| *n > 0).map_or_else(String::new, |n| format!(", the last {} failed", text::count(n, "time")));
+    format!("Service     running, {next}{failed}  (cfs open)")
+}
+
+fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     let mut lines = vec![
         format!("Site        {}", text::clean(&s.site.name)),
         format!("Database    {}", text::clean(&s.database)),
@@ -83,6 +104,7 @@ fn render(s: &Status) -> String {
         _ => "nothing yet; run `cfs sync`".to_owned(),
     };
     lines.push(format!("Last change {last}"));
+    lines.extend(service.map(served));
     let t = &s.to_send;
     let parts = [
         (t.rows_touched, "row", " touched here"),

@@ -4,8 +4,22 @@
 use super::{ConfigError, Source};
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 14] =
-    ["database", "folder", "site", "use_logs", "delete_conflicts", "auto_sync_minutes", "sync_at", "page_port", "local_deletes", "state_dir", "retention_days", "type", "table", "leave_out"];
+const TOP: [&str; 14] = [
+    "database",
+    "folder",
+    "site",
+    "use_logs",
+    "delete_conflicts",
+    "auto_sync_minutes",
+    "sync_at",
+    "page_port",
+    "local_deletes",
+    "state_dir",
+    "retention_days",
+    "type",
+    "table",
+    "leave_out",
+];
 const TYPE: [&str; 4] = ["match_on", "match_check", "where", "shared"];
 const TABLE: [&str; 14] =
     ["owner", "keys", "local", "references", "references_by", "references_in_text", "ignore", "fill", "renamed", "review", "rules", "single", "rewrites", "local_deletes"];

@@ -84,7 +84,7 @@ pub(super) async fn decide(State(app): State<App>, Extension(session): Extension
         "text" => Choice::Text(form.get("text").replace("\r\n", "\n")),
         n => Choice::Listed(n.parse().unwrap_or(usize::MAX)),
     };
-    let orders = app.ask(move |s| s.decide(s.find(&id)?, &row, &field, &mark, choice)).await.map_err(fail)?;
+    let orders = app.ask(move |s| s.decide(s.find(&id)?, &row, &field, &mark, choice.clone())).await.map_err(fail)?;
     app.carry_out(orders).await.map_err(fail)?;
     Ok(Redirect::to("/conflicts?said=kept").into_response())
 }

@@ -200,7 +200,20 @@ pub(super) async fn csv(State(app): State<App>, Extension(session): Extension<Se
             for l in s.search(&w.search(s, EXPORT)?)? {
                 let c = l.change;
                 let or = |v: Option<String>| v.unwrap_or_default();
-                let cells = [c.time, c.run.to_string(), c.name.r#type, or(c.name.key), c.name.record, or(c.table), or(c.row), or(c.field), or(c.old), or(c.new), c.what, or(c.site.map(|s| s.name))];
+                let cells = [
+                    c.time,
+                    c.run.to_string(),
+                    c.name.r#type,
+                    or(c.name.key),
+                    c.name.record,
+                    or(c.table),
+                    or(c.row),
+                    or(c.field),
+                    or(c.old),
+                    or(c.new),
+                    c.what,
+                    or(c.site.map(|s| s.name)),
+                ];
                 out.push_str(&cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(","));
                 out.push_str("\r\n");
             }
@@ -229,7 +242,8 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_no_formulas() {
-        let cases = [("a", "a"), ("a,b", "\"a,b\""), ("say \"ah\"", "\"say \"\"ah\"\"\""), ("a\nb", "\"a\nb\""), ("=1+1", "'=1+1"), ("-5", "-5"), ("-x", "'-x"), ("+49 30", "+49 30")];
+        let cases =
+            [("a", "a"), ("a,b", "\"a,b\""), ("say \"ah\"", "\"say \"\"ah\"\"\""), ("a\nb", "\"a\nb\""), ("=1+1", "'=1+1"), ("-5", "-5"), ("-x", "'-x"), ("+49 30", "+49 30")];
         for (text, want) in cases {
             assert_eq!(cell(text), want);
         }

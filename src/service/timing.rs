@@ -71,7 +71,9 @@ impl Plan {
         }
         let one = |pattern: &String| {
             Cron::from_str(pattern).map_err(|e| {
-                format!("`sync_at`: \"{pattern}\" is not a time: {e}. Write minute, hour, day, month, weekday, as in \"*/10 8-18 * * mon-fri\" for every ten minutes in office hours")
+                format!(
+                    "`sync_at`: \"{pattern}\" is not a time: {e}. Write minute, hour, day, month, weekday, as in \"*/10 8-18 * * mon-fri\" for every ten minutes in office hours"
+                )
             })
         };
         Ok(Plan::At(at.iter().map(one).collect::<Result<_, _>>()?))

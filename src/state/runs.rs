@@ -88,9 +88,8 @@ impl State<'_> {
         let mut q = self.conn.prepare(
             "SELECT run, started, report, (SELECT count(*) FROM cfs_change c WHERE c.run = r.run) FROM cfs_run r WHERE ?1 IS NULL OR run < ?1 ORDER BY run DESC LIMIT ?2",
         )?;
-        let rows = q.query_map(params![before, most.cast_signed()], |r| {
-            Ok((RunRow { run: r.get(0)?, started: r.get(1)?, report: r.get(2)? }, r.get::<_, i64>(3)?.unsigned_abs()))
-        })?;
+        let rows =
+            q.query_map(params![before, most.cast_signed()], |r| Ok((RunRow { run: r.get(0)?, started: r.get(1)?, report: r.get(2)? }, r.get::<_, i64>(3)?.unsigned_abs())))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -28,13 +28,7 @@ pub struct Settings {
 impl Settings {
     /// What a configuration says.
     pub fn of(c: &Config) -> Self {
-        Settings {
-            folder: c.folder.clone(),
-            use_logs: c.use_logs,
-            delete_conflicts: c.delete_conflicts,
-            auto_sync_minutes: c.auto_sync_minutes,
-            local_deletes: c.local_deletes,
-        }
+        Settings { folder: c.folder.clone(), use_logs: c.use_logs, delete_conflicts: c.delete_conflicts, auto_sync_minutes: c.auto_sync_minutes, local_deletes: c.local_deletes }
     }
 
     /// The lines of the file that differ from another's.

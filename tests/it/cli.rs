@@ -25,21 +25,21 @@ pub(crate) struct Said {
 impl Said {
     /// Standard output of a command that must have ended with this code.
     #[track_caller]
-    fn ended(self, code: i32) -> String {
+    pub(crate) fn ended(self, code: i32) -> String {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
         self.out
     }
 
     /// The message of a command that must have failed with this code.
     #[track_caller]
-    fn refused(self, code: i32) -> String {
+    pub(crate) fn refused(self, code: i32) -> String {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
         assert!(self.out.is_empty(), "{}", self.out);
         self.err
     }
 
     #[track_caller]
-    fn json(self, code: i32) -> serde_json::Value {
+    pub(crate) fn json(self, code: i32) -> serde_json::Value {
         serde_json::from_str(&self.ended(code)).expect("one JSON document")
     }
 }

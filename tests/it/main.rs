@@ -11,6 +11,7 @@ mod names;
 mod real_data;
 mod samples;
 mod schemas;
+mod service;
 mod storm;
 mod tidy;
 mod two_sites;

@@ -20,7 +20,8 @@ pub fn render(p: &Proposal) -> String {
     out.push_str(
         "use_logs = true            # write change logs: a sync then costs what has changed, not what exists
 delete_conflicts = true    # remove a conflict file once all that is in it is in the record's file
-auto_sync_minutes = 5      # for the service (`cfs run`); 0 for never by itself
+auto_sync_minutes = 5      # for the service (`cfs run`), and soon after a change; 0 for never by itself
+# sync_at = \"*/10 8-18 * * mon-fri\"  # the times at which the service synchronizes instead
 local_deletes = \"restore\"  # a row deleted here comes back; \"ask\": it stays away until a person decides
 retention_days = 30        # what was deleted can be restored this long
 # state_dir = \"…\"           # where a small file beside the database is kept, if not in the usual place

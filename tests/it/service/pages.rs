@@ -1,0 +1,130 @@
+//! What a person does in the page.
+
+use super::{Browser, Running, start, wait};
+use crate::cli::Clinics;
+
+fn clinic(last_name: &str) -> (Clinics, Running, Browser) {
+    let c = Clinics::new();
+    c.conflict(last_name);
+    let service = start(&c, "north", &[]);
+    wait("it has synchronized", || super::now(&c, "north")["runs"] != 0);
+    let b = Browser::enter(&c, "north");
+    (c, service, b)
+}
+
+fn phone(c: &Clinics, site: &str) -> String {
+    c.see(site, "SELECT phone FROM patient WHERE last_name = 'Pemberwick'")
+}
+
+/// Fills in the form of the first conflict.
+fn decide(b: &Browser, page: &str, keep: &str, text: &str) -> super::Answer {
+    let hidden: Vec<(&str, String)> = ["csrf", "record", "row", "field", "mark"].into_iter().map(|n| (n, Browser::hidden(page.split("<main").nth(1).unwrap_or(page), n))).collect();
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    fields.extend([("keep", keep), ("text", text)]);
+    b.post("/conflicts", &fields)
+}
+
+#[test]
+fn a_conflict_is_decided_by_what_the_person_saw() {
+    let (c, _service, b) = clinic("Pemberwick");
+    let page = b.get("/conflicts").body;
+    assert!(page.contains("555 7111") && page.contains("555 7222") && page.contains("What happened to this field"), "{page}");
+    // Meanwhile a third value comes: what was not seen is not decided.
+    c.sql("south", "UPDATE patient SET phone = '555 7333' WHERE last_name = 'Pemberwick'");
+    c.run("south", &["sync"]).ended(0);
+    wait("it came", || phone(&c, "north") == "555 7333");
+    let refused = decide(&b, &page, "1", "");
+    assert!(refused.status == 400 && refused.body.contains("since you looked"), "{}", refused.body);
+    let page = b.get("/conflicts").body;
+    assert!(page.contains("555 7111") && page.contains("555 7333"), "{page}");
+    let typed = decide(&b, &page, "text", "555 7999 & co");
+    assert_eq!((typed.status, typed.header("location")), (303, Some("/conflicts?said=kept")));
+    assert!(b.get("/conflicts").body.contains("No value waits for a decision"));
+    assert_eq!(phone(&c, "north"), "555 7999 & co");
+    c.run("south", &["sync"]).ended(0);
+    assert_eq!(phone(&c, "south"), "555 7999 & co");
+    assert_eq!(c.run("south", &["conflicts", "--json"]).json(0)["conflicts"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
+    let (c, _service, b) = clinic("Starling-Vane");
+    let settings = b.get("/settings").body;
+    let (csrf, mark) = (Browser::hidden(&settings, "csrf"), Browser::hidden(&settings, "mark"));
+    let folder = c.dir().join("folder").display().to_string();
+    let form = |folder: &str, minutes: &str, mark: &str| {
+        b.post(
+            "/settings",
+            &[("csrf", &csrf), ("mark", mark), ("folder", folder), ("use_logs", "yes"), ("delete_conflicts", "yes"), ("auto_sync_minutes", minutes), ("local_deletes", "ask")],
+        )
+    };
+    let file = c.dir().join("north/cfs.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    for (folder, minutes, mark, says) in [
+        (folder.as_str(), "soon", mark.as_str(), "a number from 0 to 10080"),
+        (folder.as_str(), "-1", &mark, "a number from 0 to 10080"),
+        ("", "5", &mark, "folder is needed"),
+        ("/no/such/folder", "5", &mark, "no such folder"),
+        (&c.dir().join("south").display().to_string(), "5", &mark, ""),
+        (&folder, "5", "00", "changed meanwhile"),
+    ] {
+        let a = form(folder, minutes, mark);
+        assert!(a.status == 400 && a.body.contains(says), "{folder} {minutes}: {} {}", a.status, a.body);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    }
+    assert_eq!(form(&folder, "7", &mark).header("location"), Some("/settings?said=saved"));
+    let after = std::fs::read_to_string(&file).unwrap();
+    let want = before.replace("auto_sync_minutes = 5 ", "auto_sync_minutes = 7 ").replace("local_deletes = \"restore\" ", "local_deletes = \"ask\" ");
+    assert_eq!(after, want, "comments stay, and nothing else changes");
+
+    let gone = "SELECT count(*) || '' FROM patient WHERE last_name = 'Brackenridge'";
+    c.sql("north", "PRAGMA foreign_keys = ON; DELETE FROM patient WHERE last_name = 'Brackenridge'");
+    wait("it waits for a word", || b.get("/deletions").body.contains("Delete at every site"));
+    let page = b.get("/deletions").body;
+    let (record, rows) = (Browser::hidden(&page, "record"), Browser::hidden(&page, "rows"));
+    let answer = |what: &str, rows: &str| b.post("/deletions", &[("csrf", &csrf), ("record", &record), ("rows", rows), ("do", what)]);
+    assert_eq!(answer("confirm", "99").status, 400, "more than was seen");
+    assert_eq!(answer("restore", &rows).header("location"), Some("/deletions?said=back"));
+    assert_eq!(c.see("north", gone), "1");
+    c.sql("north", "PRAGMA foreign_keys = ON; DELETE FROM patient WHERE last_name = 'Brackenridge'");
+    wait("it waits again", || b.get("/deletions").body.contains("Delete at every site"));
+    assert_eq!(answer("confirm", &rows).header("location"), Some("/deletions?said=deleted"));
+    c.run("south", &["sync"]).ended(0);
+    assert_eq!(c.see("south", gone), "0");
+    let page = b.get("/trash").body;
+    let row = Browser::hidden(&page, "row");
+    assert!(page.contains("confirmed by a person"), "{page}");
+    assert_eq!(b.post("/trash", &[("csrf", &csrf), ("record", &record), ("row", &row), ("do", "restore")]).header("location"), Some("/trash?said=restored"));
+    c.run("south", &["sync"]).ended(0);
+    assert_eq!((c.see("north", gone), c.see("south", gone)), ("1".into(), "1".into()));
+}
+
+#[test]
+fn the_logs_are_found_and_carried_away() {
+    let (c, _service, b) = clinic("Pemberwick");
+    let who = c.who("north", "Pemberwick");
+    let page = b.get(&format!("/logs?record={}", who.replace(':', "%3A"))).body;
+    assert!(page.contains("555 7111") && page.contains("555 7222") && !page.contains("Brackenridge"), "{page}");
+    let south = c.run("south", &["status", "--json"]).json(0)["site"]["id"].as_str().unwrap().to_owned();
+    let page = b.get(&format!("/logs?site={south}&what=received")).body;
+    assert!(page.contains("<td>received</td>") && !page.contains("<td>changed</td>"), "{page}");
+    let csv = b.get(&format!("/logs.csv?record={}", who.replace(':', "%3A")));
+    assert!(csv.header("content-disposition").unwrap().contains("cfs-log.csv"));
+    let lines: Vec<&str> = csv.body.lines().filter(|l| l.contains(',')).collect();
+    assert!(lines.iter().any(|l| l.starts_with("time,run,type,key,record,")) && lines.iter().any(|l| l.contains("555 7222")), "{lines:?}");
+    assert_eq!(b.get("/logs/99999").status, 400);
+    assert_eq!(b.get("/logs?record=nobody:1").status, 400);
+}
+
+#[test]
+fn a_site_is_retired_and_taken_back() {
+    let (c, _service, b) = clinic("Pemberwick");
+    let page = b.get("/sites").body;
+    let csrf = Browser::hidden(&page, "csrf");
+    let site = Browser::hidden(page.split("<main").nth(1).unwrap(), "site");
+    assert_eq!(b.post("/sites", &[("csrf", &csrf), ("site", &site), ("do", "retire")]).header("location"), Some("/sites?said=retired"));
+    assert!(b.get("/sites").body.contains("South (retired)"));
+    assert_eq!(b.post("/sites", &[("csrf", &csrf), ("site", &site), ("do", "back")]).header("location"), Some("/sites?said=unretired"));
+    assert!(!c.run("north", &["sites"]).ended(0).contains("retired"));
+    assert_eq!(b.post("/sites", &[("csrf", &csrf), ("site", "nobody"), ("do", "retire")]).status, 400);
+}

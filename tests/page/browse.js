@@ -1,0 +1,144 @@
+// Clicks through every page of two running services in headless Chromium, as a person would, and looks at what is there.
+// node browse.js --cfs PATH [--shots DIR]     Needs Debian's chromium, python3 (for SQL), and `npm ci` in this directory.
+import { chromium } from "playwright-core";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import assert from "node:assert/strict";
+
+const arg = (name, other) => { const i = process.argv.indexOf(name); return i < 0 ? other : process.argv[i + 1]; };
+const cfs = resolve(arg("--cfs", "target/debug/cfs"));
+const shots = arg("--shots");
+if (shots) mkdirSync(shots, { recursive: true });
+const dir = mkdtempSync(join(tmpdir(), "cfs-page-"));
+const demo = join(dir, "demo");
+const say = (text) => console.log(text);
+const run = (site, ...args) => execFileSync(cfs, ["--config", join(demo, site, "cfs.toml"), ...args], { encoding: "utf8" });
+const sql = (site, text) => execFileSync("python3", ["-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=20); c.execute('PRAGMA foreign_keys=ON'); print(*[r[0] for r in c.execute(sys.argv[2])]); c.commit()", join(demo, site, "clinic.db"), text], { encoding: "utf8" }).trim();
+const pages = ["", "logs", "logs/1", "conflicts", "held", "deletions", "trash", "sites", "settings"];
+const services = [];
+let browser;
+let failed = true;
+try {
+  execFileSync(cfs, ["demo", demo], { stdio: "ignore" });
+  for (const site of ["north", "south"]) services.push(spawn(cfs, ["--config", join(demo, site, "cfs.toml"), "run"], { stdio: "ignore" }));
+  const address = async (site) => {
+    for (let i = 0; ; i++) {
+      try { return run(site, "open", "--print").trim(); } catch (e) { if (i > 100) throw e; await new Promise((r) => setTimeout(r, 100)); }
+    }
+  };
+  browser = await chromium.launch({ executablePath: arg("--chromium", "/usr/bin/chromium"), args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--in-process-gpu", "--disable-quic", "--no-first-run"] });
+  const complaints = [];
+  const open = async (site, options) => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
+    const page = await context.newPage();
+    page.on("console", (m) => { if (m.type() === "error") complaints.push(`${page.url()}: ${m.text()}`); });
+    page.on("pageerror", (e) => complaints.push(`${page.url()}: ${e.message}`));
+    page.on("request", (r) => { if (!/^http:\/\/127\.0\.0\.1:/.test(r.url())) complaints.push(`asked for ${r.url()}`); });
+    await page.goto(await address(site));
+    return { page, at: new URL(page.url()).origin };
+  };
+  const text = (page) => page.locator("main").innerText();
+  const until = async (what, done) => {
+    for (let i = 0; !(await done()); i++) { assert.ok(i < 300, `waited in vain: ${what}`); await new Promise((r) => setTimeout(r, 100)); }
+  };
+
+  // Every page, on a desk, on a telephone, in the dark.
+  for (const [name, options] of [["", {}], ["phone-", { viewport: { width: 390, height: 844 } }], ["dark-", { colorScheme: "dark" }]]) {
+    const { page, at } = await open("north", options);
+    for (const path of pages) {
+      await page.goto(`${at}/${path}`);
+      const seen = await page.evaluate(() => ({
+        over: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        h1: document.querySelectorAll("h1").length,
+        unnamed: [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a")].filter((e) => !(e.labels?.length || e.getAttribute("aria-label") || e.textContent?.trim())).map((e) => e.outerHTML),
+        ids: [...document.querySelectorAll("[id]")].map((e) => e.id).filter((id, i, all) => all.indexOf(id) !== i),
+        current: document.querySelectorAll("nav [aria-current=page]").length,
+      }));
+      assert.deepEqual(seen, { over: 0, h1: 1, unnamed: [], ids: [], current: 1 }, `${name}${path}`);
+      if (shots && (name === "" || ["", "conflicts"].includes(path))) await page.screenshot({ path: join(shots, `${name}${(path || "overview").replace("/", "-")}.png`) });
+    }
+    await page.context().close();
+  }
+  say(`${pages.length} pages, wide, narrow and dark: nothing overflows, everything has a name`);
+
+  const { page, at } = await open("north");
+  // With the keyboard alone.
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the page");
+  for (let i = 0; i < 10 && (await page.evaluate(() => document.activeElement.id)) !== "sync-now"; i++) await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await until("it says that it synchronized", async () => /Last synchronized/.test(await text(page)));
+  say("Sync Now, with the keyboard");
+
+  // News of the other site come by themselves.
+  sql("south", "UPDATE patient SET phone = '555 4242' WHERE last_name = 'Brackenridge'");
+  await until("news come", async () => /1 record received/.test(await text(page)));
+  assert.equal(sql("north", "SELECT phone FROM patient WHERE last_name = 'Brackenridge'"), "555 4242");
+  await page.goto(`${at}/logs`);
+  await page.locator("ol.runs a").first().click();
+  assert.match(await text(page), /555 4242[\s\S]*South/);
+  await page.locator("section.about a").first().click();
+  assert.match(await text(page), /History/);
+  assert.match(page.url(), /\/record\/[0-9a-f-]{36}$/);
+  if (shots) await page.screenshot({ path: join(shots, "record.png") });
+  say("a change at the other site: in the overview, in the log, in the record");
+
+  await page.goto(`${at}/logs`);
+  await page.getByLabel("Table").selectOption("patient");
+  await page.getByRole("button", { name: "Show" }).click();
+  assert.match(await text(page), /555 4242/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export as CSV" }).click()]);
+  assert.equal(download.suggestedFilename(), "cfs-log.csv");
+  say("the log is searched and exported");
+
+  await page.goto(`${at}/conflicts`);
+  const other = await page.locator(".side").nth(1).locator(".text").innerText();
+  await page.getByText("What happened to this field").click();
+  await page.getByRole("button", { name: "Use this" }).first().click();
+  assert.match(await text(page), /Decided/);
+  assert.equal(sql("north", `SELECT count(*) FROM patient WHERE phone = '${other}'`), "1");
+  await until("the other site has it", () => sql("south", `SELECT count(*) FROM patient WHERE phone = '${other}'`) === "1");
+  say("a conflict is decided, at both sites");
+
+  await page.goto(`${at}/settings`);
+  await page.getByLabel(/every … minutes/).fill("7");
+  await page.getByLabel(/stays away here/).check();
+  await page.getByRole("button", { name: "Save" }).click();
+  assert.match(await text(page), /Saved/);
+  sql("north", "DELETE FROM patient WHERE last_name = 'Brackenridge'");
+  await page.goto(`${at}/deletions`);
+  await until("the deletion waits", async () => { await page.reload(); return /Delete at every site/.test(await text(page)); });
+  if (shots) await page.screenshot({ path: join(shots, "deletions.png") });
+  await page.getByRole("button", { name: "Delete at every site" }).click();
+  assert.match(await text(page), /Deleted, here and at the other sites/);
+  await until("it is deleted there", () => sql("south", "SELECT count(*) FROM patient WHERE last_name = 'Brackenridge'") === "0");
+  await page.goto(`${at}/trash`);
+  if (shots) await page.screenshot({ path: join(shots, "trash.png") });
+  await page.locator("section", { hasText: "Brackenridge" }).getByRole("button", { name: "Restore" }).click();
+  assert.match(await text(page), /Restored/);
+  await until("it is back there", () => sql("south", "SELECT count(*) FROM patient WHERE last_name = 'Brackenridge'") === "1");
+  say("settings are saved; a deletion is confirmed, and taken back from the trash");
+
+  // Without JavaScript.
+  const plain = await open("south", { javaScriptEnabled: false });
+  await plain.page.getByRole("button", { name: "Sync Now" }).click();
+  assert.match(await text(plain.page), /Last synchronized/);
+  await plain.page.goto(`${plain.at}/sites`);
+  await plain.page.getByText("Retire …").click();
+  await plain.page.getByRole("button", { name: "Retire North" }).click();
+  assert.match(await text(plain.page), /North \(retired\)/);
+  await plain.page.getByRole("button", { name: "Take back" }).click();
+  assert.match(await text(plain.page), /in use again/);
+  say("without JavaScript: Sync Now; a site is retired and taken back");
+
+  assert.deepEqual(complaints, [], "the browser complains");
+  failed = false;
+  say("the page: all well");
+} finally {
+  await browser?.close();
+  for (const s of services) s.kill();
+  if (failed) say(`left to look at: ${dir}`);
+  else rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+}

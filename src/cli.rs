@@ -10,6 +10,7 @@ mod init;
 mod log;
 mod match_;
 mod run;
+mod shell;
 mod show;
 mod status;
 mod sync;
@@ -101,6 +102,12 @@ enum Command {
     /// Removes our tables and triggers; the host database is as before.
     #[command(after_help = "Example:\n  cfs sync && cfs detach --yes")]
     Detach(detach::DetachArgs),
+    /// Prints what completes commands in a shell.
+    #[command(after_help = "Examples:\n  cfs completions bash > ~/.local/share/bash-completion/completions/cfs\n  cfs completions fish > ~/.config/fish/completions/cfs.fish")]
+    Completions(shell::CompletionsArgs),
+    /// Writes the manual pages.
+    #[command(after_help = "Example:\n  cfs man ~/.local/share/man/man1")]
+    Man(shell::ManArgs),
     /// Two clinics on invented data, end to end, with what to look at next.
     #[command(after_help = "Example:\n  cfs demo ./try")]
     Demo(demo::DemoArgs),
@@ -163,6 +170,8 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => verify::run(&args, &cli.config),
         Command::Doctor(args) => doctor::run(&args, &cli.config),
         Command::Detach(args) => detach::run(&args, &cli.config),
+        Command::Completions(args) => Ok(shell::completions(&args)),
+        Command::Man(args) => shell::man(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

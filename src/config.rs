@@ -171,7 +171,7 @@ pub enum Deletes {
 
 /// Which of several values a field shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum ColumnRule {
     /// The newest.
     Latest,
@@ -179,15 +179,39 @@ pub enum ColumnRule {
     Max,
     /// The smallest.
     Min,
+    /// All items of lists, with this sign between the items, or with the usual ones.
+    Union(Option<char>),
 }
 
 impl ColumnRule {
     /// As it is written.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            ColumnRule::Latest => "latest",
-            ColumnRule::Max => "max",
-            ColumnRule::Min => "min",
+            ColumnRule::Latest => "latest".to_owned(),
+            ColumnRule::Max => "max".to_owned(),
+            ColumnRule::Min => "min".to_owned(),
+            ColumnRule::Union(None) => "union".to_owned(),
+            ColumnRule::Union(Some(sign)) => format!("union {sign}"),
+        }
+    }
+}
+
+impl TryFrom<String> for ColumnRule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "latest" => return Ok(ColumnRule::Latest),
+            "max" => return Ok(ColumnRule::Max),
+            "min" => return Ok(ColumnRule::Min),
+            "union" => return Ok(ColumnRule::Union(None)),
+            _ => {}
+        }
+        // A sign that could be part of an item would take items apart.
+        let mut sign = text.strip_prefix("union ").unwrap_or_default().chars();
+        match (sign.next(), sign.next()) {
+            (Some(c), None) if !c.is_alphanumeric() => Ok(ColumnRule::Union(Some(c))),
+            _ => Err(format!("`{text}` is not a rule; it is `latest`, `max`, `min`, `union`, or `union` and the sign between the items, as in `union ;`")),
         }
     }
 }

@@ -7,6 +7,7 @@ mod deletion;
 mod rescue;
 mod restamp;
 mod same;
+mod shown;
 mod tree;
 mod write;
 
@@ -14,6 +15,7 @@ pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
 pub use restamp::{denies, restamp};
 pub use same::{Shape, brought, by_itself, fold, folded_to, has_arrived, said, same_target, unfold, unsettled};
+pub use shown::{adds_nothing, settles, shown};
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};
 
@@ -196,15 +198,5 @@ fn settle_erasure(r: &mut Record) {
     if r.erased.is_some() {
         r.rows.clear();
         r.extras.clear();
-    }
-}
-
-/// The value of a field that a host is shown, by its column's rule: a pure function of the set.
-pub fn shown(f: &Field, rule: crate::record::Rule) -> Option<&crate::value::Value> {
-    use crate::record::Rule;
-    match rule {
-        Rule::Latest => f.current().map(|e| &e.value),
-        Rule::Max => f.0.iter().map(|e| &e.value).max(),
-        Rule::Min => f.0.iter().map(|e| &e.value).min(),
     }
 }

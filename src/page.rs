@@ -65,6 +65,7 @@ fn router(app: App) -> Router {
         .route("/logs.csv", get(logs::csv))
         .route("/conflicts", get(decide::conflicts).post(decide::decide))
         .route("/held", get(decide::held))
+        .route("/matches", get(decide::matches).post(decide::answer_match))
         .route("/deletions", get(decide::deletions).post(decide::answer_deletion))
         .route("/trash", get(decide::trash).post(decide::answer_trash))
         .route("/sites", get(overview::sites).post(overview::retire))

@@ -104,6 +104,8 @@ pub enum Rule {
     Max,
     /// The smallest value.
     Min,
+    /// All items of all values, which are lists with this sign between the items, or with the usual ones.
+    Union(Option<char>),
 }
 
 /// An explicit, attributable statement that a row and all below it are deleted.

@@ -264,7 +264,7 @@ impl Applier<'_> {
                 let field = row.fields.get(&FieldKey::shared(c.name.clone()));
                 // An empty column of which nothing is known says nothing.
                 let held = holds.get(&c.name).filter(|v| field.is_some() || !v.is_null());
-                if field.and_then(|f| crate::merge::shown(f, c.rule)) != held {
+                if field.and_then(|f| crate::merge::shown(f, c.rule)).as_deref() != held {
                     entry.differs.insert(c.name.clone(), print(&raw(t, &c.name, &holds)));
                 }
             }
@@ -282,7 +282,8 @@ impl Applier<'_> {
             match &c.role {
                 Role::Data | Role::Local { keep_if_free: true, .. } => {
                     let field = FieldKey::shared(c.name.clone());
-                    let Some(value) = row.fields.get(&field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
+                    let Some(shown) = row.fields.get(&field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
+                    let value = &*shown;
                     let held = image.and_then(|i| i.fields.get(&field));
                     if held == Some(value) || held.is_some_and(|h| c.affinity.makes(value, h)) {
                         continue;
@@ -300,7 +301,7 @@ impl Applier<'_> {
                     }
                     if let Some(held) = held {
                         let ours = was.is_some_and(|w| w.differs.contains_key(&c.name));
-                        let same = before.and_then(|b| b.fields.get(&field)).and_then(|f| crate::merge::shown(f, c.rule)) == Some(value);
+                        let same = before.and_then(|b| b.fields.get(&field)).and_then(|f| crate::merge::shown(f, c.rule)).as_deref() == Some(value);
                         if ours && same && content != Some(Content::Came) {
                             w.differs.insert(c.name.clone());
                             continue;

@@ -6,11 +6,12 @@ use crate::synchronizer::find::{RecordName, Written};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The pages: where, what it is called.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/logs", "Logs"),
     ("/conflicts", "Conflicts"),
     ("/held", "Held"),
+    ("/matches", "Matches"),
     ("/deletions", "Deletions"),
     ("/trash", "Trash"),
     ("/sites", "Sites"),
@@ -139,6 +140,8 @@ pub(super) fn said(word: Option<&str>) -> Markup {
         Some("back") => "The rows are in the database again.",
         Some("restored") => "Restored, here and at the other sites.",
         Some("purged") => "Gone for good.",
+        Some("same") => "One chart now. Where values differ, the newer is in use, and Conflicts shows the other.",
+        Some("two") => "Noted: two people, here and at the other sites.",
         Some("saved") => "Saved.",
         Some("retired") => "Retired: nothing waits for that site any more.",
         Some("unretired") => "That site is in use again.",

@@ -78,7 +78,7 @@ fn standing(s: &Status) -> Markup {
         ("Held", s.held.len() as u64, "refused by the database for now", Some("/held"), true),
         ("Conflicts", s.conflicts, "charts with values to decide", Some("/conflicts"), true),
         ("Deletions", s.deletions, "charts with rows deleted here, waiting for a word", Some("/deletions"), true),
-        ("One person?", s.pairs, "pairs of charts; see cfs match", None, true),
+        ("Matches", s.pairs, "pairs of charts that may be one person", Some("/matches"), true),
         ("Records", s.records, "known in all", None, false),
     ];
     html! {

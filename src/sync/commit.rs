@@ -177,7 +177,7 @@ impl Engine<'_> {
                 let holds = t.holds(&row.host);
                 for (f, v) in row.fields.iter().filter(|(f, _)| f.place.is_none()) {
                     let rule = t.column(&f.name).map_or_else(Default::default, |c| c.rule);
-                    if known.fields.get(f).and_then(|x| merge::shown(x, rule)) != Some(v) {
+                    if known.fields.get(f).and_then(|x| merge::shown(x, rule)).as_deref() != Some(v) {
                         l.differs.insert(f.name.clone(), print(&apply::raw(t, &f.name, &holds)));
                     }
                 }
@@ -310,8 +310,8 @@ impl Engine<'_> {
                 continue;
             }
             let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-            let shown = |f: &FieldKey| t.and_then(|t| t.column(&f.name)).is_none_or(|c| c.rule == Default::default());
-            all += row.fields.iter().filter(|(f, _)| shown(f)).map(|(_, v)| v.superseded().len() as u64).sum::<u64>();
+            let rule = |f: &FieldKey| t.and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
+            all += row.fields.iter().filter(|(f, v)| !merge::settles(v, rule(f))).map(|(_, v)| v.superseded().len() as u64).sum::<u64>();
         }
         all
     }

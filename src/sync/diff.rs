@@ -4,7 +4,7 @@ use crate::host::apply::raw;
 use crate::host::image::{Image, ImageRow};
 use crate::host::local::{Local, print};
 use crate::host::mapping::{Mapping, Rule, Table};
-use crate::merge::{Change, Life, Seen, brought, shown};
+use crate::merge::{Change, Life, Seen, adds_nothing, brought, shown};
 use crate::record::{Field, FieldKey, Record, Row, RowKey};
 use crate::shared::Name;
 use crate::stamp::Stamp;
@@ -80,6 +80,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
     for (field, value) in &row.fields {
         let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
         let was = base.fields.get(field).and_then(|f| shown(f, rule));
+        let was = was.as_deref();
         // The same in another column type, as after an upgrade at one site only, is no edit.
         if was == Some(value) || t.column(&field.name).zip(was).is_some_and(|(c, w)| c.affinity.makes(w, value)) {
             continue;
@@ -113,7 +114,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             None if value.is_null() => {}
             // Nor does one that was empty here before the record was met.
             Some(_) if met && value.is_null() => {}
-            Some(w) if met && ((rule == Rule::Max && value <= w) || (rule == Rule::Min && value >= w)) => {}
+            Some(_) if met && base.fields.get(field).is_some_and(|f| adds_nothing(f, rule, value)) => {}
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {
                 let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p);

@@ -81,7 +81,7 @@ impl Prepared {
 fn shows(m: &crate::host::mapping::Mapping, known: &Record, (row, field): At<'_>, large: Large) -> bool {
     let column = m.table(&row.table).and_then(|t| m.tables.get(t)).and_then(|t| t.column(&field.name));
     let Some(column) = column.filter(|c| matches!(c.role, Role::Data | Role::Local { .. })) else { return false };
-    known.rows.get(row).and_then(|r| r.fields.get(field)).and_then(|f| merge::shown(f, column.rule)).and_then(Value::stored) == Some(large)
+    known.rows.get(row).and_then(|r| r.fields.get(field)).and_then(|f| merge::shown(f, column.rule)).as_deref().and_then(Value::stored) == Some(large)
 }
 
 impl Engine<'_> {

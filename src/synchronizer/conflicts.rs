@@ -95,7 +95,7 @@ impl Synchronizer {
             for (field, entries) in &row.fields {
                 let column = t.and_then(|t| t.column(&field.name));
                 let superseded = entries.superseded();
-                let Some(current) = entries.current().filter(|_| !superseded.is_empty() && column.is_none_or(|c| c.rule == Rule::Latest)) else { continue };
+                let Some(current) = entries.current().filter(|_| !superseded.is_empty() && !merge::settles(entries, column.map_or(Rule::Latest, |c| c.rule))) else { continue };
                 let view = |e: &crate::record::Entry| ValueView { value: values.text(&e.value, stored), written: names.written(&e.stamp) };
                 out.push(Found {
                     row: key.clone(),

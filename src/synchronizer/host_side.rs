@@ -78,6 +78,7 @@ fn changed(out: &mut Vec<Apart>, t: &Table, key: &RowKey, row: &ImageRow, stored
     for (field, value) in &row.fields {
         let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
         let was = base.fields.get(field).and_then(|f| merge::shown(f, rule));
+        let was = was.as_deref();
         // A number of this place travels with the next change of its record.
         if field.place.is_some() || was == Some(value) || (was.is_none_or(Value::is_null) && (value.is_null() || row.dangling.contains(&field.name))) {
             continue;

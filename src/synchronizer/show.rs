@@ -227,7 +227,7 @@ impl Look<'_> {
         let text = |v| self.values.text(v, self.stored);
         let current = v.current()?;
         let rule = mapping.table(&key.table).and_then(|t| mapping.tables.get(t)).and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
-        let shown = merge::shown(v, rule)?;
+        let shown = &*merge::shown(v, rule)?;
         let here = self.image.rows.get(key).and_then(|r| r.fields.get(f));
         Some(FieldView {
             field: f.name.to_string(),
@@ -237,7 +237,7 @@ impl Look<'_> {
             database: here.map(text),
             differs: here.is_some_and(|h| h != shown),
             written: names.written(&current.stamp),
-            superseded: v.superseded().into_iter().filter(|_| rule == Default::default()).map(|e| ValueView { value: text(&e.value), written: names.written(&e.stamp) }).collect(),
+            superseded: v.superseded().into_iter().filter(|_| !merge::settles(v, rule)).map(|e| ValueView { value: text(&e.value), written: names.written(&e.stamp) }).collect(),
         })
     }
 }

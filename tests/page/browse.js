@@ -16,7 +16,7 @@ const demo = join(dir, "demo");
 const say = (text) => console.log(text);
 const run = (site, ...args) => execFileSync(cfs, ["--config", join(demo, site, "cfs.toml"), ...args], { encoding: "utf8" });
 const sql = (site, text) => execFileSync("python3", ["-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=20); c.execute('PRAGMA foreign_keys=ON'); print(*[r[0] for r in c.execute(sys.argv[2])]); c.commit()", join(demo, site, "clinic.db"), text], { encoding: "utf8" }).trim();
-const pages = ["", "logs", "logs/1", "conflicts", "held", "deletions", "trash", "sites", "settings"];
+const pages = ["", "logs", "logs/1", "conflicts", "held", "matches", "deletions", "trash", "sites", "settings"];
 const services = [];
 let browser;
 let failed = true;

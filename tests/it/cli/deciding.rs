@@ -146,3 +146,47 @@ fn detaching_wants_a_yes_and_leaves_nothing() {
     assert_eq!(c.see("north", "SELECT cast(count(*) AS TEXT) FROM sqlite_master WHERE name LIKE 'cfs%' OR sql LIKE '%cfs%'"), "0");
     assert!(c.run("north", &["status"]).refused(2).contains("run `cfs init`"));
 }
+
+/// `rules.COLUMN = "union"`: what two sites put into one list stands at both, and nothing waits for a person.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test changes the configuration")]
+fn lists_of_two_sites_are_joined() {
+    let c = Clinics::new();
+    for site in ["north", "south"] {
+        let file = c.dir().join(site).join("cfs.toml");
+        let text = std::fs::read_to_string(&file).expect("is there");
+        let wrong = text.replacen("[table.patient]", "[table.patient]\nrules.phone = \"union x\"", 1);
+        std::fs::write(&file, &wrong).expect("written");
+        assert!(c.run(site, &["sync"]).refused(2).contains("`union x` is not a rule; it is `latest`"), "{site}");
+        std::fs::write(&file, wrong.replacen("union x", "union", 1)).expect("written");
+    }
+    let write = |site: &str, text: &str| c.sql(site, &format!("UPDATE patient SET phone = '{text}' WHERE last_name = 'Pemberwick'"));
+    let both = |want: &str| {
+        for site in ["north", "south"] {
+            assert_eq!(c.see(site, "SELECT phone FROM patient WHERE last_name = 'Pemberwick'"), want, "{site}");
+            assert_eq!(c.run(site, &["sync", "--json"]).json(0)["files_written"], 0, "{site} is quiet");
+            assert!(c.run(site, &["conflicts"]).ended(0).starts_with("No "), "{site}");
+            assert_eq!(c.run(site, &["verify", "--json"]).json(0)["differences"].as_array().map(Vec::len), Some(0), "{site}");
+        }
+    };
+    write("north", "555 1; 555 2");
+    c.rounds();
+    both("555 1; 555 2");
+    write("north", "555 1; 555 2; 555 3");
+    write("south", "555 4; 555 2");
+    c.rounds();
+    both("555 1; 555 2; 555 3; 555 4");
+    // Whoever saw all of it says what it is from then on.
+    write("south", "555 4");
+    c.rounds();
+    both("555 4");
+    write("north", "");
+    write("south", "555 4; 555 5");
+    c.rounds();
+    both("555 4; 555 5");
+    // What is no list goes by the latest, and is left to decide.
+    write("north", "555 6");
+    c.sql("south", "UPDATE patient SET phone = x'00ff' WHERE last_name = 'Pemberwick'");
+    c.rounds();
+    assert!(!c.run("north", &["conflicts"]).ended(0).starts_with("No "));
+}

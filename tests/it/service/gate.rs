@@ -102,7 +102,9 @@ fn what_people_typed_is_text_on_every_page() {
     let b = Browser::enter(&c, "north");
     let record = c.run("north", &["conflicts", "--json"]).json(0)["conflicts"][0]["record"].as_str().unwrap().to_owned();
     let mut seen = 0;
-    for path in ["/", "/logs", "/logs/1", "/logs/2", "/logs?table=patient", "/conflicts", "/held", "/deletions", "/trash", "/sites", "/settings", &format!("/record/{record}")] {
+    for path in
+        ["/", "/logs", "/logs/1", "/logs/2", "/logs?table=patient", "/conflicts", "/held", "/matches", "/deletions", "/trash", "/sites", "/settings", &format!("/record/{record}")]
+    {
         let a = b.get(path);
         assert_eq!(a.status, 200, "{path}");
         assert!(!a.body.contains("<script>alert") && !a.body.contains("<img") && !a.body.contains("<b>gone"), "{path}: {}", a.body);

@@ -100,6 +100,24 @@ fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
 }
 
 #[test]
+fn a_pair_that_may_be_one_person_is_decided() {
+    let c = Clinics::new();
+    c.sql("north", "UPDATE patient SET national_id = '9999999' WHERE last_name = 'Hollowell'");
+    c.sql("south", "UPDATE patient SET national_id = '9999999' WHERE last_name = 'Vexley'");
+    c.rounds();
+    let _service = start(&c, "north", &[]);
+    let b = Browser::enter(&c, "north");
+    let page = b.get("/matches").body;
+    assert!(page.contains("Hollowell, Amadou") && page.contains("Vexley, Tobiah") && page.contains("differ in last_name, birth_date"), "{page}");
+    let (csrf, one, two) = (Browser::hidden(&page, "csrf"), Browser::hidden(&page, "a"), Browser::hidden(&page, "b"));
+    let answer = |what: &str| b.post("/matches", &[("csrf", &csrf), ("a", &one), ("b", &two), ("do", what)]);
+    let two_people = answer("not");
+    assert_eq!(two_people.header("location"), Some("/matches?said=two"), "{}", two_people.body);
+    assert!(b.get("/matches").body.contains("No pair of charts waits"));
+    assert_eq!(answer("not").status, 400, "said already");
+}
+
+#[test]
 fn the_logs_are_found_and_carried_away() {
     let (c, _service, b) = clinic("Pemberwick");
     let who = c.who("north", "Pemberwick");

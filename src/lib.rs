@@ -1,6 +1,7 @@
 //! Record-level synchronization of SQLite databases through a shared cloud folder.
 
 pub mod alike;
+pub mod capi;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -58,7 +58,7 @@ fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
                 input type="hidden" name="record" value=(c.name.record);
                 input type="hidden" name="row" value={ (c.table) ":" (c.row) };
                 input type="hidden" name="field" value=(c.field);
-                input type="hidden" name="mark" value=(c.mark());
+                input type="hidden" name="mark" value=(c.mark);
                 div.sides {
                     div.side { h3 { "In use" } div.text { (value(Some(&c.current.value))) } p.dim { (written(&c.current.written)) } button name="keep" value="0" { "Keep this" } }
                     @for (i, v) in c.superseded.iter().enumerate() {

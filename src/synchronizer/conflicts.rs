@@ -35,11 +35,17 @@ pub struct Conflict {
     /// Whether a person can type another value for it.
     #[serde(skip)]
     pub editable: bool,
+    /// A mark of what is listed: another one, once something has changed.
+    pub mark: String,
 }
 
 impl Conflict {
-    /// A mark of what is listed: another one, once something has changed.
-    pub fn mark(&self) -> String {
+    fn marked(mut self) -> Self {
+        self.mark = self.fingerprint();
+        self
+    }
+
+    fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for v in std::iter::once(&self.current).chain(&self.superseded) {
             for part in [&v.written.time, &v.written.site.id, &v.value] {
@@ -103,6 +109,7 @@ impl Synchronizer {
                     current: current.value.clone(),
                     superseded: superseded.iter().map(|e| e.value.clone()).collect(),
                     view: Conflict {
+                        mark: String::new(),
                         name: named(stored),
                         table: key.table.to_string(),
                         row: key.id.to_string(),
@@ -112,7 +119,8 @@ impl Synchronizer {
                         current: view(current),
                         superseded: superseded.into_iter().map(view).collect(),
                         editable: typed_like(entries).is_some(),
-                    },
+                    }
+                    .marked(),
                 });
             }
         }
@@ -140,7 +148,7 @@ impl Synchronizer {
     pub fn decide(&self, id: RecordId, row: &str, field: &str, mark: &str, choice: Choice) -> Result<Vec<(RecordId, Order)>, Error> {
         let stored = self.stored(&id)?;
         let row = self.find_row(&stored, row)?;
-        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().find(|f| f.row == row && *f.field.name == *field && f.view.mark() == mark);
+        let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().find(|f| f.row == row && *f.field.name == *field && f.view.mark == mark);
         let found = found.ok_or_else(|| Error::Usage("it was decided, or written anew, since you looked; look again".into()))?;
         let value = match choice {
             Choice::Listed(0) => found.current,

@@ -1,5 +1,6 @@
 //! The one binary of integration tests.
 
+mod capi;
 mod cli;
 mod drills;
 mod dsl;

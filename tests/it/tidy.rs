@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down. A room uses only rooms printed beneath it.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "main",
     "lib",
+    "capi",
     "cli",
     "page",
     "service",

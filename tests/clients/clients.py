@@ -62,7 +62,7 @@ class Client:
     def __init__(self, top, replicas, seed):
         self.top, self.replicas, self.random = top, replicas, random.Random(f"{seed} client")
         self.log = open(os.path.join(top, "client.log"), "ab")
-        self.trouble = {}
+        self.trouble, self.deleted = {}, set()
 
     def note(self, what):
         self.trouble[what] = self.trouble.get(what, 0) + 1
@@ -169,6 +169,9 @@ class Syncthing(Client):
                     if time.monotonic() > end:
                         raise RuntimeError("syncthing does not answer: see client.log")
                     time.sleep(0.1)
+                    if self.daemons[i].poll() is not None:
+                        # The one that was killed had not let go of its database yet.
+                        self.begin(i)
 
     def signal(self, i, sig):
         d = self.daemons[i]
@@ -200,11 +203,18 @@ class Syncthing(Client):
                 self.signal(i, signal.SIGCONT)
         else:
             for i in hit:
-                self.api(i, "system/pause", post=True)
+                self.tell(i, "system/pause")
             work()
             for i in hit:
-                self.api(i, "system/resume", post=True)
+                self.tell(i, "system/resume")
         self.up()
+
+    def tell(self, i, what):
+        try:
+            self.api(i, what, post=True)
+        except (OSError, urllib.error.URLError):
+            self.up()
+            self.api(i, what, post=True, timeout=60)
 
     def push(self):
         self.up()
@@ -346,6 +356,11 @@ class Bisync(Repeated):
     @staticmethod
     def version():
         return subprocess.run(["rclone", "version"], capture_output=True, text=True).stdout.split("\n")[0].split(" ")[1]
+
+    def report(self):
+        with open(os.path.join(self.top, "client.log"), encoding="utf-8", errors="replace") as f:
+            self.deleted = set(re.findall(r"logs/(\S+/\d+)\.xml: Deleted", f.read()))
+        return {**self.trouble, **({"log segments deleted by it": len(self.deleted)} if self.deleted else {})}
 
     def first(self):
         open(os.path.join(self.top, "rclone.conf"), "w").close()

@@ -19,3 +19,11 @@ long:
 crash:
     cargo build --profile quick
     tests/crash/run.py
+
+# Each real client for ten minutes; needs syncthing, unison and rclone
+clients:
+    cargo build --release
+    tests/clients/run.py syncthing --seconds 600
+    tests/clients/run.py syncthing --seconds 600 --sites 3
+    tests/clients/run.py unison --seconds 600
+    tests/clients/run.py rclone --seconds 600

@@ -19,6 +19,7 @@ pub mod orders;
 mod pipeline;
 mod provide;
 mod queue;
+mod renamed;
 mod room;
 mod same;
 mod settle;
@@ -304,6 +305,7 @@ impl Engine<'_> {
         self.settle_all(works, progress)?;
         self.give_large()?;
         self.give_left_over()?;
+        self.put_back_segments(full)?;
         let withdrawn = self.find_withdrawn()?;
         self.seal()?;
         self.give_segments()?;

@@ -20,6 +20,8 @@ pub(super) struct Came {
     pub(super) file_stat: Option<(u64, i64)>,
     /// The canonical file must be written again, whatever its hash was.
     pub(super) refile: bool,
+    /// The canonical file was looked for and is not there.
+    gone: bool,
     /// The canonical file is not ours to write: another folder's, or a later format's.
     pub(super) keep_off: bool,
     /// What is known, as bytes, if it is exactly what one file says.
@@ -38,6 +40,7 @@ impl Engine<'_> {
             file_hash: stored.file_hash.clone(),
             file_stat: None,
             refile: false,
+            gone: false,
             keep_off: false,
             drawn: None,
             own: stored.known.version.0.get(&self.site).copied(),
@@ -50,6 +53,11 @@ impl Engine<'_> {
         self.look_before_writing(work, stored)?;
         for path in std::mem::take(&mut work.files) {
             self.gather_file(&path, work, &mut came)?;
+        }
+        if came.gone && !came.sources.is_empty() {
+            // A client made copies of both versions and left no file: the copies go once it is there again.
+            came.file_hash = None;
+            came.refile = true;
         }
         for r in std::mem::take(&mut work.strays) {
             came.known.kind = std::mem::take(&mut came.known.kind).max(r.kind.clone());
@@ -134,8 +142,11 @@ impl Engine<'_> {
 
     pub(super) fn gather_file(&mut self, path: &str, work: &Work, came: &mut Came) -> Result<(), Error> {
         let found = self.find(path)?;
-        let Some(stat) = found.stat else { return Ok(()) };
         let canonical = canonical_path(path) == Some(work.id);
+        let Some(stat) = found.stat else {
+            came.gone |= canonical;
+            return Ok(());
+        };
         let content = match found.content {
             Ok(Some(c)) => c,
             Ok(None) => return Ok(()),

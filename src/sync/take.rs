@@ -89,7 +89,15 @@ impl Engine<'_> {
             let Some(bytes) = self.fetch(&path)? else { continue };
             match Site::read(&bytes, &self.manifest.folder) {
                 Ok(site) => {
-                    self.state.set_seen_file(&key, stat.size_bytes, stat.mtime_ns, "site", self.now())?;
+                    if name != Site::file_name(&site.id) && self.settings.delete_conflicts {
+                        if self.is_outdated(&site, &bytes)? {
+                            self.folder.remove(&path)?;
+                            self.state.drop_seen_file(&key)?;
+                            continue;
+                        }
+                    } else {
+                        self.state.set_seen_file(&key, stat.size_bytes, stat.mtime_ns, "site", self.now())?;
+                    }
                     if site.id == self.site {
                         // A copy of our own says nothing about others; that somebody writes under our
                         // name shows in the log and in the records.
@@ -112,6 +120,13 @@ impl Engine<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether what a client's copy of a site file says stands in the site's own file, or something newer.
+    fn is_outdated(&self, copy: &Site, bytes: &[u8]) -> Result<bool, Error> {
+        let own = self.folder.read(&names::site_path(&copy.id), MAX_FILE_BYTES)?;
+        let newer = |own: &[u8]| Site::read(own, &self.manifest.folder).is_ok_and(|s| s.id == copy.id && s.written > copy.written);
+        Ok(own.is_some_and(|own| own == bytes || newer(&own)))
     }
 
     /// The other sites by their files.
@@ -166,16 +181,17 @@ impl Engine<'_> {
         }
         let mut missing = false;
         let mut seq = peer.upto + 1;
+        let newest = file.as_ref().map_or(0, |f| f.newest);
         loop {
             let withdrawn = file.as_ref().is_some_and(|f| f.withdrawn.contains(&seq));
-            if peer.beyond.contains(&seq) || withdrawn || self.read_segment(site, seq, works)? {
+            let known = peer.beyond.contains(&seq) || withdrawn;
+            if known || self.read_segment(names::log_path(site, seq), site, seq, works)? || seq <= newest && self.read_renamed(site, seq, works)? {
                 if !missing {
                     peer.upto = seq;
                 } else {
                     peer.beyond.insert(seq);
                 }
             } else {
-                let newest = file.as_ref().map_or(0, |f| f.newest);
                 if seq > newest {
                     break;
                 }
@@ -205,8 +221,7 @@ impl Engine<'_> {
     }
 
     /// Reads one segment if it is there and whole.
-    fn read_segment(&mut self, site: &SiteId, seq: u64, works: &mut Works) -> Result<bool, Error> {
-        let path = names::log_path(site, seq);
+    pub(super) fn read_segment(&mut self, path: String, site: &SiteId, seq: u64, works: &mut Works) -> Result<bool, Error> {
         let bytes = match self.fetch(&path) {
             Ok(Some(b)) => b,
             Ok(None) => return Ok(false),

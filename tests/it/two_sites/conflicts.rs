@@ -165,6 +165,27 @@ fn a_conflict_copy_under_every_name_is_imported() {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
 }
 
+/// What rclone bisync leaves of a file that both sites wrote: two copies, and no file under its own name. Where
+/// all in them is known already, the copies must not go before the file is there again.
+#[test]
+fn copies_of_a_file_that_is_gone_make_it_again() {
+    for use_logs in [true, false] {
+        let (mut a, mut b, mut cloud) = two_with_p1();
+        a.settings.use_logs = use_logs;
+        let path = path_of(&a.id("p1"));
+        let bytes = a.folder.take(&path).unwrap();
+        let copies = [format!("{path}..path1"), format!("{path}..path2")];
+        for copy in &copies {
+            a.folder.put(copy, bytes.clone());
+        }
+        let r = a.sync();
+        assert_eq!((r.conflict_files.found, r.conflict_files.deleted), (2, 2));
+        assert_eq!(a.folder.get(&path), Some(bytes), "the record has no file");
+        assert!(!copies.iter().any(|c| has(&a.folder, c)));
+        at_rest(&mut [&mut a, &mut b], &mut cloud);
+    }
+}
+
 #[test]
 fn a_silent_overwrite_is_made_good_by_the_log_alone() {
     let (mut a, mut b, mut cloud) = two_with_p1();

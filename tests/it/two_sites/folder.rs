@@ -378,3 +378,58 @@ fn a_second_directory_of_a_type_holds_copies() {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     both_see(&a, &b, "p1", "phone", "new");
 }
+
+/// What Unison leaves of a site file if it was killed between two of its runs.
+#[test]
+fn a_copy_of_a_site_file_goes_when_it_says_nothing_new() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let path = a.folder.all().into_keys().find(|p| p.starts_with("sites/")).unwrap();
+    let copy = path.replace(".xml", " (conflict_on_2026-11-22).xml");
+    let old = a.folder.get(&path).unwrap();
+    for n in 0..2 {
+        // The second time it is as new as the file itself, and then it is the only one.
+        a.edit("p1", "phone", &format!("a{n}"));
+        b.edit("p1", "first_name", &format!("b{n}"));
+        settle(&mut [&mut a, &mut b], &mut cloud);
+        for s in [&a, &b] {
+            s.folder.put(&copy, if n == 0 { old.clone() } else { s.folder.get(&path).unwrap() });
+            if n == 1 {
+                s.folder.take(&path);
+            }
+        }
+        a.sync();
+        b.sync();
+        assert_eq!((has(&a.folder, &copy), has(&b.folder, &copy)), (n == 1, n == 1));
+    }
+    a.edit("p1", "phone", "a3");
+    b.edit("p1", "first_name", "b3");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert!(!has(&a.folder, &copy) && !has(&b.folder, &copy));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+/// What rclone bisync does to a segment if it was killed after it had copied it: both copies are new, both get
+/// another name, and the name itself is gone.
+#[test]
+fn a_segment_that_a_client_renamed_is_read_and_put_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let before = segments(&a);
+    a.edit("p1", "phone", "in the segment alone");
+    a.sync();
+    let new: Vec<String> = segments(&a).into_iter().filter(|p| !before.contains(p)).collect();
+    assert_eq!(new.len(), 1);
+    cloud.carry_only(1, |p| p.starts_with("logs/") || p.starts_with("sites/"));
+    let copies = ["..path1", "..path2"].map(|end| format!("{}{end}", new[0]));
+    for s in [&a, &b] {
+        let bytes = s.folder.take(&new[0]).unwrap();
+        copies.iter().for_each(|c| s.folder.put(c, bytes.clone()));
+    }
+    let r = b.sync();
+    assert_eq!((b.see("p1", "phone").as_str(), r.pending), ("in the segment alone", 0));
+    // Not by the reader: the client would meet two new files again.
+    assert!(!has(&b.folder, &new[0]));
+    a.sync_with(Options { full: true, ..Options::default() });
+    assert!(has(&a.folder, &new[0]) && !copies.iter().any(|c| has(&a.folder, c)));
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+}

@@ -3,6 +3,8 @@
 mod cli;
 mod drills;
 mod dsl;
+mod fuzz_corpus;
+mod fuzzed;
 mod hosts;
 mod init_legacy;
 mod merge_laws;

@@ -140,6 +140,9 @@ impl Segment {
                     let id = p.uuid(&mut tag, "id")?;
                     let stamp = p.need_stamp(&mut tag, &sites)?;
                     let sha256 = p.need(&mut tag, "sha256")?;
+                    if sha256.len() != 64 || xml::unhex(&sha256).is_none() {
+                        return Err(p.bad("not a SHA-256").into());
+                    }
                     p.empty()?;
                     s.items.push(Item::Named { kind, id, sha256, stamp });
                 }
@@ -151,5 +154,35 @@ impl Segment {
         }
         p.end()?;
         Ok((s, hash.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_record_has_the_hash_of_a_file() {
+        let site = SiteId::from_bytes([7; 16]);
+        let read = |sha256: &str| {
+            let item = Item::Named { kind: "patient".into(), id: RecordId::from_bytes([1; 16]), sha256: sha256.to_owned(), stamp: Stamp { time: Time::default(), site } };
+            Segment::read(&item.alone(&Uuid::nil()), &Uuid::nil()).map(|(s, _)| s.items == [item])
+        };
+        assert_eq!(read(&"ab".repeat(32)), Ok(true));
+        for other in ["", "ab", "a b", &"AB".repeat(32), &"g".repeat(64)] {
+            assert!(read(other).unwrap_err().to_string().contains("not a SHA-256"));
+        }
+    }
+
+    #[test]
+    fn a_delta_has_no_attribute_that_its_record_file_has() {
+        let delta = Item::Delta(Delta { before: Default::default(), part: crate::record::Record::new("patient", RecordId::from_bytes([1; 16])) });
+        let bytes = String::from_utf8(delta.alone(&Uuid::nil())).unwrap();
+        let body = bytes.split(" <sha256>").next().unwrap();
+        for (attribute, fine) in [("", true), (" later=\"1\"", true), (" folder=\"1\"", false), (" format=\"1\"", false), (" xmlns=\"urn:cloud-folder-sync:1\"", false)] {
+            let with = body.replace(" partial=\"yes\"", &format!(" partial=\"yes\"{attribute}"));
+            let read = Segment::read(&xml::seal(with.into_bytes(), "log"), &Uuid::nil());
+            assert_eq!(read.is_ok(), fine, "{attribute}");
+        }
     }
 }

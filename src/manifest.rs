@@ -50,18 +50,48 @@ impl Manifest {
         let created = p.need(&mut root, "created")?;
         let created = Time::parse(&created).ok_or_else(|| p.bad("not a stamp"))?;
         let retention_days = p.whole(&mut root, "retention-days")?;
-        let (mut types, mut mapping) = (BTreeSet::new(), String::new());
+        let (mut types, mut mapping) = (BTreeSet::new(), None);
         while let Some(mut tag) = p.child()? {
             match tag.name {
                 "type" => {
                     types.insert(p.name(&mut tag, "name")?.to_string());
                     p.empty()?;
                 }
-                "mapping" => mapping = p.text()?.into_owned(),
+                "mapping" => {
+                    let text = String::from_utf8(p.bytes(&mut tag)?.into_owned()).map_err(|_| p.bad("not UTF-8"))?;
+                    if mapping.replace(text).is_some() {
+                        return Err(p.bad("an element that stands twice").into());
+                    }
+                }
                 _ => drop(p.skip(&tag)?),
             }
         }
         p.end()?;
-        Ok(Manifest { folder, key, created, retention_days, types, mapping })
+        Ok(Manifest { folder, key, created, retention_days, types, mapping: mapping.unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(mapping: &str) -> Manifest {
+        Manifest { folder: Uuid::nil(), key: vec![1], created: Time::default(), retention_days: 30, types: BTreeSet::from(["patient".to_owned()]), mapping: mapping.to_owned() }
+    }
+
+    #[test]
+    fn a_mapping_that_xml_cannot_hold_reads_back() {
+        for mapping in ["", "[type.patient]\n", "[leave_out]\nlog = \"\u{ffff}\u{1}\"\n"] {
+            let m = manifest(mapping);
+            assert_eq!(Manifest::read(&m.write()), Ok(m));
+        }
+    }
+
+    #[test]
+    fn there_is_one_mapping() {
+        let bytes = String::from_utf8(manifest("[type.a]\n").write()).unwrap();
+        let body = bytes.split(" <sha256>").next().unwrap();
+        let twice = xml::seal(format!("{body} <mapping/>\n").into_bytes(), "cloud-folder-sync");
+        assert!(Manifest::read(&twice).unwrap_err().to_string().contains("an element that stands twice"));
     }
 }

@@ -197,7 +197,9 @@ pub enum DirName {
 
 /// Says what a directory of the sync folder is.
 pub fn classify_dir(level: Level, name: &str) -> DirName {
-    if let Some(client) = clients::internal(name) {
+    // A table may be called `rubbish`: what could be a type's own directory is nobody's store.
+    let may_be_ours = level == Level::Type && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if let Some(client) = clients::internal(name).filter(|_| !may_be_ours) {
         return DirName::Internal(client);
     }
     let base = match level {

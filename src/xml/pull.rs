@@ -1,7 +1,7 @@
 //! The strict reader under all file kinds: elements, attributes and text, nothing else.
 
 use crate::record::Unknown;
-use crate::xml::text::{DECLARATION, NAMESPACE, first_bad_char, is_name, is_xml_char, unbase64};
+use crate::xml::text::{DECLARATION, NAMESPACE, escaped_len, first_bad_char, is_name, is_xml_char, unbase64};
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::attributes::Attributes;
@@ -168,6 +168,10 @@ impl<'a> Pull<'a> {
             if matches!(value, Cow::Owned(_)) && !value.chars().all(is_xml_char) {
                 return Err(self.bad("a control character in an attribute"));
             }
+            // Other quotes and other escapes may be shorter than ours: what is read must be readable when it is written.
+            if escaped_len(&value) > MAX_ATTRIBUTE_BYTES {
+                return Err(self.bad("an attribute is too long"));
+            }
             let value = match value {
                 // Not changed, so it stands in the source.
                 Cow::Borrowed(b) => {
@@ -318,6 +322,12 @@ impl<'a> Pull<'a> {
             return Err(self.bad("too many attributes"));
         }
         Ok(tag.attributes.into_iter().map(|(n, v)| (n.to_owned(), v.into_owned())).collect())
+    }
+
+    /// Refuses attributes that this format has for the same element elsewhere: carried, they would stand
+    /// there twice.
+    pub(super) fn not_here(&self, tag: &Tag<'a>, names: &[&str]) -> Result<(), Bad> {
+        if tag.attributes.iter().any(|(n, _)| names.contains(n)) { Err(self.bad(format!("<{}> has an attribute out of its place", tag.written))) } else { Ok(()) }
     }
 
     /// The end of the attributes of an element that carries none of a later format: refusing the

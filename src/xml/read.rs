@@ -17,6 +17,7 @@ pub fn read_record(bytes: &[u8], folder: &Uuid) -> Result<Record, Error> {
     let kind = p.name(&mut root, "type")?;
     let id = p.uuid(&mut root, "id")?;
     let mut r = Record::new(kind, id);
+    p.not_here(&root, &["partial"])?;
     r.unknown = p.unknown(root)?;
     let sites = p.sites()?;
     body(&mut p, &mut r, &sites, None)?;
@@ -54,6 +55,7 @@ pub fn read_delta<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Resu
     let kind = p.name(&mut tag, "type")?;
     let id = p.uuid(&mut tag, "id")?;
     let mut part = Record::new(kind, id);
+    p.not_here(&tag, &["xmlns", "format", "folder"])?;
     part.unknown = p.unknown(tag)?;
     let mut before = Version::default();
     body(p, &mut part, sites, Some(&mut before))?;
@@ -216,7 +218,11 @@ fn read_tombstone<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>, sites: &Sites) -> Resu
 fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap<String, String>), Bad> {
     let kind = tag.take("type");
     let value = match kind.as_deref() {
-        None => Value::Text((&*p.bytes(&mut tag)?).into()),
+        None => {
+            // If it is large, this is where its own will stand.
+            p.not_here(&tag, &["sha256", "size"])?;
+            Value::Text((&*p.bytes(&mut tag)?).into())
+        }
         Some("null") => {
             p.empty()?;
             Value::Null
@@ -239,6 +245,7 @@ fn read_value<'a>(p: &mut Pull<'a>, mut tag: Tag<'a>) -> Result<(Value, BTreeMap
             }
             None if kind == "text" => return Err(p.bad("`type` is `text` without `sha256`")),
             None => {
+                p.not_here(&tag, &["size"])?;
                 let text = p.text()?;
                 Value::Blob(crate::xml::text::unbase64(&text).ok_or_else(|| p.bad("not base64"))?.into())
             }

@@ -100,23 +100,33 @@ impl Out {
     fn escape(&mut self, s: &str, attribute: bool) {
         let mut from = 0;
         for (i, b) in s.bytes().enumerate() {
-            let with = match b {
-                b'&' => "&amp;",
-                b'<' => "&lt;",
-                b'>' => "&gt;",
-                // XML readers turn these into a blank or a line feed unless they are spelt out.
-                b'\r' => "&#13;",
-                b'\n' if attribute => "&#10;",
-                b'\t' if attribute => "&#9;",
-                b'"' if attribute => "&quot;",
-                _ => continue,
-            };
+            let Some(with) = escaped(b, attribute) else { continue };
             self.bytes.extend_from_slice(&s.as_bytes()[from..i]);
             self.bytes.extend_from_slice(with.as_bytes());
             from = i + 1;
         }
         self.bytes.extend_from_slice(&s.as_bytes()[from..]);
     }
+}
+
+/// How a byte is written that cannot stand as it is.
+fn escaped(b: u8, attribute: bool) -> Option<&'static str> {
+    Some(match b {
+        b'&' => "&amp;",
+        b'<' => "&lt;",
+        b'>' => "&gt;",
+        // XML readers turn these into a blank or a line feed unless they are spelt out.
+        b'\r' => "&#13;",
+        b'\n' if attribute => "&#10;",
+        b'\t' if attribute => "&#9;",
+        b'"' if attribute => "&quot;",
+        _ => return None,
+    })
+}
+
+/// How many bytes an attribute's value has when it is written.
+pub(crate) fn escaped_len(value: &str) -> usize {
+    value.bytes().map(|b| escaped(b, true).map_or(1, str::len)).sum()
 }
 
 /// Reads base64 content; one spelling only.
@@ -174,5 +184,6 @@ pub(crate) fn unnumber(s: &str) -> Option<f64> {
         "-INF" => f64::NEG_INFINITY,
         _ => s.parse().ok()?,
     };
-    (number(r) == s).then_some(r)
+    // SQLite has no NaN: it would come out of the host as NULL, which is another value.
+    (number(r) == s && !r.is_nan()).then_some(r)
 }

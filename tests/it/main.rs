@@ -4,6 +4,8 @@ mod capi;
 mod cli;
 mod drills;
 mod dsl;
+mod fuzz_corpus;
+mod fuzzed;
 mod hosts;
 mod init_legacy;
 mod merge_laws;

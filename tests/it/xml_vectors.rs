@@ -117,6 +117,9 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("same-as-unknown", "is=\"same\"", "is=\"maybe\"", "an unknown `is`"),
     ("erased-with-more", " <row", " <erased s=\"1\" t=\"2026-11-21T23:16:40.050Z+0000\"><why/></erased>\n <row", "an unknown element in <erased>"),
     ("attribute-unknown-on-seen", "<seen s=\"1\"", "<seen x=\"1\" s=\"1\"", "<seen> has an attribute that this format does not know"),
+    ("attribute-of-a-delta", "<record", "<record partial=\"yes\"", "<record> has an attribute out of its place"),
+    ("size-of-a-value-that-stands-here", "n=\"name\"", "n=\"name\" size=\"3\"", "<f> has an attribute out of its place"),
+    ("size-of-a-blob-that-stands-here", "type=\"blob\"", "type=\"blob\" size=\"3\"", "<f> has an attribute out of its place"),
     ("row-twice", " <row", " <row table=\"patient\" id=\"1dea0000-0000-4000-8000-000000000001\" s=\"1\" t=\"2026-11-21T23:16:40.010Z+0000\"/>\n <row", "a row that stands twice"),
     ("row-without-stamp", "000001\" s=\"1\" t=\"2026-11-21T23:16:40.010Z+0000\"", "000001\"", "<row> lacks its stamp"),
     ("row-holds-text", "  <f n=\"age\"", "  words\n  <f n=\"age\"", "text between elements"),
@@ -136,6 +139,7 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("integer-too-large", ">42<", ">9223372036854775808<", "not an integer"),
     ("integer-empty", ">42<", "><", "not an integer"),
     ("real-other-spelling", ">61.5<", ">61.50<", "not a real"),
+    ("real-not-a-number", ">61.5<", ">NaN<", "not a real"),
     ("real-infinity-spelling", ">61.5<", ">inf<", "not a real"),
     ("null-with-content", "type=\"integer\">42<", "type=\"null\">42<", "text between elements"),
     ("base64-bad", ">AAEC<", ">AAE*<", "not base64"),
@@ -245,6 +249,7 @@ fn hostile_sizes_are_refused_at_once() {
     let insert = |what: &str| seal(BODY.replacen(" <row", &format!("{what}\n <row"), 1));
     let cases = [
         ("a long attribute", insert(&format!("<x a=\"{}\"/>", "y".repeat(1 << 20))), "an attribute is too long"),
+        ("an attribute that is long when it is written", insert(&format!("<row x='{}'/>", "\"".repeat(12 << 10))), "an attribute is too long"),
         ("a million attributes", insert(&format!("<x {}/>", (0..1_000_000).map(|i| format!("a{i}=\"\" ")).collect::<String>())), "too many attributes"),
         ("deep", insert(&"<x>".repeat(1 << 20)), "elements nest too deeply"),
         ("too large", vec![b' '; xml::MAX_FILE_BYTES + 1], "too large"),

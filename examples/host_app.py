@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A clinic application of a hundred lines with Tools > Sync Now: a worked example for docs/HOST.md.
+"""A small clinic application with Tools > Sync Now: a worked example for docs/HOST.md.
 
     python3 examples/host_app.py CLINIC.DB          a window, where Python has tkinter
     python3 examples/host_app.py CLINIC.DB --sync   the same, without a window
@@ -97,32 +97,89 @@ def window(clinic, sync):
 
     root = tkinter.Tk()
     root.title("Clinic")
-    people = tkinter.Listbox(root, width=50, height=20)
+    people = tkinter.Listbox(root, width=50, height=18)
     people.pack(fill="both", expand=True)
     bar = ttk.Progressbar(root)
     bar.pack(fill="x")
-    status = tkinter.Label(root, anchor="w")
+    status = tkinter.Label(root, anchor="w", text="Tools > Sync Now, or wait: it synchronizes by itself while this window is open.")
     status.pack(fill="x")
+    shown = []
 
     def show():
-        people.delete(0, "end")
-        people.insert("end", *clinic.list())
+        if clinic.list() != shown:
+            shown[:] = clinic.list()
+            people.delete(0, "end")
+            people.insert("end", *shown)
 
-    def sync_now():
-        def work():
-            said = sync.now(lambda what, done, total: root.after(0, lambda: (bar.configure(maximum=total or 1, value=done), status.configure(text=what))))
-            root.after(0, lambda: (bar.configure(value=0), status.configure(text=said), show()))
+    def every_second():
+        show()
+        root.after(1000, every_second)
 
-        threading.Thread(target=work, daemon=True).start()
+    def in_background(work, then):
+        """Runs `work` in a thread and gives its result to `then` in the window's own: tkinter has one."""
+        result = []
+        thread = threading.Thread(target=lambda: result.append(work()), daemon=True)
+        thread.start()
+
+        def look():
+            if thread.is_alive():
+                root.after(50, look)
+            elif result:
+                then(result[0])
+
+        look()
+
+    def sync_now(_=None):
+        steps = []
+
+        def draw():
+            if steps and steps[-1] is not None:
+                what, done, total = steps[-1]
+                bar.configure(maximum=total or 1, value=done)
+                status.configure(text=f"{what}: {done} of {total}")
+            if not steps or steps[-1] is not None:
+                root.after(50, draw)
+
+        def done(said):
+            steps.append(None)
+            bar.configure(value=0)
+            status.configure(text=said)
+            show()
+
+        draw()
+        in_background(lambda: sync.now(lambda *step: steps.append(step)), done)
+
+    def log(_=None):
+        def draw(found):
+            top = tkinter.Toplevel(root)
+            top.title("Latest synchronizations")
+            text = tkinter.Text(top, width=100, height=24, wrap="word")
+            text.pack(fill="both", expand=True)
+            for run in found.get("runs", []):
+                text.insert("end", f"{run['started']}\n")
+                for c in run["changes"]:
+                    where = " ".join(str(v) for v in (c["label"] or c["type"], c["table"], c["field"]) if v)
+                    values = f": {c['old'] or '(empty)'} -> {c['new'] or '(empty)'}" if c["field"] else ""
+                    site = f"  ({c['site']['name']})" if c["site"] else ""
+                    text.insert("end", f"    {where}{values}  {c['what']}{site}\n")
+            text.configure(state="disabled")
+
+        in_background(sync.log, draw)
 
     menu = tkinter.Menu(root)
     tools = tkinter.Menu(menu, tearoff=False)
     tools.add_command(label="Sync Now", accelerator="F5", command=sync_now)
+    tools.add_command(label="Log…", accelerator="F6", command=log)
+    tools.add_command(label="Cloud Folder Sync…", command=lambda: in_background(lambda: sync.call("open"), lambda _: None))
     menu.add_cascade(label="Tools", menu=tools)
     root.configure(menu=menu)
-    root.bind("<F5>", lambda _: sync_now())
-    show()
+    root.bind("<F5>", sync_now)
+    root.bind("<F6>", log)
+    # The service runs as long as this program does, and shows the page behind "Cloud Folder Sync…".
+    service = subprocess.Popen([sync.cfs, "--config", sync.config, "run", "--while-pid", str(os.getpid())], stderr=subprocess.DEVNULL)
+    every_second()
     root.mainloop()
+    service.terminate()
 
 
 def main():

@@ -191,6 +191,10 @@ fn join_unknown(a: &mut Unknown, b: &Unknown) {
             ours.clone_from(v);
         }
     }
+    // What is written can be read: whoever joins the same in another order keeps the same.
+    while a.len() > crate::record::MAX_UNKNOWN {
+        a.pop_last();
+    }
 }
 
 /// An erased record has no content, whatever else arrives for it.
@@ -198,5 +202,28 @@ fn settle_erasure(r: &mut Record) {
     if r.erased.is_some() {
         r.rows.clear();
         r.extras.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_keeps_no_more_attributes_of_a_later_format_than_can_be_read() {
+        let of = |names: std::ops::Range<u32>, value: &str| -> Unknown { names.map(|n| (format!("later:a{n:03}"), value.to_owned())).collect() };
+        let join = |parts: &[&Unknown]| {
+            parts.iter().fold(Unknown::new(), |mut all, part| {
+                join_unknown(&mut all, part);
+                all
+            })
+        };
+        let (a, b, c) = (of(10..42, "x"), of(30..62, "y"), of(0..20, "z"));
+        let all = join(&[&a, &b, &c]);
+        assert_eq!((all.len(), all.keys().next().map(String::as_str)), (crate::record::MAX_UNKNOWN, Some("later:a000")));
+        for order in [[&a, &c, &b], [&b, &a, &c], [&b, &c, &a], [&c, &a, &b], [&c, &b, &a]] {
+            assert_eq!(join(&order), all);
+        }
+        assert_eq!(join(&[&all, &all, &b]), all);
     }
 }

@@ -18,6 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Attributes that a later format put on an element we know; carried, never interpreted.
 pub type Unknown = BTreeMap<String, String>;
 
+/// How many of them an element keeps. Part of the format: a file with more is refused, and a join of two keeps those
+/// with the smallest names.
+pub const MAX_UNKNOWN: usize = 32;
+
 /// Identifies a row within a record. Rows are ordered by it in files.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RowKey {

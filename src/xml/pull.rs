@@ -15,8 +15,6 @@ const MAX_DEPTH: usize = 32;
 const MAX_DEPTH_UNKNOWN: usize = 16;
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;
-/// How many of them may be of a later format: a merge may add a stamp, a log another few.
-const MAX_UNKNOWN: usize = 32;
 /// How long an attribute may be, in bytes. Names of tables and columns stand in attributes.
 const MAX_ATTRIBUTE_BYTES: usize = 64 << 10;
 
@@ -318,7 +316,7 @@ impl<'a> Pull<'a> {
     /// What has not been taken: attributes of a later format, carried.
     pub fn unknown(&self, tag: Tag<'a>) -> Result<Unknown, Bad> {
         self.declared(&tag)?;
-        if tag.attributes.len() > MAX_UNKNOWN {
+        if tag.attributes.len() > crate::record::MAX_UNKNOWN {
             return Err(self.bad("too many attributes"));
         }
         Ok(tag.attributes.into_iter().map(|(n, v)| (n.to_owned(), v.into_owned())).collect())

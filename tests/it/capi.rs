@@ -91,6 +91,12 @@ fn a_host_application_in_python() {
         return;
     }
     let c = Clinics::new();
-    let done = Command::new("python3").arg(root().join("tests/capi/try.py")).arg(library()).arg(c.dir().join("south/cfs.toml")).env("XDG_STATE_HOME", c.dir().join("state")).output().unwrap();
+    let done = Command::new("python3")
+        .arg(root().join("tests/capi/try.py"))
+        .arg(library())
+        .arg(c.dir().join("south/cfs.toml"))
+        .env("XDG_STATE_HOME", c.dir().join("state"))
+        .output()
+        .unwrap();
     assert!(done.status.success() && done.stdout == b"all well\n", "{}", String::from_utf8_lossy(&done.stderr));
 }

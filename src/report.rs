@@ -102,6 +102,12 @@ fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// A plan that waits for a person's yes, in a notice: what it says to people, and its mark.
+pub fn plan(notice: &str) -> Option<(&str, &str)> {
+    let (says, command) = notice.split_once(": cfs sync --full --yes=")?;
+    Some((says, command.split_whitespace().next()?))
+}
+
 impl Report {
     /// What it did, in one line.
     pub fn in_words(&self) -> String {

@@ -3,7 +3,9 @@
 use super::gate::{Posted, Session};
 use super::layout::{count, csrf, empty, moment, page, record, said, sentence};
 use super::{App, Drawn, Problem};
+use crate::report::plan;
 use crate::service::Now;
+use crate::sync::Options;
 use crate::synchronizer::account::Day;
 use crate::synchronizer::status::{SiteStatus, Status};
 use axum::Extension;
@@ -31,7 +33,7 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
         })
         .await;
     let body = html! {
-        (service(&now))
+        (service(&now, &session))
         @match &asked {
             Ok((status, days)) => { (standing(status)) (charts(days)) (site_table(&status.sites, None)) (place(status)) },
             Err(e) => p.problem role="alert" { (sentence(&e.message)) },
@@ -40,7 +42,7 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
     page(&app, &session, "Overview", "/", body).into_response()
 }
 
-fn service(now: &Now) -> Markup {
+fn service(now: &Now, session: &Session) -> Markup {
     html! {
         section aria-label="The last synchronization" {
             @match &now.last {
@@ -53,7 +55,7 @@ fn service(now: &Now) -> Markup {
                     }
                     @if let Some(r) = &last.report {
                         p.lead { "Last synchronized " (moment(&last.at)) ": " (r.in_words()) "." }
-                        @for n in &r.notices { p.note { (sentence(n)) } }
+                        @for n in &r.notices { (notice(n, session)) }
                     }
                 },
                 None => p.lead { "The first synchronization since the service started is under way." },
@@ -65,6 +67,19 @@ fn service(now: &Now) -> Markup {
                 }
                 @if let Some(why) = &now.polling { "The folder is looked at every ten seconds: " (why) ". " }
             }
+        }
+    }
+}
+
+/// What a person should know. A plan that waits for a yes has a button for it.
+fn notice(text: &str, session: &Session) -> Markup {
+    html! {
+        @match plan(text) {
+            Some((says, mark)) => div.problem role="alert" {
+                p { (sentence(says)) }
+                form method="post" action="/sync" { (csrf(session)) input type="hidden" name="plan" value=(mark); button { "Yes, write them again" } }
+            },
+            None => p.note { (sentence(text)) },
         }
     }
 }
@@ -186,9 +201,16 @@ fn site_table(sites: &[SiteStatus], forms: Option<&Session>) -> Markup {
     }
 }
 
-pub(super) async fn sync(State(app): State<App>, _form: Posted) -> Redirect {
-    app.0.handle.ask();
-    Redirect::to("/")
+pub(super) async fn sync(State(app): State<App>, Extension(session): Extension<Session>, form: Posted) -> Drawn {
+    match form.some("plan") {
+        // The mark holds for the plan that was shown: another one is shown anew.
+        Some(mark) => {
+            let options = Options { full: true, confirm: Some(mark.to_owned()), ..Options::default() };
+            app.0.handle.sync_now(options).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
+        }
+        None => app.0.handle.ask(),
+    }
+    Ok(Redirect::to("/").into_response())
 }
 
 pub(super) async fn sites(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {

@@ -118,6 +118,29 @@ fn a_pair_that_may_be_one_person_is_decided() {
 }
 
 #[test]
+fn a_folder_that_lost_its_files_is_filled_again_after_a_yes() {
+    let (c, _service, b) = clinic("Pemberwick");
+    let folder = c.dir().join("folder/records/patient");
+    let count = || super::files(&folder).len();
+    // More than twenty, so that it is no slip of one person's hand.
+    c.sql("north", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO patient (first_name, last_name, national_id) SELECT 'A', 'Many' || i, 'M' || i FROM n");
+    c.run("north", &["sync"]).ended(0);
+    let all = count();
+    assert!(all > 40);
+    for (file, _) in super::files(&folder) {
+        std::fs::remove_file(file).unwrap();
+    }
+    assert_eq!(c.run("north", &["sync", "--full"]).code, 4);
+    let page = b.get("/").body;
+    assert!(page.contains("are gone from") && page.contains("Yes, write them again") && !page.contains("--yes"), "{page}");
+    let (csrf, mark) = (Browser::hidden(&page, "csrf"), Browser::hidden(&page, "plan"));
+    assert_eq!(b.post("/sync", &[("csrf", &csrf), ("plan", "00")]).status, 303);
+    assert_eq!(count(), 0, "another plan's mark does nothing");
+    assert_eq!(b.post("/sync", &[("csrf", &csrf), ("plan", &mark)]).status, 303);
+    assert_eq!(count(), all);
+}
+
+#[test]
 fn the_logs_are_found_and_carried_away() {
     let (c, _service, b) = clinic("Pemberwick");
     let who = c.who("north", "Pemberwick");

@@ -12,6 +12,7 @@ pub mod log;
 pub mod manifest;
 pub mod merge;
 pub mod names;
+mod planted;
 pub mod record;
 pub mod report;
 pub mod safety;

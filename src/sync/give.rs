@@ -7,6 +7,7 @@ use crate::folder;
 use crate::id::RecordId;
 use crate::log::{Item, MAX_DELTA_BYTES, MAX_SEGMENT_BYTES, Segment};
 use crate::names;
+use crate::planted;
 use crate::record::Delta;
 use crate::report::BadFile;
 use crate::site::Site;
@@ -49,6 +50,10 @@ impl Engine<'_> {
     pub(super) fn give_files(&mut self, all: bool) -> Result<(), Error> {
         if !self.written_over.is_empty() {
             return Ok(());
+        }
+        if planted::bug("log-before-data") {
+            self.seal()?;
+            self.give_segments()?;
         }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let due: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
@@ -158,7 +163,7 @@ impl Engine<'_> {
 
     /// Writes segments whose bytes are decided, then the site file that announces them.
     pub(super) fn give_segments(&mut self) -> Result<(), Error> {
-        if self.undelivered {
+        if self.undelivered && !planted::bug("told-undelivered") {
             // A log must not name data that is neither in the folder nor in it.
             return Ok(());
         }
@@ -167,6 +172,9 @@ impl Engine<'_> {
             let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             rows.collect::<Result<_, _>>()?
         };
+        if planted::bug("announced-early") {
+            self.give_site()?;
+        }
         for (seq, bytes) in segments {
             let path = names::log_path(&self.site, seq.unsigned_abs());
             // A segment is written once: what stands there already is the same, or another's.
@@ -247,7 +255,7 @@ impl Engine<'_> {
         let due: BTreeSet<RecordId> = self.state.files_due()?.into_iter().collect();
         for (path, id, stat, explanation) in std::mem::take(&mut self.conflicts) {
             let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
-            if !written || due.contains(&id) {
+            if (!written || due.contains(&id)) && !planted::bug("copy-deleted-early") {
                 continue;
             }
             if !explanation.is_empty() {

@@ -7,6 +7,7 @@ use crate::folder::Kind;
 use crate::id::{RecordId, SiteId};
 use crate::log::Segment;
 use crate::names::{self, FileName};
+use crate::planted;
 use crate::report::BadFile;
 use crate::site::Site;
 use crate::state::{self};
@@ -169,7 +170,7 @@ impl Engine<'_> {
         loop {
             let withdrawn = file.as_ref().is_some_and(|f| f.withdrawn.contains(&seq));
             if peer.beyond.contains(&seq) || withdrawn || self.read_segment(site, seq, works)? {
-                if !missing {
+                if !missing || planted::bug("cursor-passes-a-gap") {
                     peer.upto = seq;
                 } else {
                     peer.beyond.insert(seq);

@@ -6,6 +6,7 @@ use super::{Engine, Error};
 use crate::folder::{Kind, Stat};
 use crate::id::RecordId;
 use crate::names::{self, DirName, FileName, Level};
+use crate::planted;
 use crate::report::BadFile;
 use crate::xml;
 use std::collections::BTreeSet;
@@ -221,7 +222,10 @@ impl Engine<'_> {
         self.report.rewritten += gone.len() as u64;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
-            want(works, id);
+            let work = want(works, id);
+            if planted::bug("missing-file-deletes") {
+                work.orders.push(super::Order::Delete { row: crate::record::RowKey::new("patient", id), why: String::new(), by: None, request: None });
+            }
             self.refile.insert(id);
         }
         Ok(())

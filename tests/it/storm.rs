@@ -232,6 +232,9 @@ fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize, merciless: boo
         return;
     }
     let go = |seed| std::panic::catch_unwind(|| run(seed, steps, long, merciless, false));
+    if let (Some(n), Ok(_)) = (number("STORM_SEEDS"), std::env::var("STORM_HUNT")) {
+        return hunt(seeds.start.max(number("STORM_FROM").unwrap_or(0)), n, steps, long, merciless);
+    }
     if let Some(n) = number("STORM_SEEDS") {
         // A survey: which seeds fail.
         let from = number("STORM_FROM").unwrap_or(seeds.start);
@@ -243,6 +246,23 @@ fn storms(seeds: std::ops::Range<u64>, steps: usize, long: usize, merciless: boo
         let twice: Vec<String> = (0..2).map(|_| go(seed).unwrap_or_else(|_| panic!("STORM_SEED={seed} STORM_STEPS={steps} fails"))).collect();
         assert_eq!(twice[0], twice[1], "seed {seed} does not behave the same twice");
     }
+}
+
+/// Looks for the first story in which a law is broken, and for the shortest of that seed. Says so in one line.
+fn hunt(from: u64, n: u64, steps: usize, long: usize, merciless: bool) {
+    std::panic::set_hook(Box::new(|_| {}));
+    let tell = |seed, steps| {
+        let why = std::panic::catch_unwind(|| run(seed, steps, long, merciless, false)).err()?;
+        let why = why.downcast_ref::<String>().map(String::as_str).or(why.downcast_ref::<&str>().copied()).unwrap_or("?").to_owned();
+        let law = why.lines().next().unwrap_or_default().to_owned();
+        Some(law.trim_start_matches(&format!("seed {seed}: ")).to_owned())
+    };
+    let found = (from..from + n).find_map(|seed| Some((seed, tell(seed, steps)?)));
+    let Some((seed, law)) = found else {
+        return eprintln!("hunt: {} steps in {n} stories, nothing", n * steps as u64);
+    };
+    let least = [5, 10, 20, 40, 80, 160].into_iter().filter(|n| *n < steps).find(|n| tell(seed, *n).is_some()).unwrap_or(steps);
+    eprintln!("hunt: {} steps in {} stories, seed {seed}, {least} steps: {law}", (seed - from + 1) * steps as u64, seed - from + 1);
 }
 
 #[test]

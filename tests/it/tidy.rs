@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down. A room uses only rooms printed beneath it.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 28] = [
     "main",
     "lib",
     "cli",
@@ -35,6 +35,7 @@ const ROOMS: [&str; 27] = [
     "shared",
     "stamp",
     "id",
+    "planted",
 ];
 
 fn root() -> PathBuf {

@@ -38,7 +38,7 @@ BUGS = {
     "cursor-passes-a-gap": ("a cursor never passes a segment that has not come", PLAIN, MERCILESS),
     "held-taken-for-applied": ("a refused record does not count as applied", MERCILESS),
     "chart-in-part": ("a chart is applied whole or not at all", MERCILESS),
-    "log-before-data": ("a log tells of a record once its file is there", MERCILESS, crash("kill", "first_export_large")),
+    "log-before-data": ("a log tells of a record once its file is there", MERCILESS),
     "announced-early": ("a site file names segments that are there", MERCILESS, crash("kill")),
     "told-undelivered": ("what could not be written is not told of", MERCILESS),
     "copy-deleted-early": ("a conflict file goes once its record's file holds all of it", MERCILESS),

@@ -224,7 +224,9 @@ impl Engine<'_> {
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
         let stale = p.file_hash.as_deref() != Some(hash.as_str()) && !(planted::bug("no-read-repair") && p.delta.is_none() && !p.refile);
         // What only others' logs brought, their own files will bring as well: wait one round.
-        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile;
+        // But a conflict file goes in this sync: what it holds must be in the record's file by then.
+        let copied = self.conflicts.iter().any(|(_, record, ..)| *record == id);
+        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile || copied;
         let behind = stale && !own && self.settings.use_logs;
         flags |= mark(behind, state::BEHIND);
         let stored = Stored {

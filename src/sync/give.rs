@@ -1,7 +1,7 @@
 //! Give: writes the record files, then the segment that tells of them, then the site file.
 
 use super::pipeline::{Batch, Written};
-use super::settle::seal_hash;
+use super::settle::{seal_hash, type_path};
 use super::{Engine, Error};
 use crate::folder;
 use crate::id::RecordId;
@@ -18,8 +18,6 @@ use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
 const BATCH_FILES: usize = 512;
-/// From this many changed records on, a sync names them instead of sending their deltas.
-const BULK: u64 = 500;
 
 /// The hash that a record's file has.
 pub(super) fn hash_of(known: &crate::record::Record, folder: &crate::id::Uuid) -> String {
@@ -37,7 +35,7 @@ impl Engine<'_> {
         let named = Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
-        let name_it = self.report.exported >= BULK || self.bulk || large;
+        let name_it = self.report.exported >= self.env.bulk || self.bulk || large;
         let delta = (!name_it).then(|| Item::Delta(delta.clone()).alone(&self.manifest.folder));
         match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {
             Some(d) => self.state.push_out(id, &d)?,
@@ -113,7 +111,7 @@ impl Engine<'_> {
             }
             if let Some(s) = self.state.load(&id)? {
                 let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
-                self.due.push((id, super::settle::type_path(&s.known.kind, &id), bytes));
+                self.due.push((id, type_path(&s.known.kind, &id), bytes));
             }
             self.give_files(false)?;
         }
@@ -254,8 +252,11 @@ impl Engine<'_> {
         }
         let due: BTreeSet<RecordId> = self.state.files_due()?.into_iter().collect();
         for (path, id, stat, explanation) in std::mem::take(&mut self.conflicts) {
-            let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
-            if (!written || due.contains(&id)) && !planted::bug("copy-deleted-early") {
+            // As it was written: what a client renamed away, or has in part only, holds nothing of the copy.
+            let Some((kind, _, _)) = self.state.root_of(&id)? else { continue };
+            let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten();
+            let there = self.folder.stat(&type_path(&kind, &id))?.map(|s| (s.size_bytes, s.mtime_ns));
+            if (written.is_none() || written != there || due.contains(&id)) && !planted::bug("copy-deleted-early") {
                 continue;
             }
             if !explanation.is_empty() {

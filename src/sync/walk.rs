@@ -122,6 +122,10 @@ impl Engine<'_> {
                 self.report.conflict_files.found += 1;
                 self.conflicts.push((path.clone(), r.id, stat, explanation.to_owned()));
                 let canonical = type_path(&r.kind, &r.id);
+                if self.folder.stat(&canonical)?.is_none() {
+                    // A client that renames both sides leaves none.
+                    self.refile.insert(r.id);
+                }
                 let work = want(works, r.id);
                 work.files.push(path);
                 if !work.files.contains(&canonical) {

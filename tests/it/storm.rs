@@ -11,8 +11,10 @@ mod laws;
 mod oracle;
 
 use crate::dsl::cloud::{Cloud, Way};
+use crate::dsl::orderly::Orderly;
 use crate::dsl::{DAY_MS, Site, schema};
 use cloud_folder_sync::id::Random;
+use cloud_folder_sync::sync::Options;
 use cloud_folder_sync::xml::sha256_hex;
 use faults::{COPIES, Swarm};
 use oracle::Oracle;
@@ -70,6 +72,8 @@ impl Storm {
         cloud.copies = COPIES[dice.below(if merciless { 6 } else { 3 })];
         let mut sites = Vec::new();
         let logs = dice.below(4);
+        // Every other story has days enough for the trash to be emptied.
+        let short = merciless && seed % 4 < 2;
         for name in ["north", "south", "east", "west", "hill"].iter().take(n) {
             let mut s = Site::bare(name, cloud.join());
             s.settings.delete_conflicts = !dice.chance(200);
@@ -77,11 +81,13 @@ impl Storm {
             s.clock.set(s.clock.get() + dice.below(10_000) as u64);
             // Every other story goes through the threads, whose order must not matter.
             s.env.many = if seed.is_multiple_of(2) { 2 } else { 128 };
-            s.set_up();
+            s.env.bulk = if merciless && seed.is_multiple_of(3) { 2 } else { 500 };
+            s.set_up_keeping(if short { 1 } else { 30 });
             cloud.carry();
             sites.push(s);
         }
-        let swarm = if merciless { Swarm::draw(&mut dice) } else { Swarm::default() };
+        let mut swarm = if merciless { Swarm::draw(&mut dice, seed) } else { Swarm::default() };
+        swarm.short_days(short);
         let story = format!("seed {seed}: {n} sites, {rates:?}, {:?}, logs {},{}\n", cloud.copies, logs != 0, swarm.show());
         Storm { seed, dice, rates, sites, cloud, oracle: Oracle::default(), tell, story, lost: Vec::new(), swarm }
     }
@@ -115,7 +121,7 @@ impl Storm {
     }
 
     fn sync(&mut self, i: usize) {
-        if self.dice.chance(30) {
+        if self.dice.chance(if self.swarm.short { 250 } else { 30 }) {
             self.sites[i].pass(DAY_MS);
         }
         let full = self.dice.chance(40);
@@ -123,8 +129,12 @@ impl Storm {
         let name = self.sites[i].name.clone();
         let s = &mut self.sites[i];
         let before = s.state().site().unwrap();
-        let report = if full { s.full() } else { s.sync() };
+        let folder = Orderly::new(s.folder.clone(), s.state().folder);
+        let report = s.try_sync_on(&folder, Options { full, ..Options::default() }).unwrap_or_else(|e| panic!("{name}: {e}"));
         let after = s.state().site().unwrap();
+        if let Some(why) = folder.broken() {
+            self.broken("L6 order", &why);
+        }
         assert!(before == after || self.swarm.doubles(), "seed {}: {name} took itself for a copy: {:?}", self.seed, report.notices);
         self.say(format_args!(
             "{name}: sync{} exp {} imp {} sup {} rev {} rest {} held {} pend {}",
@@ -139,6 +149,7 @@ impl Storm {
         ));
         self.oracle.synced(i);
         self.mark_erased();
+        self.emptied_too_early(i);
     }
 
     /// One client does some of its work.

@@ -52,8 +52,9 @@ impl Orderly {
     /// A copy of a record goes: the record's own file must hold all of it.
     fn goes(&self, path: &str) -> Option<String> {
         let copy = self.record(path).filter(|_| path.starts_with("records"))?;
-        let kept = self.record(&record_path(&copy.kind, &copy.id)).is_some_and(|own| join(&own, &copy) == own);
-        (!kept).then(|| "a conflict file was removed before all of it was in the record's file".to_owned())
+        let own = self.record(&record_path(&copy.kind, &copy.id));
+        let kept = own.as_ref().is_some_and(|own| join(own, &copy) == *own);
+        (!kept).then(|| format!("a conflict file was removed before all of it was in the record's file: {path}: {:?}, {:?}", copy.version, own.map(|o| o.version)))
     }
 
     fn note(&self, why: Option<String>) {

@@ -15,6 +15,10 @@ demo:
 long:
     MERGE_CASES=60000 STORM_STEPS=200000 cargo test --release --test it -- merge_laws storm --nocapture
 
+# Bugs planted one after the other: who finds them (half an hour)
+planted:
+    tests/planted.py
+
 # A kill at every changing system call of every world, and what a power cut may leave (hours)
 crash:
     cargo build --profile quick

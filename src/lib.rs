@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod merge;
 pub mod names;
 pub mod page;
+mod planted;
 pub mod record;
 pub mod report;
 pub mod safety;

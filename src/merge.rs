@@ -19,6 +19,7 @@ pub use shown::{adds_nothing, settles, shown};
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};
 
+use crate::planted;
 use crate::record::{Delta, Entries, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};
 use crate::stamp::Stamp;
 use crate::version::Version;
@@ -46,7 +47,7 @@ pub fn join_into(a: &mut Record, b: &Record) {
 /// Takes a delta in. Gives `false`, and changes nothing, where the state's version does not cover
 /// what the delta was written on.
 pub fn take_delta(state: &mut Record, delta: &Delta) -> bool {
-    if state.id != delta.part.id || !state.version.includes(&delta.before) {
+    if state.id != delta.part.id || !state.version.includes(&delta.before) && !planted::bug("delta-before-its-time") {
         return false;
     }
     let mut context = delta.before.clone();
@@ -157,6 +158,9 @@ fn join_field(a: &Field, a_seen: &Version, b: &Field, b_seen: &Version) -> Field
         }
         out.insert(entry);
     }
+    if planted::bug("last-writer-wins") {
+        return Field(out.into_iter().max().into_iter().collect());
+    }
     Field(out)
 }
 
@@ -199,7 +203,7 @@ fn join_unknown(a: &mut Unknown, b: &Unknown) {
 
 /// An erased record has no content, whatever else arrives for it.
 fn settle_erasure(r: &mut Record) {
-    if r.erased.is_some() {
+    if r.erased.is_some() && !planted::bug("erased-stays") {
         r.rows.clear();
         r.extras.clear();
     }

@@ -12,7 +12,7 @@ pub enum Verdict {
 /// More than 20 files and more than 2 % of those known gone: a wrong, emptied or half-loaded folder
 /// is likelier than a person who deleted them one by one.
 pub fn missing(gone: u64, known: u64) -> Verdict {
-    if gone > 20 && gone * 50 > known { Verdict::Hold } else { Verdict::Go }
+    if gone > 20 && gone * 50 > known && !crate::planted::bug("no-brake") { Verdict::Hold } else { Verdict::Go }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Stamps: hybrid logical clock time and site, when and where a field was last written.
 
 use crate::id::SiteId;
+use crate::planted;
 use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Timelike, Utc};
 use std::fmt;
 
@@ -92,7 +93,7 @@ impl Clock {
     /// Gives the next stamp at `now_ms` by the machine's clock, later than all given or observed.
     pub fn tick(&mut self, now_ms: u64, site: SiteId) -> Stamp {
         let next = Time { ms: now_ms.min(MAX_MS), counter: 0 };
-        self.last = if next > self.last {
+        self.last = if next > self.last || planted::bug("clock-goes-back") {
             next
         } else if self.last.counter == u32::MAX {
             Time { ms: self.last.ms + 1, counter: 0 }

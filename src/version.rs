@@ -1,6 +1,7 @@
 //! Versions: per site, the newest stamp that has been seen.
 
 use crate::id::SiteId;
+use crate::planted;
 use crate::stamp::{Stamp, Time};
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ pub struct Version(pub BTreeMap<SiteId, Time>);
 impl Version {
     /// Whether the stamp has been seen.
     pub fn covers(&self, s: &Stamp) -> bool {
-        self.0.get(&s.site).is_some_and(|t| *t >= s.time)
+        self.0.get(&s.site).is_some_and(|t| *t >= s.time && !(planted::bug("newest-unseen") && *t == s.time))
     }
 
     /// Whether everything that `other` has seen has been seen here.

@@ -124,7 +124,7 @@ pub fn unseal<'a>(bytes: &'a [u8], root: &str) -> Result<(&'a str, &'a str), Err
     let (body, tail) = bytes.split_at(at);
     let hash = tail.strip_prefix(OPEN).and_then(|t| t.strip_suffix(format!("</sha256>\n</{root}>\n").as_bytes()));
     let hash = hash.and_then(|h| std::str::from_utf8(h).ok()).ok_or(Error::Incomplete("the end of the file is missing or damaged"))?;
-    if sha256_hex(body) != hash {
+    if sha256_hex(body) != hash && !crate::planted::bug("hash-not-checked") {
         return Err(Error::Incomplete("the content does not match its SHA-256"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Error::Incomplete("not UTF-8"))?;

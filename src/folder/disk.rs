@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes and renames files")]
 
 use super::{Error, Folder, Kind, Stat};
+use crate::planted;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -32,11 +33,14 @@ impl Disk {
     fn put(&self, path: &str, bytes: &[u8], token: &str, sync: bool) -> Result<PathBuf, Error> {
         let target = self.path(path);
         let stem = target.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        if planted::bug("in-place-write") {
+            return fs::write(&target, bytes).map(|()| target).map_err(io("write", path));
+        }
         let temporary = target.with_file_name(format!("~${stem}.{token}.part"));
         let write = || -> std::io::Result<()> {
             let mut f = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
             f.write_all(bytes)?;
-            if sync {
+            if sync && !planted::bug("no-sync-before-rename") {
                 f.sync_all()?;
             }
             Ok(())
@@ -118,7 +122,7 @@ impl Disk {
     }
 
     fn sync_dir(dir: &Path) -> std::io::Result<()> {
-        if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+        if cfg!(unix) && !planted::bug("rename-not-synced") { File::open(dir)?.sync_all() } else { Ok(()) }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::host::key::HostKey;
 use crate::host::mapping::{Mapping, Table};
 use crate::host::rows::{quote, value_of};
+use crate::planted;
 use crate::shared::Name;
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
@@ -50,6 +51,7 @@ fn triggers(t: &Table) -> Vec<(String, String)> {
     let old = from("OLD", &keys);
     let new = from("NEW", &keys);
     let (old_o, new_o) = (from("OLD", &owners), from("NEW", &owners));
+    let left = if planted::bug("move-half-noted") { &new_o } else { &old_o };
     let found = from("x", &keys);
     let found_o = from("x", &owners);
     let same: Vec<String> = keys.iter().map(|k| format!("x.{0} = NEW.{0}", quote(k))).collect();
@@ -57,7 +59,7 @@ fn triggers(t: &Table) -> Vec<(String, String)> {
     let make = |op: &str, when: &str, body: String| (name(op), format!("CREATE TRIGGER {} {when} ON {table} BEGIN {body}; END", quote(&name(op))));
     vec![
         make("insert", "AFTER INSERT", format!("INSERT INTO cfs_note (op, tbl{nk}{no}) VALUES ('I', '{text}'{new}{new_o})")),
-        make("update", "AFTER UPDATE", format!("INSERT INTO cfs_note (op, tbl{ok}{nk}{oo}{no}) VALUES ('U', '{text}'{old}{new}{old_o}{new_o})")),
+        make("update", "AFTER UPDATE", format!("INSERT INTO cfs_note (op, tbl{ok}{nk}{oo}{no}) VALUES ('U', '{text}'{old}{new}{left}{new_o})")),
         make("delete", "AFTER DELETE", format!("INSERT INTO cfs_note (op, tbl{ok}{oo}) VALUES ('D', '{text}'{old}{old_o})")),
         // REPLACE deletes without a DELETE trigger: note what stands under the key beforehand.
         make("replace", "BEFORE INSERT", format!("INSERT INTO cfs_note (op, tbl{ok}{oo}) SELECT 'R', '{text}'{found}{found_o} FROM {table} AS x WHERE {}", same.join(" AND "))),

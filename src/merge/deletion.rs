@@ -1,6 +1,7 @@
 //! What tombstones delete: a pure function of a record's state.
 
 use crate::id::RowId;
+use crate::planted;
 use crate::record::{Field, Record, Row, RowKey, Tombstone};
 use crate::version::Version;
 use std::collections::BTreeMap;
@@ -98,7 +99,7 @@ impl<'a> Forest<'a> {
             }
             if let Some(t) = &row.tombstone {
                 if let Some(h) = holds.get_mut(i) {
-                    *h = t.seen.includes(&need);
+                    *h = t.seen.includes(&need) || planted::bug("tombstone-ignores-unseen");
                 }
                 need.join(&t.seen);
             }

@@ -9,6 +9,7 @@ use crate::host::local::{Away, Local, LocalRow, print};
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
+use crate::planted;
 use crate::record::{FieldKey, Record, RowKey};
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +65,7 @@ impl Engine<'_> {
                     local = done.local;
                 }
                 Err(e) => {
-                    self.conn.execute_batch("ROLLBACK TO cfs_record; RELEASE cfs_record")?;
+                    self.conn.execute_batch(if planted::bug("chart-in-part") { "RELEASE cfs_record" } else { "ROLLBACK TO cfs_record; RELEASE cfs_record" })?;
                     let Some(why) = e.refusal() else { return Err(e.into()) };
                     if why.contains("FOREIGN KEY") && p.lives.get(&p.known.root_key()) == Some(&Life::Deleted) && p.known.erased.is_none() {
                         self.revive(p.work.id);
@@ -72,7 +73,7 @@ impl Engine<'_> {
                     flags |= state::HELD;
                     reason = Some(why);
                     local = held_local(&p, before_local);
-                    applied = Some(p.applied_so_far());
+                    applied = (!planted::bug("held-taken-for-applied")).then(|| p.applied_so_far());
                 }
             }
         } else if p.work.kind.is_none() {
@@ -221,9 +222,11 @@ impl Engine<'_> {
         p.draw(&self.easel)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
-        let stale = p.file_hash.as_deref() != Some(hash.as_str());
+        let stale = p.file_hash.as_deref() != Some(hash.as_str()) && !(planted::bug("no-read-repair") && p.delta.is_none() && !p.refile);
         // What only others' logs brought, their own files will bring as well: wait one round.
-        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile;
+        // But a conflict file goes in this sync: what it holds must be in the record's file by then.
+        let copied = self.conflicts.iter().any(|(_, record, ..)| *record == id);
+        let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile || copied;
         let behind = stale && !own && self.settings.use_logs;
         flags |= mark(behind, state::BEHIND);
         let stored = Stored {
@@ -289,7 +292,7 @@ impl Engine<'_> {
         if !p.new {
             self.state.drop_pending(&id)?;
         }
-        for (site, seq, item) in &p.waiting {
+        for (site, seq, item) in p.waiting.iter().filter(|_| !planted::bug("pending-dropped")) {
             self.keep_pending(*site, *seq, item)?;
         }
         if stored.root_key.is_some() != was_here || (flags & state::DELETED) != (p.stored.flags & state::DELETED) {

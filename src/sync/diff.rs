@@ -5,6 +5,7 @@ use crate::host::image::{Image, ImageRow};
 use crate::host::local::{Local, print};
 use crate::host::mapping::{Mapping, Rule, Table};
 use crate::merge::{Change, Life, Seen, adds_nothing, brought, shown};
+use crate::planted;
 use crate::record::{Field, FieldKey, Record, Row, RowKey};
 use crate::shared::Name;
 use crate::stamp::Stamp;
@@ -98,7 +99,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         {
             // A pointer that led nowhere and leads somewhere now is news, the rest is as we left it.
             let resolved = matches!(value, Value::Ref(_)) && was.is_none_or(Value::is_null);
-            if print_of(t, row, &field.name) == *p && !resolved {
+            if print_of(t, row, &field.name) == *p && !resolved && !planted::bug("own-writes-echo") {
                 continue;
             }
         }
@@ -117,7 +118,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             Some(_) if met && base.fields.get(field).is_some_and(|f| adds_nothing(f, rule, value)) => {}
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {
-                let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p);
+                let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p) && !planted::bug("stale-form-wins");
                 out.changes.push(change(match (stale, rule) {
                     (true, _) => Seen::Nothing,
                     (false, Rule::Latest) => Seen::Current,

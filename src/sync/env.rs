@@ -59,15 +59,19 @@ pub struct Env {
     pub random: Random,
     /// From how many records on other threads help.
     pub many: usize,
+    /// From how many changed records on a sync names them instead of sending their deltas.
+    pub bulk: u64,
 }
 
 /// Below this, starting threads costs more than they bring.
 const MANY: usize = 128;
+/// Deltas of more records than these are more to read than the files they are about.
+const BULK: u64 = 500;
 
 impl Env {
     /// A told clock and seeded dice.
     pub fn told(now: Now, random: Random) -> Self {
-        Env { now, random, many: MANY }
+        Env { now, random, many: MANY, bulk: BULK }
     }
 
     /// A watch that starts now.
@@ -80,6 +84,6 @@ impl Env {
 
     /// The machine's own.
     pub fn system() -> Self {
-        Env { now: Now::System, random: Random::system(), many: MANY }
+        Env { now: Now::System, random: Random::system(), many: MANY, bulk: BULK }
     }
 }

@@ -158,6 +158,8 @@ impl Engine<'_> {
             Ok(r) if r.id == work.id && (self.is_forged(&r.version, &came.own) || merge::denies(&r, &came.known, self.site)) => {
                 self.fork = true;
                 self.again.insert(r.id);
+                // Not taken in yet: a copy stays until it is.
+                self.conflicts.retain(|(copy, ..)| copy != path);
             }
             Ok(mut r) if r.id == work.id => {
                 let inlined = self.by_hash(&mut r)?;

@@ -1,12 +1,13 @@
 //! Give: writes the record files, then the segment that tells of them, then the site file.
 
 use super::pipeline::{Batch, Written};
-use super::settle::seal_hash;
+use super::settle::{seal_hash, type_path};
 use super::{Engine, Error};
 use crate::folder;
 use crate::id::RecordId;
 use crate::log::{Item, MAX_DELTA_BYTES, MAX_SEGMENT_BYTES, Segment};
 use crate::names;
+use crate::planted;
 use crate::record::Delta;
 use crate::report::BadFile;
 use crate::site::Site;
@@ -17,8 +18,6 @@ use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
 const BATCH_FILES: usize = 512;
-/// From this many changed records on, a sync names them instead of sending their deltas.
-const BULK: u64 = 500;
 
 /// The hash that a record's file has.
 pub(super) fn hash_of(known: &crate::record::Record, folder: &crate::id::Uuid) -> String {
@@ -36,7 +35,7 @@ impl Engine<'_> {
         let named = Item::Named { kind: stored.known.kind.clone(), id: *id, sha256: hash.to_owned(), stamp };
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
-        let name_it = self.report.exported >= BULK || self.bulk || large;
+        let name_it = self.report.exported >= self.env.bulk || self.bulk || large;
         let delta = (!name_it).then(|| Item::Delta(delta.clone()).alone(&self.manifest.folder));
         match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {
             Some(d) => self.state.push_out(id, &d)?,
@@ -49,6 +48,10 @@ impl Engine<'_> {
     pub(super) fn give_files(&mut self, all: bool) -> Result<(), Error> {
         if !self.written_over.is_empty() {
             return Ok(());
+        }
+        if planted::bug("log-before-data") {
+            self.seal()?;
+            self.give_segments()?;
         }
         while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
             let due: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
@@ -108,7 +111,7 @@ impl Engine<'_> {
             }
             if let Some(s) = self.state.load(&id)? {
                 let bytes = crate::xml::write_record(&s.known, &self.manifest.folder);
-                self.due.push((id, super::settle::type_path(&s.known.kind, &id), bytes));
+                self.due.push((id, type_path(&s.known.kind, &id), bytes));
             }
             self.give_files(false)?;
         }
@@ -158,7 +161,7 @@ impl Engine<'_> {
 
     /// Writes segments whose bytes are decided, then the site file that announces them.
     pub(super) fn give_segments(&mut self) -> Result<(), Error> {
-        if self.undelivered {
+        if self.undelivered && !planted::bug("told-undelivered") {
             // A log must not name data that is neither in the folder nor in it.
             return Ok(());
         }
@@ -167,6 +170,9 @@ impl Engine<'_> {
             let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             rows.collect::<Result<_, _>>()?
         };
+        if planted::bug("announced-early") {
+            self.give_site()?;
+        }
         for (seq, bytes) in segments {
             let path = names::log_path(&self.site, seq.unsigned_abs());
             // A segment is written once: what stands there already is the same, or another's.
@@ -246,8 +252,11 @@ impl Engine<'_> {
         }
         let due: BTreeSet<RecordId> = self.state.files_due()?.into_iter().collect();
         for (path, id, stat, explanation) in std::mem::take(&mut self.conflicts) {
-            let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten().is_some();
-            if !written || due.contains(&id) {
+            // As it was written: what a client renamed away, or has in part only, holds nothing of the copy.
+            let Some((kind, _, _)) = self.state.root_of(&id)? else { continue };
+            let written = self.state.number(&id)?.map(|n| self.state.file_stat(n)).transpose()?.flatten();
+            let there = self.folder.stat(&type_path(&kind, &id))?.map(|s| (s.size_bytes, s.mtime_ns));
+            if (written.is_none() || written != there || due.contains(&id)) && !planted::bug("copy-deleted-early") {
                 continue;
             }
             if !explanation.is_empty() {

@@ -7,6 +7,7 @@ use crate::host::key::{HostKey, encode};
 use crate::host::mapping::{RecordType, Table};
 use crate::host::rows;
 use crate::id::{RecordId, RowId, derive};
+use crate::planted;
 use crate::record::{Record, RowKey};
 use crate::shared::Name;
 use crate::state;
@@ -237,7 +238,7 @@ impl Engine<'_> {
         }
         if let Some(Some(id)) = derived {
             let taken = self.state.number(&id)?.is_some() || self.incoming.contains(&id) || self.lookup.is_assigned(&id);
-            if !taken {
+            if !taken || planted::bug("identity-given-twice") {
                 return Ok(self.assign(kind, bytes, id));
             }
         }

@@ -5,6 +5,7 @@ use super::{Engine, Error, Order};
 use crate::id::{RecordId, RowId, SiteId};
 use crate::merge::{self, Life};
 use crate::names;
+use crate::planted;
 use crate::record::RowKey;
 use crate::site::Site;
 use crate::stamp::Stamp;
@@ -92,7 +93,7 @@ impl Engine<'_> {
             return Ok(since);
         }
         let has = |s: &Site| s.id == stamp.site || s.read.get(&stamp.site).is_some_and(|upto| *upto >= need.unsigned_abs());
-        if !sites.iter().all(has) {
+        if !sites.iter().all(has) && !planted::bug("stripped-early") {
             return Ok(None);
         }
         self.conn.prepare_cached("UPDATE cfs_trash SET since_day = ?4 WHERE n = ?1 AND row_id = ?2 AND site = ?3")?.execute(params![

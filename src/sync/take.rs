@@ -7,6 +7,7 @@ use crate::folder::Kind;
 use crate::id::{RecordId, SiteId};
 use crate::log::Segment;
 use crate::names::{self, FileName};
+use crate::planted;
 use crate::report::BadFile;
 use crate::site::Site;
 use crate::state::{self};
@@ -186,7 +187,7 @@ impl Engine<'_> {
             let withdrawn = file.as_ref().is_some_and(|f| f.withdrawn.contains(&seq));
             let known = peer.beyond.contains(&seq) || withdrawn;
             if known || self.read_segment(names::log_path(site, seq), site, seq, works)? || seq <= newest && self.read_renamed(site, seq, works)? {
-                if !missing {
+                if !missing || planted::bug("cursor-passes-a-gap") {
                     peer.upto = seq;
                 } else {
                     peer.beyond.insert(seq);

@@ -7,6 +7,7 @@ use crate::host::key::HostKey;
 use crate::host::mapping::{ReferenceMap, Table};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
+use crate::planted;
 use crate::record::{Record, Row, RowKey, Tombstone};
 use crate::state;
 use crate::value::Value;
@@ -65,7 +66,7 @@ impl Engine<'_> {
                 self.bury_seen(p, key, WITH_TARGET, None, seen);
                 continue;
             }
-            if t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
+            if planted::bug("delete-by-absence") || t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
                 self.bury(p, key, "rewritten", None);
                 continue;
             }
@@ -114,7 +115,7 @@ impl Engine<'_> {
 
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
     pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
-        let seen = p.seen_by_host(self.site);
+        let seen = if planted::bug("known-taken-for-seen") { p.known.version.clone() } else { p.seen_by_host(self.site) };
         self.bury_seen(p, key, why, moved_to, seen);
     }
 

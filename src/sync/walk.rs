@@ -6,6 +6,7 @@ use super::{Engine, Error};
 use crate::folder::{Kind, Stat};
 use crate::id::RecordId;
 use crate::names::{self, DirName, FileName, Level};
+use crate::planted;
 use crate::report::BadFile;
 use crate::xml;
 use std::collections::BTreeSet;
@@ -121,6 +122,10 @@ impl Engine<'_> {
                 self.report.conflict_files.found += 1;
                 self.conflicts.push((path.clone(), r.id, stat, explanation.to_owned()));
                 let canonical = type_path(&r.kind, &r.id);
+                if self.folder.stat(&canonical)?.is_none() {
+                    // A client that renames both sides leaves none.
+                    self.refile.insert(r.id);
+                }
                 let work = want(works, r.id);
                 work.files.push(path);
                 if !work.files.contains(&canonical) {
@@ -221,7 +226,10 @@ impl Engine<'_> {
         self.report.rewritten += gone.len() as u64;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
-            want(works, id);
+            let work = want(works, id);
+            if planted::bug("missing-file-deletes") {
+                work.orders.push(super::Order::Delete { row: crate::record::RowKey::new("patient", id), why: String::new(), by: None, request: None });
+            }
             self.refile.insert(id);
         }
         Ok(())

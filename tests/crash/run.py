@@ -221,6 +221,7 @@ def main():
     p.add_argument("--sample", type=float, default=0, metavar="SECONDS", help="planted bugs, then faults drawn by lot, for about so long")
     p.add_argument("--seed", default="1", help="of the lot")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
+    p.add_argument("--first", action="store_true", help="stop at the first failure")
     p.add_argument("--show", type=int, default=5, help="failures shown for each scenario")
     args = p.parse_args()
     args.cfs = os.path.abspath(args.cfs)
@@ -271,6 +272,7 @@ def main():
                     tally[job[0] if reached else job[0] + " (not reached)"] += 1
                     if wrong:
                         bad.append((job, wrong))
+                        stopped.extend([1] if args.first else [])
             shutil.rmtree(s.top, ignore_errors=True)
             failed += len(bad)
             total += sum(tally.values())

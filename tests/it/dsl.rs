@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod cloud;
 pub(crate) mod faulty;
 pub(crate) mod meanwhile;
+pub(crate) mod orderly;
 pub(crate) mod schema;
 
 use cloud::Cloud;
@@ -93,7 +94,12 @@ impl Site {
     }
 
     pub(crate) fn set_up(&mut self) {
-        let new = NewFolder { retention_days: 30, mapping: String::new() };
+        self.set_up_keeping(30);
+    }
+
+    /// The same, where the trash of a folder made now is kept for so many days.
+    pub(crate) fn set_up_keeping(&mut self, retention_days: u64) {
+        let new = NewFolder { retention_days, mapping: String::new() };
         set_up(&self.conn, &self.folder, &self.mapping, &new, &mut self.env).unwrap();
     }
 

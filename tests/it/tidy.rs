@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the top floor down. A room uses only rooms printed beneath it.
-const ROOMS: [&str; 30] = [
+const ROOMS: [&str; 31] = [
     "main",
     "lib",
     "capi",
@@ -38,6 +38,7 @@ const ROOMS: [&str; 30] = [
     "shared",
     "stamp",
     "id",
+    "planted",
 ];
 
 fn root() -> PathBuf {

@@ -9,7 +9,7 @@ use cloud_folder_sync::value::Value;
 use std::collections::BTreeSet;
 
 /// Tables with columns to type into, and their keys.
-const TYPED: [(&str, &str, &[&str]); 8] = [
+pub(super) const TYPED: [(&str, &str, &[&str]); 8] = [
     ("patient", "patient_id", &["last_name", "first_name", "phone"]),
     ("visit", "visit_id", &["day", "notes"]),
     ("prescription", "prescription_id", &["drug", "dose"]),
@@ -129,7 +129,7 @@ impl Storm {
         }
     }
 
-    fn new_patient(&mut self, i: usize) {
+    pub(super) fn new_patient(&mut self, i: usize) {
         // Sometimes a person who is known elsewhere as well.
         let nid = if self.dice.chance(300) { format!("'n{}'", self.dice.below(8)) } else { "NULL".to_owned() };
         let name = self.oracle.word(i);

@@ -1,20 +1,23 @@
 //! What goes wrong besides late and torn files. Each seed draws which of it may happen at all, and
 //! how often: a swarm of stories, each with faults of its own.
 
+use super::acts::TYPED;
 use super::oracle::words;
 use super::{Dice, Storm};
 use crate::dsl::cloud::Copies;
 use crate::dsl::faulty::Faulty;
 use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{DAY_MS, Site, schema};
+use cloud_folder_sync::folder::memory::Memory;
 use cloud_folder_sync::host::local::Away;
 use cloud_folder_sync::host::mapping::LocalDeletes;
-use cloud_folder_sync::id::RecordId;
+use cloud_folder_sync::id::{Random, RecordId};
 use cloud_folder_sync::record::{Row, RowKey};
 use cloud_folder_sync::state;
 use cloud_folder_sync::sync::{Options, Order};
+use cloud_folder_sync::value::Value;
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -71,6 +74,16 @@ pub(crate) enum Fault {
     Rebuild,
     /// Bytes that mean nothing, and files of others.
     Foreign,
+    /// A form that was opened before a sync is saved as it was.
+    Form,
+    /// The host writes in the middle of a sync.
+    Meanwhile,
+    /// A letter in a file is another for a while.
+    Flip,
+    /// Another folder stands in the place of ours, or none.
+    Elsewhere,
+    /// The folder is there, and the record files are not yet.
+    HalfLoaded,
 }
 
 const ALL: [Fault; 24] = [
@@ -100,6 +113,9 @@ const ALL: [Fault; 24] = [
     Fault::Foreign,
 ];
 
+/// Drawn by dice of their own: a story without them is the one it was before there were any.
+const LATER: [Fault; 5] = [Fault::Form, Fault::Meanwhile, Fault::Flip, Fault::Elsewhere, Fault::HalfLoaded];
+
 /// What may happen in a story, and what did.
 #[derive(Default)]
 pub(crate) struct Swarm {
@@ -118,21 +134,33 @@ pub(crate) struct Swarm {
     pub(crate) copies: usize,
     /// Whether two machines shared everything.
     machines: bool,
+    /// Trash is kept for a day only.
+    pub(crate) short: bool,
     /// Something happened after which the logs alone do not tell it all.
     pub(crate) partial_logs: bool,
 }
 
 impl Swarm {
     /// Draws what may happen in a story.
-    pub(crate) fn draw(dice: &mut Dice) -> Swarm {
+    pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Swarm {
         let few = 1 + dice.below(3);
         let rates = ALL.iter().filter(|_| dice.below(3) < few).copied().collect::<Vec<_>>();
         let mut rates: Vec<(Fault, usize)> = rates.into_iter().map(|f| (f, 5 + dice.below(60))).collect();
+        let mut own = Dice(Random::Seeded(seed.wrapping_mul(31)));
+        let few = 1 + own.below(3);
+        rates.extend(LATER.iter().filter(|_| own.below(3) < few).copied().collect::<Vec<_>>().into_iter().map(|f| (f, 5 + own.below(60))));
         // To find out which fault it is that breaks a law. `Machine` is known to break L1 and L3, and so
         // is left out unless STORM_WITHOUT is set: docs/RELIABILITY.md.
         let without = std::env::var("STORM_WITHOUT").unwrap_or_else(|_| "Machine".to_owned());
         rates.retain(|(f, _)| !without.split(',').any(|w| w == format!("{f:?}")));
         Swarm { rates, ..Swarm::default() }
+    }
+
+    /// Trash is kept for a day only: what was deleted goes, and so do the logs that told of it.
+    pub(crate) fn short_days(&mut self, short: bool) {
+        self.short = short;
+        self.stripped |= short;
+        self.partial_logs |= short;
     }
 
     /// For people: what may happen.
@@ -143,6 +171,11 @@ impl Swarm {
     /// Whether a site may have reason to take another name.
     pub(crate) fn doubles(&self) -> bool {
         self.rates.iter().any(|(f, _)| matches!(f, Fault::Clone | Fault::Machine | Fault::Snapshot | Fault::Keeper | Fault::Retire | Fault::Crash))
+    }
+
+    /// Whether people may strip at once what was deleted.
+    pub(crate) fn purges(&self) -> bool {
+        self.rates.iter().any(|(f, _)| *f == Fault::Purge)
     }
 
     /// Whether anything beyond the usual may happen.
@@ -233,6 +266,11 @@ impl Storm {
             Fault::Rebuild => {
                 self.host(i, "CREATE TABLE memo_new (patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, words TEXT); INSERT INTO memo_new SELECT patient_id, words FROM memo; DROP TABLE memo; ALTER TABLE memo_new RENAME TO memo");
             }
+            Fault::Form => self.stale_form(i),
+            Fault::Meanwhile => self.meanwhile(i),
+            Fault::Flip => self.flip(i),
+            Fault::Elsewhere => self.elsewhere(i),
+            Fault::HalfLoaded => self.half_loaded(i),
             Fault::Foreign => {
                 let dirs = ["records/patient/00", "logs", "sites", "", "records"];
                 let dir = dirs[self.dice.below(dirs.len())];
@@ -318,6 +356,117 @@ impl Storm {
         // What was stamped is known, what was not is still to be seen.
         self.say(format_args!("  at call {at}"));
         self.mark_erased();
+    }
+
+    /// Somebody has a form open while a sync brings something, and saves all of it as it was: what the sync
+    /// brought nobody has seen.
+    fn stale_form(&mut self, i: usize) {
+        let (table, key, columns) = TYPED[self.dice.below(4)];
+        let Some(at) = self.any(i, table, key) else { return };
+        self.carry_some(i);
+        let row = |s: &Site| {
+            let local = |id: RecordId| s.state().local(&id).unwrap()?.find(table, &vec![Value::Integer(at)]).cloned().map(|row| (id, row));
+            s.state().all(None).unwrap().into_iter().find_map(local)
+        };
+        let read = |s: &Site| columns.iter().map(|c| s.get(&format!("SELECT quote({c}) FROM {table} WHERE {key} = {at}"))).collect::<Vec<_>>();
+        let (opened, before) = (row(&self.sites[i]), read(&self.sites[i]));
+        self.sync(i);
+        // Under another's number the host would write over somebody else, and nobody could know.
+        if opened.is_some() && row(&self.sites[i]) == opened && read(&self.sites[i])[0] != "(no row)" {
+            let set: Vec<String> = columns.iter().zip(&before).map(|(c, v)| format!("{c} = {v}")).collect();
+            self.host(i, &format!("UPDATE {table} SET {} WHERE {key} = {at}", set.join(", ")));
+        }
+    }
+
+    /// The host writes over a field while a sync is under way, wherever it finds the database unlocked.
+    fn meanwhile(&mut self, i: usize) {
+        let (table, key, columns) = TYPED[self.dice.below(4)];
+        let Some(row) = self.any(i, table, key) else { return };
+        let (at, column) = (self.dice.below(80), columns[self.dice.below(columns.len())]);
+        let word = self.oracle.word(i);
+        self.about_to_delete(i);
+        let shown = RefCell::new(None);
+        let s = &mut self.sites[i];
+        let path = {
+            if s.conn.path().is_none_or(str::is_empty) {
+                s.move_to_file();
+                s.conn.set_prepared_statement_cache_capacity(512);
+            }
+            s.conn.path().unwrap().to_owned()
+        };
+        let types = || {
+            let host = Connection::open(&path).unwrap();
+            host.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF").unwrap();
+            let old = host.query_row(&format!("SELECT {column} FROM {table} WHERE {key} = {row}"), [], |r| r.get::<_, Option<String>>(0));
+            if let Ok(old) = old
+                && host.execute(&format!("UPDATE {table} SET {column} = ?1 WHERE {key} = {row}"), [&word]).is_ok()
+            {
+                shown.replace(Some(old.unwrap_or_default()));
+            }
+        };
+        let when = |_: &str, _: &str, n: usize| n == at;
+        let folder = Meanwhile::new(s.folder.clone(), &when, &types);
+        s.try_sync_on(&folder, Options::default()).unwrap();
+        drop(folder);
+        self.oracle.synced(i);
+        match shown.take() {
+            Some(old) => {
+                self.oracle.replaced(&old);
+                self.oracle.typed_since(i, &word);
+                self.say(format_args!("  at call {at}: {table}.{column} = {word}"));
+            }
+            None => self.oracle.replaced(&word),
+        }
+        self.mark_erased();
+    }
+
+    /// A replica shows a file with a letter more for a while: its hash says that it is not whole.
+    fn flip(&mut self, i: usize) {
+        let Some(path) = self.pick_path() else { return };
+        let Some(bytes) = self.cloud.newest(&path).filter(|b| self.sites[i].folder.get(&path).as_ref() == Some(b)) else { return };
+        let words: Vec<usize> = bytes.windows(3).enumerate().filter(|(_, w)| w.starts_with(b">w") && w[2].is_ascii_digit()).map(|(n, _)| n + 2).collect();
+        let Some(at) = words.get(self.dice.below(words.len())) else { return };
+        let flipped = [&bytes[..*at], b"z", &bytes[*at..]].concat();
+        self.cloud.show_for_now(i, &path, flipped);
+    }
+
+    /// Another folder stands where ours was, or an empty directory: nothing may be read or written there.
+    fn elsewhere(&mut self, i: usize) {
+        let folder = Memory::new();
+        if self.dice.chance(700) {
+            Site::bare("stranger", folder.clone()).set_up();
+        }
+        let before = folder.all();
+        let s = &mut self.sites[i];
+        let orders = s.orders.clone();
+        let done = s.try_sync_on(&folder, Options::default());
+        s.orders = orders;
+        if done.is_ok() || folder.all() != before {
+            self.broken("L6 folder", "another folder was taken for ours");
+        }
+    }
+
+    /// The client has not fetched the record files yet: they are many, and a person must say so first.
+    fn half_loaded(&mut self, i: usize) {
+        let filed = |s: &Site| s.state().file_stats().unwrap().values().flatten().count();
+        if filed(&self.sites[i]) < 23 {
+            (0..23).for_each(|_| self.new_patient(i));
+            self.sync(i);
+        }
+        if filed(&self.sites[i]) < 23 {
+            return;
+        }
+        let s = &mut self.sites[i];
+        let files: Vec<(String, Vec<u8>)> = s.folder.all().into_iter().filter(|(p, _)| p.starts_with("records")).collect();
+        files.iter().for_each(|(p, _)| drop(s.folder.take(p)));
+        let orders = s.orders.clone();
+        s.full();
+        s.orders = orders;
+        let refilled = s.folder.all().keys().any(|p| p.starts_with("records"));
+        files.into_iter().for_each(|(p, b)| s.folder.put(&p, b));
+        if refilled {
+            self.broken("L6 brake", "record files that were not there yet were written again, and nobody had said so");
+        }
     }
 
     fn disk_full(&mut self, i: usize) {

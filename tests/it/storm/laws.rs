@@ -3,11 +3,13 @@
 use super::Storm;
 use crate::dsl::check::{apart, misfiled, reasons, restless, show};
 use crate::dsl::{DAY_MS, Site};
+use cloud_folder_sync::log::{Item, Segment};
 use cloud_folder_sync::merge::{Life, life};
-use cloud_folder_sync::names::blob_path;
+use cloud_folder_sync::names::{blob_path, record_path};
 use cloud_folder_sync::state::Place;
 use cloud_folder_sync::sync::lookup::Lookup;
 use cloud_folder_sync::value::{Value, hash};
+use cloud_folder_sync::xml::read_record;
 use std::collections::BTreeSet;
 
 impl Storm {
@@ -19,8 +21,28 @@ impl Storm {
     }
 
     #[track_caller]
-    fn broken(&self, law: &str, why: &str) -> ! {
+    pub(super) fn broken(&self, law: &str, why: &str) -> ! {
         panic!("seed {}: {law}\n{why}", self.seed)
+    }
+
+    /// What a site stripped for good, every site that it knows of has the tombstone of: nobody is to find
+    /// out from an empty row.
+    pub(super) fn emptied_too_early(&self, i: usize) {
+        // Who is told to strip at once, or goes on under another name, has no such promise.
+        if !self.swarm.short || self.swarm.doubles() || self.swarm.purges() {
+            return;
+        }
+        let state = self.sites[i].state();
+        let knows = |s: &Site| state.peer(&s.state().site().unwrap()).is_ok_and(|p| p.file.is_some());
+        let others: Vec<&Site> = self.sites.iter().filter(|s| knows(s)).collect();
+        for id in state.all(None).unwrap() {
+            let known = self.sites[i].known(&id);
+            for (key, _) in known.rows.iter().filter(|(_, r)| r.tombstone.as_ref().is_some_and(|t| t.bare)) {
+                if let Some(s) = others.iter().find(|s| s.known(&id).rows.get(key).is_none_or(|r| r.tombstone.is_none())) {
+                    self.broken("L5 trash", &format!("{} emptied a row of {id} whose deletion {} has not heard of", self.sites[i].name, s.name));
+                }
+            }
+        }
     }
 
     fn round(&mut self) {
@@ -52,6 +74,11 @@ pub(super) fn check(storm: &mut Storm) {
     if let Some(why) = apart(&all).filter(|_| !storm.swarm.any() && all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
         storm.broken("L3 convergence by logs", &why);
     }
+    // What is stripped is not told of: who has not stripped it as well finds it at the next daily look.
+    for _ in 0..if storm.swarm.short { 4 } else { 0 } {
+        storm.sites.iter().for_each(|s| s.pass(DAY_MS + 1000));
+        storm.round();
+    }
     // The daily look at every file repairs what was put back or lost in the folder.
     for s in &storm.sites {
         s.pass(DAY_MS + 1000);
@@ -74,6 +101,7 @@ pub(super) fn check(storm: &mut Storm) {
         }
     }
     values(storm);
+    erased(storm);
     large(storm);
     joiner(storm);
 }
@@ -157,6 +185,26 @@ fn values(storm: &Storm) {
         dead.iter().filter(|(w, _)| storm.oracle.typed.get(w) == Some(&false) && w.starts_with('w') && !storm.oracle.deleted.contains(w) && !live.contains(w)).collect();
     if !silent.is_empty() {
         storm.broken("L5 deleted silently", &format!("{silent:?}"));
+    }
+}
+
+/// What a patient had erased is nowhere: not in what is known, nor in the folder's files or own logs.
+fn erased(storm: &Storm) {
+    for s in &storm.sites {
+        let state = s.state();
+        for id in &storm.swarm.erased {
+            let known = s.known(id);
+            if known.erased.is_none() {
+                continue;
+            }
+            let holds = |i: &Item| matches!(i, Item::Delta(d) if d.part.id == *id && !d.part.rows.is_empty());
+            let logs = format!("logs/{}/", state.site().unwrap());
+            let told = s.folder.all().iter().any(|(p, b)| p.starts_with(&logs) && Segment::read(b, &state.folder).is_ok_and(|(seg, _)| seg.items.iter().any(holds)));
+            let filed = s.folder.get(&record_path(&known.kind, id)).is_some_and(|b| read_record(&b, &state.folder).is_ok_and(|r| !r.rows.is_empty()));
+            if !known.rows.is_empty() || told || filed {
+                storm.broken("L9 erased", &format!("{}: {id}: known {}, in its log {told}, in its file {filed}", s.name, known.rows.len()));
+            }
+        }
     }
 }
 

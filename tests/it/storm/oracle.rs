@@ -28,6 +28,14 @@ impl Oracle {
     pub(crate) fn word(&mut self, site: usize) -> String {
         self.count += 1;
         let mut w = format!("w{}", self.count);
+        // What XML spells otherwise, and what careless readers drop.
+        w.push_str(match self.count % 13 {
+            3 => "&<\">",
+            6 => "\r\n.",
+            9 => " ]]>\t ",
+            12 => "\r",
+            _ => "",
+        });
         if self.count * 7919 % 1000 < self.long {
             w.push_str(&"-long".repeat(MAX_INLINE_BYTES / 5 + 1));
         }
@@ -86,6 +94,11 @@ impl Oracle {
         }
         let gone: Vec<_> = self.gone.iter().filter(|((s, _), _)| *s == from).map(|((_, t), w)| ((to, t.clone()), w.clone())).collect();
         self.gone.extend(gone);
+    }
+
+    /// A word was typed while a sync was under way, which may not have seen it.
+    pub(crate) fn typed_since(&mut self, site: usize, word: &str) {
+        self.fresh.entry(site).or_default().insert(word.to_owned());
     }
 
     pub(crate) fn synced(&mut self, site: usize) {

@@ -1,0 +1,96 @@
+//! A folder that looks at the order of what is written to it: whatever names something comes after it.
+
+use cloud_folder_sync::folder::memory::Memory;
+use cloud_folder_sync::folder::{Error, Folder, Stat};
+use cloud_folder_sync::id::Uuid;
+use cloud_folder_sync::log::{Item, Segment};
+use cloud_folder_sync::merge::join;
+use cloud_folder_sync::names::{log_path, record_path};
+use cloud_folder_sync::record::Record;
+use cloud_folder_sync::site::Site;
+use cloud_folder_sync::xml::read_record;
+use std::cell::RefCell;
+
+pub(crate) struct Orderly {
+    inner: Memory,
+    id: Uuid,
+    /// What first came too early.
+    broken: RefCell<Option<String>>,
+}
+
+impl Orderly {
+    pub(crate) fn new(inner: Memory, id: Uuid) -> Orderly {
+        Orderly { inner, id, broken: RefCell::new(None) }
+    }
+
+    /// What came too early, if anything did.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
+    fn record(&self, path: &str) -> Option<Record> {
+        read_record(&self.inner.get(path)?, &self.id).ok()
+    }
+
+    fn look(&self, path: &str, bytes: &[u8]) -> Option<String> {
+        if path.starts_with("logs/") {
+            let (segment, _) = Segment::read(bytes, &self.id).ok()?;
+            let missing = |i: &Item| match i {
+                Item::Named { kind, id, stamp, .. } => self.record(&record_path(kind, id)).is_none_or(|r| !r.version.covers(stamp)),
+                Item::Delta(_) => false,
+            };
+            return segment.items.iter().any(missing).then(|| "a log names what is not in the folder".to_owned());
+        }
+        if path.starts_with("sites/") {
+            let site = Site::read(bytes, &self.id).ok()?;
+            let there = site.newest == 0 || site.withdrawn.contains(&site.newest) || self.inner.get(&log_path(&site.id, site.newest)).is_some();
+            return (!there).then(|| "a site file tells of a segment that is not there".to_owned());
+        }
+        None
+    }
+
+    /// A copy of a record goes: the record's own file must hold all of it.
+    fn goes(&self, path: &str) -> Option<String> {
+        let copy = self.record(path).filter(|_| path.starts_with("records"))?;
+        let own = self.record(&record_path(&copy.kind, &copy.id));
+        let kept = own.as_ref().is_some_and(|own| join(own, &copy) == *own);
+        (!kept).then(|| format!("a conflict file was removed before all of it was in the record's file: {path}: {:?}, {:?}", copy.version, own.map(|o| o.version)))
+    }
+
+    fn note(&self, why: Option<String>) {
+        let mut broken = self.broken.borrow_mut();
+        *broken = broken.take().or(why);
+    }
+}
+
+impl Folder for Orderly {
+    fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.read(path, limit_bytes)
+    }
+
+    fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
+        self.inner.stat(path)
+    }
+
+    fn list(&self, dir: &str) -> Result<Option<Vec<(String, Stat)>>, Error> {
+        self.inner.list(dir)
+    }
+
+    fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
+        files.iter().for_each(|(path, bytes)| self.note(self.look(path, bytes)));
+        self.inner.write(files, temporary)
+    }
+
+    fn remove(&self, path: &str) -> Result<(), Error> {
+        self.note(self.goes(path));
+        self.inner.remove(path)
+    }
+
+    fn make_dirs(&self, dirs: &[String]) -> Result<(), Error> {
+        self.inner.make_dirs(dirs)
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+}

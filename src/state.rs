@@ -276,6 +276,11 @@ impl<'c> State<'c> {
         Ok(row.and_then(|(s, m)| Some((s?.cast_unsigned(), m?))))
     }
 
+    /// Whether a record's file is still to be written.
+    pub fn file_due(&self, n: i64) -> Result<bool, Error> {
+        Ok(self.conn.prepare_cached("SELECT due FROM cfs_file WHERE n = ?1")?.query_row([n], |r| r.get(0)).optional()?.unwrap_or(false))
+    }
+
     /// All records, each with its file's size and modification time as last seen.
     pub fn file_stats(&self) -> Result<std::collections::BTreeMap<RecordId, Option<(u64, i64)>>, Error> {
         let mut q = self.conn.prepare("SELECT r.id, f.size, f.mtime FROM cfs_record r LEFT JOIN cfs_file f ON f.n = r.n")?;

@@ -227,7 +227,8 @@ impl Engine<'_> {
         // But a conflict file goes in this sync: what it holds must be in the record's file by then.
         let copied = self.conflicts.iter().any(|(_, record, ..)| *record == id);
         let own = p.delta.is_some() || p.stored.flags & state::BEHIND != 0 || p.work.items.is_empty() || p.refile || copied;
-        let behind = stale && !own && self.settings.use_logs;
+        // Nor does a file that an earlier sync left due: what is sent now tells of it.
+        let behind = stale && !own && self.settings.use_logs && !self.state.file_due(p.stored.n)?;
         flags |= mark(behind, state::BEHIND);
         let stored = Stored {
             n: p.stored.n,

@@ -2,10 +2,11 @@
 
 use crate::dsl::check::{at_rest, both_see, content, converged, quiet};
 use crate::dsl::cloud::Copies;
+use crate::dsl::orderly::Orderly;
 use crate::dsl::{has, path_of, settle, two_with_p1};
 use cloud_folder_sync::record::FieldKey;
 use cloud_folder_sync::record::RowKey;
-use cloud_folder_sync::sync::Order;
+use cloud_folder_sync::sync::{Options, Order};
 use cloud_folder_sync::value::Value;
 
 #[test]
@@ -250,4 +251,34 @@ fn a_decision_does_not_remove_what_came_since() {
     all.extend(a.superseded("p1", "phone"));
     all.sort();
     assert_eq!(all, ["one", "three"]);
+}
+
+/// `b` finds a copy of p1's file, beside what a client made of the file itself. Gives whether the copy is gone
+/// after a sync; if so the file holds all of it.
+fn beside_a_copy(newer: bool, with_log: bool, own: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+    let (mut a, mut b, _cloud) = two_with_p1();
+    let path = path_of(&a.id("p1"));
+    let before = b.folder.get(&path).unwrap();
+    a.edit("p1", "phone", "a-phone");
+    a.sync();
+    for (log, bytes) in a.folder.all().into_iter().filter(|(p, _)| with_log && p.starts_with("logs/")) {
+        b.folder.put(&log, bytes);
+    }
+    b.folder.take(&path);
+    own(&before).into_iter().for_each(|bytes| b.folder.put(&path, bytes));
+    let copy = path.replace(".xml", " (conflicted copy).xml");
+    b.folder.put(&copy, if newer { a.folder.get(&path).unwrap() } else { before });
+    let folder = Orderly::new(b.folder.clone(), b.state().folder);
+    b.try_sync_on(&folder, Options::default()).unwrap();
+    assert_eq!(folder.broken(), None);
+    !has(&b.folder, &copy)
+}
+
+#[test]
+fn a_copy_goes_once_the_records_file_holds_it() {
+    let as_it_was = |b: &[u8]| Some(b.to_vec());
+    assert!(beside_a_copy(true, false, &as_it_was), "the copy alone");
+    assert!(beside_a_copy(true, true, &as_it_was), "the log came with it");
+    assert!(beside_a_copy(false, false, &|_| None), "the client renamed both");
+    assert!(!beside_a_copy(false, false, &|b| b.get(..b.len() / 2).map(<[u8]>::to_vec)), "the file is loaded in part");
 }

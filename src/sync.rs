@@ -384,9 +384,7 @@ impl Engine<'_> {
             for (site, p) in std::mem::take(&mut self.peers) {
                 self.state.save_peer(&site, &p)?;
             }
-            for (dir, mtime) in std::mem::take(&mut self.new_dirs) {
-                self.state.set_dir(&dir, mtime)?;
-            }
+            std::mem::take(&mut self.new_dirs).iter().try_for_each(|(dir, mtime)| self.state.set_dir(dir, *mtime))?;
             let upto = if self.notes.foreign { self.notes.first.unwrap_or(self.notes.upto) } else { self.notes.upto };
             let upto = if planted::bug("typed-meanwhile-forgotten") { capture::newest(self.conn)? } else { upto };
             capture::forget(self.conn, upto)?;

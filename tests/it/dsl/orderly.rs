@@ -35,11 +35,16 @@ impl Orderly {
     fn look(&self, path: &str, bytes: &[u8]) -> Option<String> {
         if path.starts_with("logs/") {
             let (segment, _) = Segment::read(bytes, &self.id).ok()?;
+            // A file that is loaded in part says nothing of what was written before.
+            let lacks = |r: &Record, i: &Item| matches!(i, Item::Named { stamp, .. } if !r.version.covers(stamp));
             let missing = |i: &Item| match i {
-                Item::Named { kind, id, stamp, .. } => self.record(&record_path(kind, id)).is_none_or(|r| !r.version.covers(stamp)),
-                Item::Delta(_) => false,
+                Item::Named { kind, id, .. } => match self.inner.get(&record_path(kind, id)) {
+                    None => Some(format!("{path} names {kind} {id}, which is not there")),
+                    Some(bytes) => read_record(&bytes, &self.id).ok().filter(|r| lacks(r, i)).map(|_| format!("{path} names {kind} {id}, whose file lacks it")),
+                },
+                Item::Delta(_) => None,
             };
-            return segment.items.iter().any(missing).then(|| "a log names what is not in the folder".to_owned());
+            return segment.items.iter().find_map(missing);
         }
         if path.starts_with("sites/") {
             let site = Site::read(bytes, &self.id).ok()?;

@@ -31,8 +31,8 @@ const char *cfs_version(void);
 int cfs_open(const char *config,
              struct CfsSite **out);
 
-// Sync Now. `full` looks at every file. `progress` may be null. Gives the report as JSON, the document of
-// `cfs sync --json`; a running service is asked, as `cfs sync` does.
+// Sync Now. `full` looks at every file. `progress` may be null; it must not call cfs itself. Gives the report as JSON, the
+// document of `cfs sync --json`, with code 4 too; a running service is asked, as `cfs sync` does.
 int cfs_sync_now(const struct CfsSite *site,
                  int full,
                  CfsProgress progress,

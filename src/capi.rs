@@ -12,7 +12,7 @@ use crate::service::door::{self, Answer, Question};
 use crate::sync::Options;
 use crate::synchronizer::history::Which;
 use crate::synchronizer::{Error, Synchronizer, conflicts};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,6 +29,8 @@ pub type CfsProgress = Option<unsafe extern "C" fn(what: *const c_char, done: u6
 
 thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
+    /// Whether a call of this thread is under way.
+    static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
 fn c_string(text: &str) -> CString {
@@ -92,7 +94,12 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Failed> {
 unsafe fn with<T>(site: *const CfsSite, work: impl FnOnce(&Synchronizer) -> Result<T, Failed>) -> Result<T, Failed> {
     // SAFETY: null, or open as the header asks for.
     let site = unsafe { site.as_ref() }.ok_or_else(|| usage("the site is not open"))?;
-    work(&site.0.lock().unwrap_or_else(PoisonError::into_inner))
+    if BUSY.replace(true) {
+        return Err(usage("the progress function must not call cfs"));
+    }
+    let done = catch_unwind(AssertUnwindSafe(|| work(&site.0.lock().unwrap_or_else(PoisonError::into_inner))));
+    BUSY.set(false);
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The version of the library. It lives as long as the program.
@@ -119,11 +126,16 @@ pub unsafe extern "C" fn cfs_open(config: *const c_char, out: *mut *mut CfsSite)
     })
 }
 
-/// Sync Now. `full` looks at every file. `progress` may be null. Gives the report as JSON, the document of
-/// `cfs sync --json`; a running service is asked, as `cfs sync` does.
+/// Sync Now. `full` looks at every file. `progress` may be null; it must not call cfs itself. Gives the report as JSON, the
+/// document of `cfs sync --json`, with code 4 too; a running service is asked, as `cfs sync` does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfs_sync_now(site: *const CfsSite, full: c_int, progress: CfsProgress, user: *mut c_void, report: *mut *mut c_char) -> c_int {
     call(|| {
+        if report.is_null() {
+            return Err(usage("there is no place for the report"));
+        }
+        // SAFETY: not null, and can be written to as the header asks for.
+        unsafe { *report = ptr::null_mut() };
         let mut tell = |what: &str, done: u64, total: u64| {
             if let Some(f) = progress {
                 let what = c_string(what);
@@ -134,7 +146,8 @@ pub unsafe extern "C" fn cfs_sync_now(site: *const CfsSite, full: c_int, progres
         // SAFETY: as the header asks for.
         let done = unsafe { with(site, |s| synchronize(s, full != 0, &mut tell)) }?;
         // SAFETY: as the header asks for.
-        unsafe { give(report, &json(&done)?) }
+        unsafe { give(report, &json(&done)?) }?;
+        refused(&done)
     })
 }
 
@@ -199,12 +212,13 @@ pub unsafe extern "C" fn cfs_delete(site: *const CfsSite, record: *const c_char,
     })
 }
 
+fn refused(report: &Report) -> Result<(), Failed> {
+    report.refused().map_or(Ok(()), |n| Err(Failed { code: 4, message: n.to_owned() }))
+}
+
 fn carry_out(s: &Synchronizer, orders: Vec<(crate::id::RecordId, crate::sync::Order)>) -> Result<(), Failed> {
     let report = s.sync_now(&Options { orders, ..Options::default() }, &mut |_, _, _| {})?;
-    match report.notices.iter().find(|n| n.contains("--yes=")) {
-        Some(n) => Err(Failed { code: 4, message: n.clone() }),
-        None => Ok(()),
-    }
+    refused(&report)
 }
 
 /// Why the last call of this thread failed; empty if it did not. It lives until this thread's next call.

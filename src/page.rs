@@ -114,6 +114,10 @@ impl App {
     async fn carry_out(&self, orders: Vec<(crate::id::RecordId, Order)>) -> Result<(), Failed> {
         let ids: Vec<String> = orders.iter().map(|(id, _)| id.to_string()).collect();
         let report = self.0.handle.sync_now(Options { orders, ..Options::default() }).await?;
+        if let Some(plan) = report.refused() {
+            let says = crate::report::plan(plan).map_or(plan, |(says, _)| says);
+            return Err(Failed { code: 4, message: format!("nothing was decided, because the synchronization waits for a yes on the overview: {says}") });
+        }
         match report.held.iter().find(|h| ids.contains(&h.record)) {
             Some(h) => Err(Failed { code: 1, message: format!("it is decided, but the database refuses it for now: {}", h.reason) }),
             None => Ok(()),

@@ -109,6 +109,11 @@ pub fn plan(notice: &str) -> Option<(&str, &str)> {
 }
 
 impl Report {
+    /// The plan that waits for a person's yes, if it did nothing for that reason.
+    pub fn refused(&self) -> Option<&str> {
+        self.notices.iter().map(String::as_str).find(|n| n.contains("--yes="))
+    }
+
     /// What it did, in one line.
     pub fn in_words(&self) -> String {
         let all = [

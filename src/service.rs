@@ -222,7 +222,7 @@ pub struct Service {
     folder: PathBuf,
     id: String,
     plan: Plan,
-    _lock: Lock,
+    _lock: [Lock; 2],
 }
 
 impl Service {
@@ -233,7 +233,9 @@ impl Service {
         let (database, folder) = (config.database.clone(), config.folder.clone());
         let keeper = DirKeeper::new(config.state_dir.as_deref())?;
         let id = database_id(&database)?;
-        let lock = keeper.lock_for(&id, "service")?.map_err(|pid| Error::Serving { pid })?;
+        // Neither two services on one database, under two configurations, nor two of one, whose database was replaced.
+        let taken = |id: &str| keeper.lock_for(id, "service").map_err(Error::from)?.map_err(|pid| Error::Serving { pid });
+        let lock = [taken(&id)?, taken(&door::id(config_file))?];
         let (asks, receiver) = mpsc::unbounded_channel();
         let now = Now { pid: std::process::id(), since: stamp(Local::now()), ..Now::default() };
         let shared = Shared {
@@ -243,7 +245,7 @@ impl Service {
             now: Mutex::new(now),
             entrance: Mutex::new(None),
         };
-        let door = door::Door::new(keeper.dir(), &id).map_err(|source| crate::sync::Error::Keeper { path: keeper.dir().display().to_string(), source })?;
+        let door = door::Door::new(keeper.dir(), config_file).map_err(|source| crate::sync::Error::Keeper { path: keeper.dir().display().to_string(), source })?;
         Ok(Service { handle: Handle(Arc::new(shared)), asks: receiver, door, database, folder, id, plan, _lock: lock })
     }
 
@@ -283,6 +285,7 @@ impl Service {
                     break;
                 }
             }
+            timing.look_at_clock(Instant::now(), &Local::now());
             {
                 let mut now = locked(&self.handle.0.now);
                 // To the second: the two clocks are read one after the other.

@@ -83,7 +83,7 @@ fn once(s: &Synchronizer, options: &Options, said: &str, json: Json, mut bar: Ba
 
 /// Says what a synchronization did. Gives the exit code.
 fn told(report: &Report, orders: &[(RecordId, Order)], said: &str, json: Json) -> u8 {
-    let refused = report.notices.iter().any(|n| n.contains("--yes="));
+    let refused = report.refused().is_some();
     if json.json {
         out(&super::json(report));
     } else {

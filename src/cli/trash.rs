@@ -95,10 +95,18 @@ pub(super) fn trash(args: &TrashArgs, config: &Path) -> Result<u8, Failure> {
             if !yes {
                 return Err(Failure::new(
                     4,
-                    format!("this would strip the content of {} from the trash, here and at every site, for good; if that is meant, add --yes", text::count(rows as u64, "row")),
+                    format!(
+                        "this would strip the content of {} from the trash for good, here now, at the other sites with their daily look at all files; if that is meant, add --yes",
+                        text::count(rows as u64, "row")
+                    ),
                 ));
             }
-            super::sync::carry_out(&s, vec![(id, Order::Purge)], "Purged: what was in the trash of that record is gone for good.", *json)
+            super::sync::carry_out(
+                &s,
+                vec![(id, Order::Purge)],
+                "Purged: what was in the trash of that record is gone for good here; the other sites follow with their daily look at all files.",
+                *json,
+            )
         }
     }
 }

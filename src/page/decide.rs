@@ -5,7 +5,8 @@ use super::layout::{count, csrf, empty, moment, page, record, said, sentence, va
 use super::overview::{Said, held_row};
 use super::{App, Drawn, Problem};
 use crate::record::SameAs;
-use crate::sync::{Options, Order};
+use crate::service::Failed;
+use crate::sync::Options;
 use crate::synchronizer::conflicts::{Choice, Conflict};
 use crate::synchronizer::history::ChangeView;
 use crate::synchronizer::{Error, Synchronizer};
@@ -49,25 +50,32 @@ fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
     let about = |h: &&ChangeView| h.field.as_deref() == Some(&c.field) && h.table.as_deref() == Some(&c.table) && (h.row.as_deref() == Some(&c.row) || h.row == c.row_key);
     let between: Vec<&ChangeView> = history.iter().filter(about).collect();
     let long = c.current.value.len() > 60 || c.current.value.contains('\n');
+    let which = html! {
+        (csrf(session))
+        input type="hidden" name="record" value=(c.name.record);
+        input type="hidden" name="row" value={ (c.table) ":" (c.row) };
+        input type="hidden" name="field" value=(c.field);
+        input type="hidden" name="mark" value=(c.mark);
+    };
     html! {
         section.about.care[c.review] {
             h2 { (record(&c.name)) " " @if c.table != c.name.r#type { span.dim { (c.table) " " (c.row_key.as_deref().unwrap_or("")) } " " } strong { (c.field) } }
             @if c.review { p.care { "To be looked at with care." } }
             form method="post" action="/conflicts" {
-                (csrf(session))
-                input type="hidden" name="record" value=(c.name.record);
-                input type="hidden" name="row" value={ (c.table) ":" (c.row) };
-                input type="hidden" name="field" value=(c.field);
-                input type="hidden" name="mark" value=(c.mark);
+                (which)
                 div.sides {
                     div.side { h3 { "In use" } div.text { (value(Some(&c.current.value))) } p.dim { (written(&c.current.written)) } button name="keep" value="0" { "Keep this" } }
                     @for (i, v) in c.superseded.iter().enumerate() {
                         div.side { h3 { "Also written" } div.text { (value(Some(&v.value))) } p.dim { (written(&v.written)) } button name="keep" value=(i + 1) { "Use this" } }
                     }
                 }
-                @if c.editable {
-                    details {
-                        summary { "Write it anew" }
+            }
+            // A form of its own: the Enter key presses the first button of a form.
+            @if c.editable {
+                details {
+                    summary { "Write it anew" }
+                    form method="post" action="/conflicts" {
+                        (which)
                         @if long { textarea name="text" rows="6" aria-label="The new value" { "\n" (c.current.value) } } @else { input name="text" value=(c.current.value) aria-label="The new value" autocomplete="off"; }
                         button name="keep" value="text" { "Save" }
                     }
@@ -79,7 +87,12 @@ fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
 }
 
 pub(super) async fn decide(State(app): State<App>, Extension(session): Extension<Session>, form: Posted) -> Drawn {
-    let fail = |f| Problem(app.clone(), session.clone(), f);
+    // What was typed is not lost with a refusal.
+    let typed = form.some("text").filter(|_| form.get("keep") == "text").map(str::to_owned);
+    let fail = |f: Failed| {
+        let typed = typed.as_ref().map_or_else(String::new, |t| format!("\nWhat you typed: {t}"));
+        Problem(app.clone(), session.clone(), Failed { code: f.code, message: format!("{}{typed}", sentence(&f.message)) })
+    };
     let (id, row, field, mark) = (form.get("record").to_owned(), form.get("row").to_owned(), form.get("field").to_owned(), form.get("mark").to_owned());
     let choice = match form.get("keep") {
         "text" => Choice::Text(form.get("text").replace("\r\n", "\n")),
@@ -112,7 +125,7 @@ pub(super) async fn matches(State(app): State<App>, Extension(session): Extensio
     let found = app.ask(|s| s.pairs()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
-        @if found.is_empty() { (empty("No pair of charts waits for a word. Charts that may be one person, and that differ where they should agree, are listed here.")) }
+        @if found.is_empty() { (empty("No pair of charts waits for a decision. Charts that may be one person, and that differ where they should agree, are listed here.")) }
         @else { p { "Two charts that may be one person. Look at both; nobody is matched until you say so, and it can be taken back with " code { "cfs match … --undo" } "." } }
         @for p in &found {
             section.about {
@@ -145,7 +158,7 @@ pub(super) async fn deletions(State(app): State<App>, Extension(session): Extens
     let found = app.ask(|s| s.deletions()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
-        @if found.is_empty() { (empty("No deletion waits for a word. Where settings say so, rows deleted in your application wait here until somebody confirms.")) }
+        @if found.is_empty() { (empty("No deletion waits for a decision. Where settings say so, rows deleted in your application wait here until somebody confirms.")) }
         @else { p { "These rows were deleted in your application here. The other sites still have them." } }
         @for of_one in found.chunk_by(|a, b| a.name.record == b.name.record) {
             @if let Some(first) = of_one.first() {
@@ -155,7 +168,7 @@ pub(super) async fn deletions(State(app): State<App>, Extension(session): Extens
                     form method="post" action="/deletions" {
                         (csrf(&session))
                         input type="hidden" name="record" value=(first.name.record);
-                        input type="hidden" name="rows" value=(of_one.len());
+                        input type="hidden" name="rows" value=(of_one.iter().map(|d| format!("{}:{}", d.table, d.row)).collect::<Vec<_>>().join("\n"));
                         button name="do" value="restore" { "Bring back here" }
                         button name="do" value="confirm" { "Delete at every site" }
                     }
@@ -172,8 +185,14 @@ pub(super) async fn answer_deletion(State(app): State<App>, Extension(session): 
     let (id, seen) = (form.get("record").to_owned(), form.get("rows").to_owned());
     let orders = app.ask(move |s| {
         let id = s.find(&id)?;
-        let orders = if confirm { s.confirm(id)? } else { s.take_back(id)? };
-        if orders.len().to_string() != seen { Err(changed()) } else { Ok(orders) }
+        let waiting: Vec<String> = s.deletions()?.into_iter().filter(|d| d.name.record == id.to_string()).map(|d| format!("{}:{}", d.table, d.row)).collect();
+        if waiting.join("\n") != seen.replace("\r\n", "\n") {
+            Err(changed())
+        } else if confirm {
+            s.confirm(id)
+        } else {
+            s.take_back(id)
+        }
     });
     app.carry_out(orders.await.map_err(fail)?).await.map_err(fail)?;
     Ok(Redirect::to(if confirm { "/deletions?said=deleted" } else { "/deletions?said=back" }).into_response())
@@ -198,9 +217,10 @@ pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<
                     (csrf(&session))
                     input type="hidden" name="record" value=(t.name.record);
                     input type="hidden" name="row" value={ (t.table) ":" (t.row) };
+                    input type="hidden" name="mark" value=(t.mark);
                     button name="do" value="restore" { "Restore" }
                     details { summary { "Purge …" }
-                        p { "All that this record has in the trash goes for good, here and at every site. There is no way back." }
+                        p { "What is listed here goes for good: at this site now, at the others with their daily look at all files. There is no way back." }
                         button.danger name="do" value="purge" { "Purge for good" }
                     }
                 }
@@ -213,10 +233,10 @@ pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<
 pub(super) async fn answer_trash(State(app): State<App>, Extension(session): Extension<Session>, form: Posted) -> Drawn {
     let fail = |f| Problem(app.clone(), session.clone(), f);
     let purge = form.get("do") == "purge";
-    let (id, row) = (form.get("record").to_owned(), form.get("row").to_owned());
+    let (id, row, mark) = (form.get("record").to_owned(), form.get("row").to_owned(), form.get("mark").to_owned());
     let orders = app.ask(move |s| {
         let id = s.find(&id)?;
-        if purge { Ok(vec![(id, Order::Purge)]) } else { s.restore(id, Some(&row)) }
+        if purge { s.purge(id, &row, &mark) } else { s.restore(id, Some(&row)) }
     });
     app.carry_out(orders.await.map_err(fail)?).await.map_err(fail)?;
     Ok(Redirect::to(if purge { "/trash?said=purged" } else { "/trash?said=restored" }).into_response())

@@ -139,7 +139,7 @@ pub(super) fn said(word: Option<&str>) -> Markup {
         Some("deleted") => "Deleted, here and at the other sites. It stays in the trash for the retention time.",
         Some("back") => "The rows are in the database again.",
         Some("restored") => "Restored, here and at the other sites.",
-        Some("purged") => "Gone for good.",
+        Some("purged") => "Gone for good here; the other sites follow with their daily look at all files.",
         Some("same") => "One chart now. Where values differ, the newer is in use, and Conflicts shows the other.",
         Some("two") => "Noted: two people, here and at the other sites.",
         Some("saved") => "Saved.",

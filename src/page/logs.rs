@@ -91,7 +91,7 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
 fn filter(w: &Wanted, c: &Choices) -> Markup {
     html! {
         form.filter method="get" action="/logs" {
-            label { "Record" input name="record" value=(w.record) placeholder="patient:17 or id" autocomplete="off"; }
+            label { "Record" input name="record" value=(w.record) placeholder="patient:17 or id" pattern="[^ :]+:[0-9,]+|[0-9a-fA-F\\-]{4,36}" title="The type and number, as patient:17, or the id: a name would stay in the browser's history" autocomplete="off"; }
             label { "Site" select name="site" { option value="" { "all" } @for s in &c.sites { option value=(s.id) selected[s.id == w.site] { (s.name) } } } }
             label { "Table" select name="table" { option value="" { "all" } @for t in &c.tables { option selected[*t == w.table] { (t) } } } }
             label { "Outcome" select name="what" { option value="" { "all" } @for o in &c.outcomes { option selected[*o == w.what] { (o) } } } }

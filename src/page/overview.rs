@@ -54,7 +54,7 @@ fn service(now: &Now, session: &Session) -> Markup {
                         }
                     }
                     @if let Some(r) = &last.report {
-                        p.lead { "Last synchronized " (moment(&last.at)) ": " (r.in_words()) "." }
+                        p.lead { @if r.refused().is_some() { "Stopped " } @else { "Last synchronized " }  (moment(&last.at)) ": " (r.in_words()) "." }
                         @for n in &r.notices { (notice(n, session)) }
                     }
                 },
@@ -62,7 +62,7 @@ fn service(now: &Now, session: &Session) -> Markup {
             }
             p.dim {
                 @match &now.next {
-                    Some(next) => { "The next one by itself: " (moment(next)) ". " },
+                    Some(next) => { "The next one starts by itself: " (moment(next)) ". " },
                     None => { "Synchronizes only when you press Sync Now. " },
                 }
                 @if let Some(why) = &now.polling { "The folder is looked at every ten seconds: " (why) ". " }
@@ -88,11 +88,11 @@ fn standing(s: &Status) -> Markup {
     let t = &s.to_send;
     let tiles: [(&str, u64, &str, Option<&str>, bool); 8] = [
         ("To send", t.rows_touched + t.delete_requests + t.changes, "rows changed here", None, false),
-        ("To apply", s.to_apply.segments, "parts of other sites' logs", None, false),
+        ("To apply", s.to_apply.segments, "changes announced by other sites", None, false),
         ("Pending", s.to_apply.pending, "announced, and not here yet", None, false),
         ("Held", s.held.len() as u64, "refused by the database for now", Some("/held"), true),
         ("Conflicts", s.conflicts, "charts with values to decide", Some("/conflicts"), true),
-        ("Deletions", s.deletions, "charts with rows deleted here, waiting for a word", Some("/deletions"), true),
+        ("Deletions", s.deletions, "charts with rows deleted here; to confirm or take back", Some("/deletions"), true),
         ("Matches", s.pairs, "pairs of charts that may be one person", Some("/matches"), true),
         ("Records", s.records, "known in all", None, false),
     ];

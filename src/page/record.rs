@@ -63,7 +63,7 @@ fn row(r: &RowView) -> Markup {
                                 td {
                                     (value(Some(&f.value)))
                                     @if f.differs { br; span.care { "in the database: " (value(f.database.as_deref())) } }
-                                    @for s in &f.superseded { br; span.care { "lost: " (value(Some(&s.value))) } " " span.dim { (written(&s.written)) } }
+                                    @for s in &f.superseded { br; span.care { "also written: " (value(Some(&s.value))) } " " span.dim { (written(&s.written)) } }
                                 }
                                 td.dim { (written(&f.written)) }
                             }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
-    let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), app.0.handle.config())) };
+    let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), &mark(&config), app.0.handle.config())) };
     Ok(page(&app, &session, "Settings", "/settings", body).into_response())
 }
 
@@ -30,14 +30,14 @@ fn load(file: &Path) -> Result<Config, Failed> {
     Config::load(file).map_err(|e| Failed::from(Error::from(e)))
 }
 
-fn form(session: &Session, config: &Config, s: &Settings, file: &Path) -> Markup {
+fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Path) -> Markup {
     let check = |name: &str, on: bool, text: &str, more: &str| {
         html! { div.field { label.check { input type="checkbox" name=(name) value="yes" checked[on]; " " (text) } p.dim { (more) } } }
     };
     html! {
         form.settings method="post" action="/settings" {
             (csrf(session))
-            input type="hidden" name="mark" value=(mark(config));
+            input type="hidden" name="mark" value=(seen);
             div.field {
                 label for="folder" { "Sync folder" }
                 input #folder name="folder" value=(settled(&s.folder).display()) required spellcheck="false";
@@ -87,7 +87,7 @@ pub(super) async fn save(State(app): State<App>, Extension(session): Extension<S
 fn again(app: &App, session: &Session, posted: &Posted, what: String) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let shown = read(posted).unwrap_or_else(|_| settings::Settings::of(&config));
-    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, app.0.handle.config())) };
+    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, posted.get("mark"), app.0.handle.config())) p { a href="/settings" { "Read the settings again" } } };
     Ok((StatusCode::BAD_REQUEST, page(app, session, "Settings", "/settings", body)).into_response())
 }
 

@@ -7,6 +7,7 @@ use crate::keeper::DirKeeper;
 use crate::report::Report;
 use crate::synchronizer::Error;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,17 +63,22 @@ impl From<Now> for Answer {
     }
 }
 
-/// The file that says where the socket is.
-fn note(dir: &Path, database: &str) -> PathBuf {
-    dir.join(format!("{database}.door"))
+/// The file that says where the socket is. It goes by the configuration: a database that is put back or replaced
+/// while the service runs has another id.
+fn note(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.door"))
+}
+
+/// The name of a configuration's door.
+pub(super) fn id(config_file: &Path) -> String {
+    let path = std::fs::canonicalize(config_file).unwrap_or_else(|_| config_file.to_owned());
+    crate::xml::hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()))[..32].to_owned()
 }
 
 /// Asks the service of a configured site, if one is running. Each step on the way is given to `progress`.
 pub fn ask(config: &Config, question: &Question, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Option<Answer>, Error> {
     let keeper = DirKeeper::new(config.state_dir.as_deref())?;
-    // Whatever is wrong with the database is said by who opens it to work with it.
-    let Ok(id) = super::database_id(&config.database) else { return Ok(None) };
-    let Ok(socket) = std::fs::read_to_string(note(keeper.dir(), &id)) else { return Ok(None) };
+    let Ok(socket) = std::fs::read_to_string(note(keeper.dir(), &id(&config.source.file))) else { return Ok(None) };
     sys::call(Path::new(socket.trim_end()), question, progress).map_err(|source| crate::sync::Error::Keeper { path: socket.trim_end().to_owned(), source }.into())
 }
 
@@ -105,8 +111,9 @@ mod sys {
 
     impl Door {
         /// Makes the socket, in a directory that only its owner can enter. Needs a runtime only once it is opened.
-        pub(in crate::service) fn new(state_dir: &Path, database: &str) -> io::Result<Door> {
-            let mut dir = state_dir.join(format!("{database}.run"));
+        pub(in crate::service) fn new(state_dir: &Path, config_file: &Path) -> io::Result<Door> {
+            let id = super::id(config_file);
+            let mut dir = state_dir.join(format!("{id}.run"));
             if dir.as_os_str().len() + "/door".len() > LONGEST {
                 dir = std::env::temp_dir().join(format!("cfs-{}", crate::service::secret().get(..16).unwrap_or_default()));
             }
@@ -114,7 +121,7 @@ mod sys {
             drop(std::fs::remove_dir_all(&dir));
             std::fs::create_dir_all(state_dir)?;
             std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
-            Ok(Door { note: note(state_dir, database), dir })
+            Ok(Door { note: note(state_dir, &id), dir })
         }
 
         /// Lets others in. A service without a door serves all the same.
@@ -222,7 +229,7 @@ mod sys {
     pub struct Door;
 
     impl Door {
-        pub(in crate::service) fn new(_state_dir: &Path, _database: &str) -> io::Result<Door> {
+        pub(in crate::service) fn new(_state_dir: &Path, _config_file: &Path) -> io::Result<Door> {
             Ok(Door)
         }
 

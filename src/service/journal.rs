@@ -1,6 +1,7 @@
 //! The service's own log: what it did and when, for whoever looks after the computer. Numbers, ids and paths, never
 //! a value of a patient's field; what was synchronized is in `cfs log`.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::fmt;
@@ -23,11 +24,14 @@ pub fn start(dir: &Path, json: bool) -> Result<(), InitError> {
     let level = tracing_subscriber::filter::LevelFilter::INFO;
     let base = tracing_subscriber::registry().with(level);
     // A second service in one process, as in a test, keeps the first one's log.
+    // A host that starts the service and never reads its stderr would stop it, once the pipe is full.
+    let terminal = std::io::stderr().is_terminal();
     drop(if json {
-        tracing::subscriber::set_global_default(base.with(fmt::layer().json().with_writer(files)).with(fmt::layer().json().with_writer(std::io::stderr)))
+        tracing::subscriber::set_global_default(base.with(fmt::layer().json().with_writer(files)).with(terminal.then(|| fmt::layer().json().with_writer(std::io::stderr))))
     } else {
         tracing::subscriber::set_global_default(
-            base.with(fmt::layer().with_ansi(false).with_target(false).with_writer(files)).with(fmt::layer().with_ansi(false).with_target(false).with_writer(std::io::stderr)),
+            base.with(fmt::layer().with_ansi(false).with_target(false).with_writer(files))
+                .with(terminal.then(|| fmt::layer().with_ansi(false).with_target(false).with_writer(std::io::stderr))),
         )
     });
     Ok(())

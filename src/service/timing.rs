@@ -94,6 +94,8 @@ impl Plan {
 pub struct Timing {
     plan: Plan,
     periodic: Option<Instant>,
+    /// The time of day that is waited for: the clock may be set, and a computer sleeps.
+    clock: Option<DateTime<Local>>,
     folder: Option<Waiting>,
     database: Option<Waiting>,
     retry: Option<Instant>,
@@ -111,7 +113,24 @@ impl Timing {
     /// Takes a plan, which may be the one it has.
     pub fn plan(&mut self, plan: Plan, now: Instant, clock: &DateTime<Local>) {
         self.plan = plan;
-        self.periodic = self.plan.wait(clock).map(|d| now + d);
+        self.wait(now, clock);
+    }
+
+    fn wait(&mut self, now: Instant, clock: &DateTime<Local>) {
+        let wait = self.plan.wait(clock);
+        self.periodic = wait.map(|d| now + d);
+        self.clock = wait.filter(|_| matches!(self.plan, Plan::At(_))).map(|d| *clock + d);
+    }
+
+    /// Looks at the clock again. A time of day that has passed meanwhile is now.
+    pub fn look_at_clock(&mut self, now: Instant, clock: &DateTime<Local>) {
+        if let Some(at) = self.clock {
+            // Set back by more than it waits: the next time is another one.
+            let next = self.plan.wait(clock).map(|d| *clock + d);
+            let at = next.filter(|n| *n < at).unwrap_or(at);
+            self.clock = Some(at);
+            self.periodic = Some(now + (at - *clock).to_std().unwrap_or_default());
+        }
     }
 
     /// Notes a change. Where nothing is to run by itself, changes start nothing either.
@@ -141,7 +160,7 @@ impl Timing {
     /// It has ended, well or not.
     pub fn ended(&mut self, well: bool, now: Instant, clock: &DateTime<Local>) {
         self.last_end = Some(now);
-        self.periodic = self.plan.wait(clock).map(|d| now + d);
+        self.wait(now, clock);
         if well {
             self.failures = 0;
             self.retry = None;
@@ -237,6 +256,12 @@ mod tests {
         assert_eq!(t.due(), Some((now + Duration::from_secs(90), Why::Time)));
         t.nudge(Nudge::Folder, now);
         assert_eq!(t.due().unwrap().1, Why::Time, "changes wait for the time");
+        // The computer slept: what was due meanwhile is due now. Then somebody sets the clock back.
+        t.look_at_clock(now + ms(1000), &(clock() + Duration::from_secs(7200)));
+        assert_eq!(t.due(), Some((now + ms(1000), Why::Time)));
+        t.ended(true, now, &clock());
+        t.look_at_clock(now, &(clock() - Duration::from_secs(86_400)));
+        assert_eq!(t.due(), Some((now + Duration::from_secs(14 * 3600 + 90), Why::Time)), "Friday at eight is past, Saturday at six is next");
         let said = Plan::new(5, &["8 o'clock".into()]).unwrap_err();
         assert!(said.contains("8 o'clock") && said.contains("mon-fri"), "{said}");
     }

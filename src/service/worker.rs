@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::report::Report;
 use crate::sync::Options;
 use crate::synchronizer::{Error, Synchronizer};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
@@ -53,9 +54,14 @@ fn one(handle: &Handle, job: Job) -> Done {
     handle.tell(Event::Started(job.why));
     let start = Instant::now();
     let (mut config, mut left) = (None, 0);
-    let result = synchronize(handle, &job.options, &mut config, &mut left);
+    // A fault in one synchronization must not end those after it.
+    let result = catch_unwind(AssertUnwindSafe(|| synchronize(handle, &job.options, &mut config, &mut left)));
     let looks = config.as_ref().map(|c| watch::looks(&c.database)).unwrap_or_default();
     let seconds = start.elapsed().as_secs_f64();
+    let result = match result {
+        Ok(done) => done.map_err(Failed::from),
+        Err(_) => Err(Failed { code: 1, message: "an error inside cfs; nothing was half-done, the next synchronization finishes what was begun".into() }),
+    };
     let answer = match result {
         Ok(report) => {
             let r = Arc::new(report);
@@ -63,8 +69,7 @@ fn one(handle: &Handle, job: Job) -> Done {
             handle.tell(Event::Done(r.clone()));
             Ok(r)
         }
-        Err(e) => {
-            let failed = Failed::from(e);
+        Err(failed) => {
             tracing::error!(why = ?job.why, seconds, code = failed.code, error = %failed.message, "synchronization failed");
             handle.tell(Event::Failed(failed.clone()));
             Err(failed)

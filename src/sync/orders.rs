@@ -35,6 +35,8 @@ pub enum Order {
         field: FieldKey,
         /// The value that stays.
         value: Value,
+        /// The stamps of the values that the person was shown, where that is known: one that came since stays.
+        shown: Option<std::collections::BTreeSet<crate::stamp::Stamp>>,
     },
     /// A row that the host deleted comes back.
     TakeBack {
@@ -81,12 +83,15 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
                 }
             }
             Order::Restore { row } => restore(engine, p, &row),
-            Order::Decide { row, field, value } => {
+            Order::Decide { row, field, value, shown } => {
                 let stamp = engine.tick();
-                let change = Change { row, field, value, seen: Seen::All };
                 // The person saw all that was listed, whatever the host has accepted; not what came
                 // with this very sync.
-                let seen = p.without_awaited(&p.stored.known);
+                let mut seen = p.without_awaited(&p.stored.known);
+                if let (Some(shown), Some(entries)) = (shown, seen.rows.get_mut(&row).and_then(|r| r.fields.get_mut(&field))) {
+                    entries.0.retain(|e| shown.contains(&e.stamp));
+                }
+                let change = Change { row, field, value, seen: Seen::All };
                 merge::write_field(p.parts().0, Some(&seen), &change, stamp);
             }
             Order::TakeBack { row } => {

@@ -6,11 +6,13 @@ use super::{Error, Synchronizer};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::record::{Field, FieldKey, Rule};
+use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use crate::sync::Order;
 use crate::value::{MAX_INLINE_BYTES, Value};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 
 /// A field with superseded values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +74,7 @@ struct Found {
     field: FieldKey,
     current: Value,
     superseded: Vec<Value>,
+    shown: BTreeSet<Stamp>,
     view: Conflict,
 }
 
@@ -108,6 +111,7 @@ impl Synchronizer {
                     field: field.clone(),
                     current: current.value.clone(),
                     superseded: superseded.iter().map(|e| e.value.clone()).collect(),
+                    shown: entries.0.iter().map(|e| e.stamp).collect(),
                     view: Conflict {
                         mark: String::new(),
                         name: named(stored),
@@ -141,7 +145,7 @@ impl Synchronizer {
         };
         let value = at.checked_sub(1).and_then(|i| found.superseded.get(i)).cloned();
         let value = value.ok_or_else(|| Error::Usage(format!("the field has {} superseded values, counted from 1", found.superseded.len())))?;
-        Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value })])
+        Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value, shown: Some(found.shown) })])
     }
 
     /// The order by which a person's choice becomes the field's value, if nothing has changed since it was made.
@@ -158,7 +162,7 @@ impl Synchronizer {
                 parsed(entries.and_then(typed_like), &text)?
             }
         };
-        Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value })])
+        Ok(vec![(id, Order::Decide { row: found.row, field: found.field, value, shown: Some(found.shown) })])
     }
 
     /// The orders by which current values stay and the superseded ones go: of a field, of a row, or
@@ -170,7 +174,7 @@ impl Synchronizer {
             .in_record(&stored, &self.site_names()?, &Values::new(self))
             .into_iter()
             .filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
-        let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current })).collect();
+        let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current, shown: Some(f.shown) })).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
     }
 }
@@ -195,7 +199,7 @@ fn parsed(like: Option<&Value>, text: &str) -> Result<Value, Error> {
         Some(Value::Integer(_)) if text.trim().is_empty() => Ok(Value::Null),
         Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| usage("a whole number is needed there; nothing was changed")),
         Some(Value::Real(_)) if text.trim().is_empty() => Ok(Value::Null),
-        Some(Value::Real(_)) => text.trim().parse().map(Value::Real).map_err(|_| usage("a number is needed there; nothing was changed")),
+        Some(Value::Real(_)) => text.trim().replace(',', ".").parse().map(Value::Real).map_err(|_| usage("a number is needed there; nothing was changed")),
         Some(Value::Text(_)) if text.len() > MAX_INLINE_BYTES => Err(usage("that is too long to be typed here; keep one of the values, and edit it in your application")),
         Some(Value::Text(_)) => Ok(Value::text(text)),
         _ => Err(usage("no value can be typed there; keep one of those that are listed")),

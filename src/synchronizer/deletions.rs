@@ -7,11 +7,13 @@ use super::{Error, Synchronizer};
 use crate::host::local::Away;
 use crate::id::RecordId;
 use crate::merge::{self, Life};
-use crate::record::RowKey;
+use crate::record::{Record, RowKey};
+use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use crate::sync::Order;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row that the host deleted and that waits for a person's word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,6 +51,9 @@ pub struct Trashed {
     pub restorable: bool,
     /// Its fields as they were.
     pub fields: BTreeMap<String, String>,
+    /// A mark of what is listed: another one, once something else was deleted below it.
+    #[serde(skip)]
+    pub mark: String,
 }
 
 impl Synchronizer {
@@ -95,6 +100,7 @@ impl Synchronizer {
                     tombstone: row.tombstone.as_ref().map(|t| tombstone_view(t, &names)),
                     restorable: !bare,
                     fields: row.fields.iter().filter_map(|(k, f)| Some((k.name.to_string(), self.display(&f.current()?.value)))).collect(),
+                    mark: mark(&buried(&stored.known, &key)),
                 });
             }
         }
@@ -159,6 +165,18 @@ impl Synchronizer {
         Ok(vec![(id, Order::Restore { row })])
     }
 
+    /// The order that strips the content of a row, and of what went with it, before the retention time is over, if
+    /// nothing else was deleted there since the mark was given.
+    pub fn purge(&self, id: RecordId, row: &str, seen: &str) -> Result<Vec<(RecordId, Order)>, Error> {
+        let stored = self.stored(&id)?;
+        let row = self.find_row(&stored, row)?;
+        let tombstones = buried(&stored.known, &row);
+        if merge::life(&stored.known).get(&row) != Some(&Life::Deleted) || mark(&tombstones) != seen {
+            return Err(Error::Usage("it has changed since you looked; look again, then decide".into()));
+        }
+        Ok(vec![(id, Order::Strip { tombstones })])
+    }
+
     /// How many rows of each table a record has, for a warning before they go.
     pub fn row_counts(&self, id: RecordId) -> Result<BTreeMap<String, usize>, Error> {
         let mut out = BTreeMap::new();
@@ -178,4 +196,18 @@ fn waiting(stored: &Stored) -> Vec<RowKey> {
 
 fn none_waiting() -> Error {
     Error::Usage("no deletion of that record waits for a decision; `cfs deletions` lists those that do".into())
+}
+
+/// The stamps of the tombstones of a row and of all below it.
+fn buried(known: &Record, row: &RowKey) -> BTreeSet<Stamp> {
+    merge::tree(known, row).iter().chain([row]).filter_map(|k| known.rows.get(k)?.tombstone.as_ref()).map(|t| t.stamp).collect()
+}
+
+fn mark(tombstones: &BTreeSet<Stamp>) -> String {
+    let mut hash = Sha256::new();
+    for t in tombstones {
+        hash.update(t.time.text());
+        hash.update(t.site.as_bytes());
+    }
+    crate::xml::hex(&hash.finalize())
 }

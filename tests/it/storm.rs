@@ -149,6 +149,7 @@ impl Storm {
         ));
         self.oracle.synced(i);
         self.mark_erased();
+        self.mark_rewritten(i);
         self.emptied_too_early(i);
     }
 

@@ -37,6 +37,9 @@ fn a_conflict_is_decided_by_what_the_person_saw() {
     assert!(refused.status == 400 && refused.body.contains("since you looked"), "{}", refused.body);
     let page = b.get("/conflicts").body;
     assert!(page.contains("555 7111") && page.contains("555 7333"), "{page}");
+    // The Enter key presses the first button of a form: that of what is typed is a form of its own.
+    let forms: Vec<&str> = page.split("<form").filter(|f| f.contains("name=\"mark\"")).collect();
+    assert!(forms.len() == 2 && !forms[0].contains("name=\"text\"") && forms[1].matches("<button").count() == 1, "{page}");
     let typed = decide(&b, &page, "text", "555 7999 & co");
     assert_eq!((typed.status, typed.header("location")), (303, Some("/conflicts?said=kept")));
     assert!(b.get("/conflicts").body.contains("No value waits for a decision"));
@@ -83,7 +86,7 @@ fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
     let page = b.get("/deletions").body;
     let (record, rows) = (Browser::hidden(&page, "record"), Browser::hidden(&page, "rows"));
     let answer = |what: &str, rows: &str| b.post("/deletions", &[("csrf", &csrf), ("record", &record), ("rows", rows), ("do", what)]);
-    assert_eq!(answer("confirm", "99").status, 400, "more than was seen");
+    assert_eq!(answer("confirm", "visit:00").status, 400, "another row than was seen");
     assert_eq!(answer("restore", &rows).header("location"), Some("/deletions?said=back"));
     assert_eq!(c.see("north", gone), "1");
     c.sql("north", "PRAGMA foreign_keys = ON; DELETE FROM patient WHERE last_name = 'Brackenridge'");
@@ -94,6 +97,7 @@ fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
     let page = b.get("/trash").body;
     let row = Browser::hidden(&page, "row");
     assert!(page.contains("confirmed by a person"), "{page}");
+    assert_eq!(b.post("/trash", &[("csrf", &csrf), ("record", &record), ("row", &row), ("mark", "00"), ("do", "purge")]).status, 400, "what was not seen is not purged");
     assert_eq!(b.post("/trash", &[("csrf", &csrf), ("record", &record), ("row", &row), ("do", "restore")]).header("location"), Some("/trash?said=restored"));
     c.run("south", &["sync"]).ended(0);
     assert_eq!((c.see("north", gone), c.see("south", gone)), ("1".into(), "1".into()));

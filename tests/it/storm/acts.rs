@@ -302,7 +302,7 @@ impl Storm {
                     }
                     let kept = shown(&self.sites[i], &keep);
                     self.say(format_args!("{name}: decide {column} = {kept}"));
-                    self.sites[i].order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared(column), value: keep });
+                    self.sites[i].order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared(column), value: keep, shown: None });
                     return;
                 }
             }

@@ -581,6 +581,22 @@ impl Storm {
         }
     }
 
+    /// A value that lost goes with its row to the trash where a host rewrites that row, and with the trash after its days:
+    /// the oracle saw the host delete the row's current value only.
+    pub(crate) fn mark_rewritten(&mut self, i: usize) {
+        if !self.swarm.short {
+            return;
+        }
+        let site = &self.sites[i];
+        let mut lost = Vec::new();
+        for id in site.state().all(None).unwrap() {
+            let known = site.known(&id);
+            let rewritten = known.rows.values().filter(|r| r.tombstone.as_ref().is_some_and(|t| t.why == "rewritten"));
+            lost.extend(rewritten.flat_map(|r| r.fields.values()).flat_map(|f| f.superseded().into_iter().map(|e| super::laws::shown(site, &e.value)).collect::<Vec<_>>()));
+        }
+        self.oracle.deleted.extend(lost);
+    }
+
     fn known_words(&self, i: usize, id: &RecordId) -> BTreeSet<String> {
         words_of(&self.sites[i], self.sites[i].known(id).rows.values())
     }

@@ -51,6 +51,7 @@ impl Storm {
             self.about_to_delete(i);
             let r = self.sites[i].sync();
             self.mark_erased();
+            self.mark_rewritten(i);
             self.cloud.carry();
             if self.tell {
                 eprintln!("{}: healing: exp {} imp {} held {:?} {:?}", self.sites[i].name, r.exported, r.imported, r.held, r.notices);

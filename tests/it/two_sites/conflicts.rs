@@ -72,7 +72,7 @@ fn a_decision_takes_the_others_away_everywhere() {
     b.sync();
     settle(&mut [&mut a, &mut b], &mut cloud);
     let id = a.id("p1");
-    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one") });
+    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one"), shown: None });
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     both_see(&a, &b, "p1", "phone", "one");
     assert!(a.superseded("p1", "phone").is_empty() && b.superseded("p1", "phone").is_empty());
@@ -90,7 +90,7 @@ fn a_decision_that_had_not_seen_a_third_value_keeps_it() {
     b.edit("p1", "phone", "three");
     b.sync();
     let id = a.id("p1");
-    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one") });
+    a.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("phone"), value: Value::text("one"), shown: None });
     a.sync();
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     let seen = [a.see("p1", "phone"), a.superseded("p1", "phone").join(",")];
@@ -240,7 +240,7 @@ fn a_decision_does_not_remove_what_came_since() {
     settle(&mut [&mut a, &mut b], &mut cloud);
     let id = a.id("p1");
     let row = RowKey::new("patient", id);
-    a.order(id, Order::Decide { row, field: FieldKey::shared("phone"), value: Value::text("one") });
+    a.order(id, Order::Decide { row, field: FieldKey::shared("phone"), value: Value::text("one"), shown: None });
     b.pass(5000);
     b.edit("p1", "phone", "three");
     b.sync();
@@ -281,4 +281,24 @@ fn a_copy_goes_once_the_records_file_holds_it() {
     assert!(beside_a_copy(true, true, &as_it_was), "the log came with it");
     assert!(beside_a_copy(false, false, &|_| None), "the client renamed both");
     assert!(!beside_a_copy(false, false, &|b| b.get(..b.len() / 2).map(<[u8]>::to_vec)), "the file is loaded in part");
+}
+
+/// Somebody looks at two values, a third one comes with a sync of a service, and the decision about the two after it.
+#[test]
+fn a_decision_takes_only_what_was_shown() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let id = a.id("p1");
+    a.edit("p1", "phone", "one");
+    b.edit("p1", "phone", "two");
+    a.sync();
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let (row, field) = (RowKey::new("patient", id), FieldKey::shared("phone"));
+    let listed = a.known(&id).rows.get(&row).unwrap().fields.get(&field).unwrap().0.iter().map(|e| e.stamp).collect();
+    b.edit("p1", "phone", "three");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.order(id, Order::Decide { row, field, value: Value::text("one"), shown: Some(listed) });
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "p1", "phone", "one");
+    assert_eq!((a.superseded("p1", "phone"), b.superseded("p1", "phone")), (vec!["three".to_owned()], vec!["three".to_owned()]));
 }

@@ -230,7 +230,7 @@ fn concurrent_photos_are_both_kept_whatever_happens_to_the_folder() {
     b.empty_blobs();
     let id = b.id("p1");
     let value = Value::of_content(false, &x);
-    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("photo"), value });
+    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: FieldKey::shared("photo"), value, shown: None });
     b.sync();
     assert_eq!(b.photo("p1").as_ref(), Some(&x));
     at_rest(&mut [&mut a, &mut b], &mut cloud);

@@ -439,11 +439,11 @@ fn a_decision_keeps_a_value_that_has_not_come() {
     b.sync();
     let id = b.id("p1");
     assert_eq!(b.superseded("p1", "first_name").len(), 1);
-    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short") });
+    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short"), shown: None });
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!((a.see("p1", "first_name").as_str(), a.superseded("p1", "first_name").len()), ("short", 1), "nobody saw the story");
     // Now they have.
-    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short") });
+    b.order(id, Order::Decide { row: RowKey::new("patient", id), field: cloud_folder_sync::record::FieldKey::shared("first_name"), value: Value::text("short"), shown: None });
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(a.superseded("p1", "first_name").len(), 0);
 }

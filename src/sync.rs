@@ -15,6 +15,7 @@ mod last;
 mod look;
 pub mod lookup;
 mod matches;
+mod moves;
 pub mod orders;
 mod pipeline;
 mod provide;
@@ -44,7 +45,6 @@ use crate::host::capture;
 use crate::host::mapping::Mapping;
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
-use crate::planted;
 use crate::report::Report;
 use crate::stamp::{Clock, Stamp, Time};
 use crate::state::{self, Peer, State};
@@ -180,7 +180,7 @@ pub fn sync(
     conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192")?;
     let wanted = State::new(conn, Uuid::nil()).meta_uuid("folder")?.ok_or(Error::NotSetUp)?;
     let manifest = read_manifest(folder)?;
-    if manifest.folder != wanted && !planted::bug("any-folder") {
+    if manifest.folder != wanted && !crate::planted::bug("any-folder") {
         return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
     }
     let state = State::new(conn, wanted);
@@ -339,7 +339,7 @@ impl Engine<'_> {
 
     /// Makes everything committed so far durable. Called before anything is written to the folder.
     fn make_durable(&mut self) -> Result<(), Error> {
-        self.conn.execute_batch(if planted::bug("told-before-durable") { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" })?;
+        self.conn.execute_batch(if crate::planted::bug("told-before-durable") { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" })?;
         let done = self.lock().and_then(|()| {
             let n: i64 = self.state.meta("durable")?.unwrap_or(0);
             self.state.set_meta("durable", n.wrapping_add(1))?;
@@ -386,7 +386,7 @@ impl Engine<'_> {
             }
             std::mem::take(&mut self.new_dirs).iter().try_for_each(|(dir, mtime)| self.state.set_dir(dir, *mtime))?;
             let upto = if self.notes.foreign { self.notes.first.unwrap_or(self.notes.upto) } else { self.notes.upto };
-            let upto = if planted::bug("typed-meanwhile-forgotten") { capture::newest(self.conn)? } else { upto };
+            let upto = if crate::planted::bug("typed-meanwhile-forgotten") { capture::newest(self.conn)? } else { upto };
             capture::forget(self.conn, upto)?;
             self.state.set_meta("notes_seen", upto)?;
             self.state.set_meta("scanned", 1)?;

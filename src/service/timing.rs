@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(t.due(), Some((now + ms(1000), Why::Time)));
         t.ended(true, now, &clock());
         t.look_at_clock(now, &(clock() - Duration::from_secs(86_400)));
-        assert_eq!(t.due(), Some((now + Duration::from_secs(14 * 3600 + 90), Why::Time)), "Friday at eight is past, Saturday at six is next");
+        assert_eq!(t.due(), Some((now + Duration::from_secs(24 * 3600 + 90), Why::Time)), "a day earlier, it waits a day longer");
         let said = Plan::new(5, &["8 o'clock".into()]).unwrap_err();
         assert!(said.contains("8 o'clock") && said.contains("mon-fri"), "{said}");
     }

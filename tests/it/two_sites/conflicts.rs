@@ -302,3 +302,29 @@ fn a_decision_takes_only_what_was_shown() {
     both_see(&a, &b, "p1", "phone", "one");
     assert_eq!((a.superseded("p1", "phone"), b.superseded("p1", "phone")), (vec!["three".to_owned()], vec!["three".to_owned()]));
 }
+
+/// A value that lost goes with its row to another record: in the trash of the old one it would go with the trash.
+#[test]
+fn a_value_that_lost_moves_with_its_row() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("UPDATE visit SET notes = 'one'");
+    b.pass(5000);
+    b.sql("UPDATE visit SET notes = 'two'");
+    a.sync();
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("UPDATE visit SET patient_id = (SELECT patient_id FROM patient WHERE national_id = 'p2')");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        let known = s.known(&s.id("p2"));
+        let row = known.rows.iter().find(|(k, _)| k.table == "visit").map(|(_, r)| r).unwrap();
+        let notes = row.fields.get(&FieldKey::shared("notes")).unwrap();
+        let lost: Vec<Value> = notes.superseded().into_iter().map(|e| e.value.clone()).collect();
+        assert_eq!((notes.current().map(|e| e.value.clone()), lost), (Some(Value::text("two")), vec![Value::text("one")]));
+        assert_eq!(s.conn.query_row("SELECT notes FROM visit", [], |r| r.get::<_, String>(0)).unwrap(), "two");
+    }
+    quiet(&mut [&mut a, &mut b], &mut cloud);
+}

@@ -3,6 +3,7 @@
 use super::{Engine, Error};
 use crate::host::rows;
 use crate::host::upgraded::Had;
+use crate::record::Record;
 use std::collections::BTreeSet;
 
 /// Reads what stands in our table about the columns that are synchronized.
@@ -32,6 +33,17 @@ impl Engine<'_> {
             all.dedup();
         }
         Ok(ever.iter().map(|(t, c)| serde_json::json!([t, c]).to_string()).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// What was applied, without the columns that an upgrade has just brought: the host never held what is known of them. A
+    /// record that is held meanwhile would else seem to have been emptied by the host, once the columns are no news.
+    pub(super) fn shown_so_far(&self, mut applied: Record) -> Record {
+        if !self.fresh.is_empty() {
+            for (key, row) in &mut applied.rows {
+                row.fields.retain(|f, _| !self.fresh.contains_key(&(key.table.clone(), f.name.clone())));
+            }
+        }
+        applied
     }
 
     /// Finds columns that the host has only since the last sync, and the types they belong to.

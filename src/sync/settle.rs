@@ -149,7 +149,7 @@ impl Engine<'_> {
         };
         let mut p = Prepared {
             lives: BTreeMap::new(),
-            applied: stored.applied.clone().unwrap_or_else(|| stored.known.clone()),
+            applied: self.shown_so_far(stored.applied.clone().unwrap_or_else(|| stored.known.clone())),
             known: came.known,
             delta: None,
             waiting: came.waiting,

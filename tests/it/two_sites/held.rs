@@ -207,3 +207,34 @@ fn an_unknown_table_and_type_are_passed_on() {
     assert_eq!(c.get("SELECT count(*) FROM diagnosis"), "1");
     both_see(&a, &c, "p1", "first_name", "via-b");
 }
+
+/// Storm, seed 61037: the upgrade brings a column while a record is held. In the second sync after it the empty column
+/// is no news any more, and was taken for the host's word: what the others had typed was gone everywhere.
+#[test]
+fn a_column_that_comes_while_a_record_is_held_empties_nothing() {
+    let (mut all, mut cloud) = sites(1);
+    let mut a = all.pop().unwrap();
+    let mut b = Site::with("small", cloud.join(), schema::open(&schema::SQL.replace("phone TEXT, ", "")), schema::TOML);
+    b.set_up();
+    for s in [&mut a, &mut b] {
+        s.mapping.types.iter_mut().for_each(|t| t.match_on.clear());
+    }
+    a.sql(schema::P1);
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    // b cannot take p1's new number.
+    b.add("taken");
+    a.edit("p1", "national_id", "taken");
+    a.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(held(&b), 1);
+    b.conn.execute_batch("ALTER TABLE patient ADD COLUMN phone TEXT").unwrap();
+    b.mapping = schema::mapping(&b.conn, schema::TOML);
+    b.mapping.types.iter_mut().for_each(|t| t.match_on.clear());
+    b.sync();
+    b.edit("p1", "first_name", "typed");
+    at_rest_but_held(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!((a.see("taken", "phone"), a.see("taken", "first_name")), ("100".to_owned(), "typed".to_owned()));
+    a.edit("taken", "national_id", "free");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    both_see(&a, &b, "free", "phone", "100");
+}

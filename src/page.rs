@@ -12,7 +12,7 @@ mod settings;
 
 use crate::service::{Failed, Handle};
 use crate::sync::{Options, Order};
-use crate::synchronizer::{Error, Synchronizer};
+use crate::synchronizer::{Error, Synchronizer, patiently};
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use gate::{Gate, Session};
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// How long a question waits for a synchronization that is running.
@@ -96,17 +96,8 @@ impl App {
     /// Asks the site something, beside the thread that answers browsers.
     async fn ask<T: Send + 'static>(&self, question: impl Fn(&Synchronizer) -> Result<T, Error> + Send + 'static) -> Result<T, Failed> {
         let handle = self.0.handle.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            let start = Instant::now();
-            loop {
-                match handle.open().and_then(|s| question(&s)) {
-                    // What changes something waits for a synchronization that is running.
-                    Err(Error::Busy { .. }) if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
-                    other => break other,
-                }
-            }
-        })
-        .await;
+        // What changes something waits for a synchronization that is running.
+        let answer = tokio::task::spawn_blocking(move || patiently(PATIENCE, || handle.open().and_then(|s| question(&s)))).await;
         answer.map_err(|_| Failed { code: 1, message: "the question could not be answered; the service's log says more".into() })?.map_err(Failed::from)
     }
 

@@ -98,7 +98,7 @@ pub struct Report {
 }
 
 /// `1 record`, `2 records`.
-fn count(n: u64, one: &str) -> String {
+pub fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
@@ -111,7 +111,7 @@ pub fn plan(notice: &str) -> Option<(&str, &str)> {
 impl Report {
     /// The plan that waits for a person's yes, if it did nothing for that reason.
     pub fn refused(&self) -> Option<&str> {
-        self.notices.iter().map(String::as_str).find(|n| n.contains("--yes="))
+        self.notices.iter().map(String::as_str).find(|n| plan(n).is_some())
     }
 
     /// What it did, in one line.

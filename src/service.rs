@@ -57,8 +57,7 @@ pub struct Step {
 }
 
 /// What those who listen are told.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A synchronization starts.
     Started(Why),

@@ -17,7 +17,7 @@ pub mod show;
 pub mod status;
 pub mod verify;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, real};
 use crate::folder::disk::Disk;
 use crate::host::mapping::Mapping;
 use crate::host::resolve::resolve;
@@ -112,6 +112,17 @@ pub struct Synchronizer {
     mapping: Mapping,
     keeper: DirKeeper,
     gone: Vec<Gone>,
+}
+
+/// Does something again and again while another synchronization is running, for so long at most.
+pub fn patiently<T>(longest: Duration, mut work: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let start = std::time::Instant::now();
+    loop {
+        match work() {
+            Err(Error::Busy { .. }) if start.elapsed() < longest => std::thread::sleep(Duration::from_millis(100)),
+            other => return other,
+        }
+    }
 }
 
 /// The tables and columns that were synchronized here at any time.
@@ -260,7 +271,6 @@ pub fn open_database(path: &Path) -> Result<Connection, Error> {
 /// Refuses a database inside the sync folder, or below a directory that a cloud client keeps: its
 /// files would be swapped while SQLite has them open.
 pub fn refuse_cloud_folder(database: &Path, folder: &Path) -> Result<(), Error> {
-    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let (db, folder) = (real(database), real(folder));
     let fail = |why: String| Err(Error::Database { path: database.to_owned(), why });
     if db.starts_with(&folder) {

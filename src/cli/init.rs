@@ -1,7 +1,7 @@
 //! `cfs init`: sets up a place.
 
 use super::{Failure, Json, out, text};
-use crate::config::Config;
+use crate::config::{Config, real};
 use crate::folder::Folder as _;
 use crate::folder::disk::Disk;
 use crate::host::propose::{InitOptions, Settings, propose, render};
@@ -182,7 +182,6 @@ fn beside(file: &Path) -> PathBuf {
 
 /// A path as it is to stand in a file of `base`: relative where it lies below it, else absolute.
 fn relative(path: &Path, base: &Path) -> String {
-    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
     let (path, base) = (real(path), real(base));
     path.strip_prefix(&base).map_or_else(|_| path.display().to_string(), |p| p.display().to_string())
 }

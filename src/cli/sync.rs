@@ -7,7 +7,7 @@ use crate::id::RecordId;
 use crate::report::Report;
 use crate::service::door::{self, Answer, Question};
 use crate::sync::{Options, Order};
-use crate::synchronizer::{Error, Synchronizer};
+use crate::synchronizer::{Synchronizer, patiently};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
@@ -69,14 +69,9 @@ pub(super) fn carry_out(s: &Synchronizer, orders: Vec<(RecordId, Order)>, said: 
 }
 
 fn once(s: &Synchronizer, options: &Options, said: &str, json: Json, mut bar: Bar) -> Result<u8, Failure> {
-    let start = Instant::now();
-    let report = loop {
-        match s.sync_now(options, &mut |what, done, total| bar.show(what, done, total)) {
-            // What a person decided waits for the service's own synchronization.
-            Err(Error::Busy { .. }) if !options.orders.is_empty() && start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
-            other => break other?,
-        }
-    };
+    // What a person decided waits for the service's own synchronization.
+    let longest = if options.orders.is_empty() { Duration::ZERO } else { PATIENCE };
+    let report = patiently(longest, || s.sync_now(options, &mut |what, done, total| bar.show(what, done, total)))?;
     bar.end();
     Ok(told(&report, &options.orders, said, json))
 }

@@ -1,6 +1,7 @@
 //! Text for a terminal: what a record holds must not move the cursor, change colours or reorder
 //! the line.
 
+pub(crate) use crate::report::count;
 use crate::synchronizer::find::{RecordName, Written};
 use chrono::{DateTime, Local};
 
@@ -58,11 +59,6 @@ pub(crate) fn written(w: &Written) -> String {
 pub(crate) fn row(table: &str, row: &str, key: Option<&String>) -> String {
     let short = || row.get(..8).unwrap_or(row).to_owned();
     format!("{}:{}", clean(table), key.map_or_else(short, |k| cut(k, 24)))
-}
-
-/// `1 record`, `2 records`.
-pub(crate) fn count(n: u64, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// Breaks plain text into lines of at most so many characters, the later ones indented. Blanks at

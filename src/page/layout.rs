@@ -2,6 +2,7 @@
 
 use super::App;
 use super::gate::Session;
+pub(super) use crate::report::count;
 use crate::synchronizer::find::{RecordName, Written};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -24,14 +25,7 @@ pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Ma
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · Cloud Folder Sync" }
-                link rel="stylesheet" href="/assets/page.css";
-                script src="/assets/page.js" defer {}
-            }
+            (head(&format!("{title} · Cloud Folder Sync"), &html! { script src="/assets/page.js" defer {} }))
             body {
                 a.skip href="#main" { "Skip to the page" }
                 header {
@@ -61,17 +55,25 @@ pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Ma
     }
 }
 
+fn head(title: &str, more: &Markup) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) }
+            link rel="stylesheet" href="/assets/page.css";
+            (more)
+        }
+    }
+}
+
 /// A page for who is not let in.
 pub(super) fn outside(why: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Cloud Folder Sync" }
-                link rel="stylesheet" href="/assets/page.css";
-            }
+            (head("Cloud Folder Sync", &html! {}))
             body { main { h1 { "Cloud Folder Sync" } p { (why) } } }
         }
     }
@@ -125,11 +127,6 @@ pub(super) fn value(text: Option<&str>) -> Markup {
 /// What to do where there is nothing to show.
 pub(super) fn empty(text: &str) -> Markup {
     html! { p.empty { (text) } }
-}
-
-/// `1 record`, `2 records`.
-pub(super) fn count(n: u64, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// What was done, by a word in the address that the page itself put there.

@@ -4,7 +4,7 @@ use super::gate::{Posted, Session};
 use super::layout::{csrf, page, said, sentence};
 use super::overview::Said;
 use super::{App, Drawn, Problem};
-use crate::config::{Config, Deletes};
+use crate::config::{Config, Deletes, real};
 use crate::service::Failed;
 use crate::synchronizer::settings::{Settings, mark, save as write};
 use crate::synchronizer::{Error, settings};
@@ -21,11 +21,6 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
     Ok(page(&app, &session, "Settings", "/settings", body).into_response())
 }
 
-/// A path without the detours that lead to it.
-fn settled(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
 fn load(file: &Path) -> Result<Config, Failed> {
     Config::load(file).map_err(|e| Failed::from(Error::from(e)))
 }
@@ -40,7 +35,7 @@ fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Pat
             input type="hidden" name="mark" value=(seen);
             div.field {
                 label for="folder" { "Sync folder" }
-                input #folder name="folder" value=(settled(&s.folder).display()) required spellcheck="false";
+                input #folder name="folder" value=(real(&s.folder).display()) required spellcheck="false";
                 p.dim { "The folder that your cloud client keeps in step. It can be moved: copy all of it, then say here where it is." }
             }
             (check("use_logs", s.use_logs, "Use logs", "A synchronization then costs what has changed, not what exists."))

@@ -2,7 +2,7 @@
 //! asks, lines of JSON answer. Nothing of it goes over a network.
 
 use super::{Failed, Handle, Now};
-use crate::config::Config;
+use crate::config::{Config, real};
 use crate::keeper::DirKeeper;
 use crate::report::Report;
 use crate::synchronizer::Error;
@@ -71,8 +71,7 @@ fn note(dir: &Path, id: &str) -> PathBuf {
 
 /// The name of a configuration's door.
 pub(super) fn id(config_file: &Path) -> String {
-    let path = std::fs::canonicalize(config_file).unwrap_or_else(|_| config_file.to_owned());
-    crate::xml::hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()))[..32].to_owned()
+    crate::xml::hex(&Sha256::digest(real(config_file).as_os_str().as_encoded_bytes()))[..32].to_owned()
 }
 
 /// Asks the service of a configured site, if one is running. Each step on the way is given to `progress`.

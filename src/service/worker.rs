@@ -6,7 +6,7 @@ use super::{Event, Failed, Handle, Step};
 use crate::config::Config;
 use crate::report::Report;
 use crate::sync::Options;
-use crate::synchronizer::{Error, Synchronizer};
+use crate::synchronizer::{Error, Synchronizer, patiently};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -14,9 +14,8 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 /// How often those who listen are told how far it is.
 const TELL: Duration = Duration::from_millis(100);
-/// How often, and with what pause, it tries again while another process synchronizes.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(250);
+/// How long it waits while another process synchronizes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A synchronization to be run.
 pub(super) struct Job {
@@ -94,14 +93,7 @@ fn synchronize(handle: &Handle, options: &Options, config: &mut Option<Config>, 
         }
     };
     // A command that a person typed has the lock for moments: it is waited for.
-    let mut tries = 0;
-    let report = loop {
-        match s.sync_now(options, &mut progress) {
-            Err(Error::Busy { .. }) if tries < TRIES => tries += 1,
-            other => break other,
-        }
-        std::thread::sleep(PAUSE);
-    }?;
+    let report = patiently(PATIENCE, || s.sync_now(options, &mut progress))?;
     *left = s.state()?.brief()?.touched;
     Ok(report)
 }

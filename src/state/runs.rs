@@ -102,9 +102,8 @@ impl State<'_> {
 
     /// What a run did, or what happened to a record.
     pub fn changes(&self, run: Option<i64>, id: Option<&RecordId>) -> Result<Vec<(i64, ChangeRow)>, Error> {
-        let mut q = self.conn.prepare(&format!("{CHANGE} WHERE (?1 IS NULL OR run = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY rowid"))?;
-        let rows = q.query_map(params![run, id.map(|i| i.as_bytes().to_vec())], change)?;
-        Ok(rows.map(|r| r.map(|(_, run, _, c)| (run, c))).collect::<Result<_, _>>()?)
+        let all = Search { run, record: id.copied(), most: i64::MAX.unsigned_abs(), ..Search::default() };
+        Ok(self.search(&all)?.into_iter().map(|(_, run, _, c)| (run, c)).collect())
     }
 
     /// Lines of the account that are searched for, each with its number, its run and when that started.

@@ -210,7 +210,7 @@ impl Engine<'_> {
         if let Some(newest) = p.known.version.newest() {
             self.observe(newest);
         }
-        if self.stamp_own(p)? {
+        if self.stamp_own(p) {
             return Ok(());
         }
         let lives = merge::life(&p.known);
@@ -297,13 +297,11 @@ impl Engine<'_> {
 
     /// Stamps a record that is new here and unknown elsewhere: the host's rows are all there is to
     /// say. Gives `false` where there is more to it.
-    fn stamp_own(&mut self, p: &mut Prepared) -> Result<bool, Error> {
+    fn stamp_own(&mut self, p: &mut Prepared) -> bool {
         let unknown = p.new && !p.came && p.known.version.0.is_empty() && p.known.rows.is_empty() && p.known.erased.is_none() && p.waiting.is_empty();
         if !unknown || self.same.matching || p.image.rows.is_empty() || !p.work.orders.is_empty() || p.image.rows.values().any(|r| !r.dangling.is_empty()) {
-            return Ok(false);
+            return false;
         }
-        let keys: Vec<RowKey> = p.image.rows.keys().cloned().collect();
-        let lost = self.lost_elsewhere(p.work.id, &keys)?;
         let stamp = self.tick();
         self.log_host(p, &super::diff::HostChanges::default());
         for (key, row) in &p.image.rows {
@@ -311,14 +309,13 @@ impl Engine<'_> {
                 p.known.rows.insert(key.clone(), new_row(t, row, stamp, false));
             }
         }
-        super::moves::keep_lost(p, lost, stamp);
         p.known.version.add(stamp);
         p.lives = p.known.rows.keys().map(|k| (k.clone(), Life::Live)).collect();
         // Of many records only the names are sent.
         let part = if self.bulk { Record { version: p.known.version.clone(), ..Record::new(p.known.kind.clone(), p.known.id) } } else { p.known.clone() };
         p.delta = Some(Delta { before: Default::default(), part });
         p.own = true;
-        Ok(true)
+        true
     }
 }
 

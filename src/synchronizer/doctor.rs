@@ -106,7 +106,7 @@ impl Doctor {
     }
 
     fn client(&mut self, config: &Config, there: bool) {
-        let real = std::fs::canonicalize(&config.folder).unwrap_or_else(|_| config.folder.clone());
+        let real = crate::config::real(&config.folder);
         match cloud_client(&real) {
             Some((_, client)) => self.ok("client", format!("{client} keeps the folder; let it keep all of it on this computer (no online-only files)")),
             None if there => self.say(

@@ -2,7 +2,7 @@
 
 use super::{Error, Synchronizer};
 use crate::config::edit::{Setting, changed};
-use crate::config::{Config, Deletes};
+use crate::config::{Config, Deletes, real};
 use crate::folder::disk::Disk;
 use crate::id::Uuid;
 use crate::state::State;
@@ -38,7 +38,7 @@ impl Settings {
             Deletes::Ask => "ask",
         };
         let all: [(bool, Setting); 5] = [
-            (!same(&self.folder, &old.folder), ("folder", self.folder.display().to_string().into())),
+            (real(&self.folder) != real(&old.folder), ("folder", self.folder.display().to_string().into())),
             (self.use_logs != old.use_logs, ("use_logs", self.use_logs.into())),
             (self.delete_conflicts != old.delete_conflicts, ("delete_conflicts", self.delete_conflicts.into())),
             (self.auto_sync_minutes != old.auto_sync_minutes, ("auto_sync_minutes", i64::from(self.auto_sync_minutes).into())),
@@ -46,12 +46,6 @@ impl Settings {
         ];
         all.into_iter().filter(|(differs, _)| *differs).map(|(_, s)| s).collect()
     }
-}
-
-/// Whether two paths lead to one place.
-fn same(a: &Path, b: &Path) -> bool {
-    let real = |p: &Path| std::fs::canonicalize(p).unwrap_or_else(|_| p.to_owned());
-    real(a) == real(b)
 }
 
 /// A mark of a file's text, by which a form knows whether somebody changed it meanwhile.
@@ -72,7 +66,7 @@ pub fn save(file: &Path, seen: &str, settings: &Settings) -> Result<(), Error> {
     }
     let text = changed(&config.source.text, file, &lines)?;
     let new = Config::parse(&text, file)?;
-    let same_folder = same(&new.folder, &config.folder);
+    let same_folder = real(&new.folder) == real(&config.folder);
     let s = Synchronizer::open(new)?;
     if !same_folder {
         let there = crate::sync::read_manifest(&Disk::new(s.config().folder.clone()))?.folder;

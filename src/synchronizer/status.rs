@@ -2,6 +2,7 @@
 
 use super::find::{RecordName, SiteName, moment};
 use super::{Error, Synchronizer};
+use crate::config::real;
 use crate::folder::Folder;
 use crate::id::{SiteId, Uuid};
 use crate::names;
@@ -138,8 +139,8 @@ impl Synchronizer {
         let me = state.site()?;
         Ok(Status {
             site: self.site_names()?.of(&me),
-            database: real(&self.config.database),
-            folder: real(&self.config.folder),
+            database: real(&self.config.database).display().to_string(),
+            folder: real(&self.config.folder).display().to_string(),
             gone: self.gone.iter().map(|g| g.what.clone()).collect(),
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
@@ -277,8 +278,4 @@ impl Synchronizer {
         state.set_retired(&retired)?;
         Ok(site.clone())
     }
-}
-
-fn real(path: &std::path::Path) -> String {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

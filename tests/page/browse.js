@@ -44,6 +44,16 @@ try {
     for (let i = 0; !(await done()); i++) { assert.ok(i < 300, `waited in vain: ${what}`); await new Promise((r) => setTimeout(r, 100)); }
   };
 
+  // The overview loads itself anew after each synchronization that changed something: those of the start come first.
+  const runs = () => ["north", "south"].map((site) => JSON.parse(run(site, "status", "--json")).service?.runs ?? 0).join();
+  for (const site of ["north", "south"]) await address(site);
+  let before;
+  await until("both services are at rest", async () => {
+    before = runs();
+    await new Promise((r) => setTimeout(r, 1500));
+    return !/\b0\b/.test(before) && runs() === before;
+  });
+
   // Every page, on a desk, on a telephone, in the dark.
   for (const [name, options] of [["", {}], ["phone-", { viewport: { width: 390, height: 844 } }], ["dark-", { colorScheme: "dark" }]]) {
     const { page, at } = await open("north", options);

@@ -6,42 +6,79 @@
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// The name of a table, column or record type.
 #[derive(Clone, Eq)]
-pub struct Name(Arc<str>);
+pub struct Name(Text);
 
-/// How many names are remembered for sharing; a schema has fewer.
-const REMEMBERED: usize = 4096;
+/// A schema's names stay for as long as the program runs: a count that two threads change at once
+/// makes each wait for the other, at every copy. Only what is beyond any schema is counted.
+#[derive(Clone, PartialEq, Eq)]
+enum Text {
+    Kept(&'static str),
+    Counted(Arc<Box<str>>),
+}
+
+/// How many names are kept; a schema has fewer.
+const KEPT: usize = 16 << 10;
+/// How long a kept name is at most, in bytes.
+const KEPT_BYTES: usize = 128;
+
+static ALL: RwLock<BTreeSet<&'static str>> = RwLock::new(BTreeSet::new());
 
 thread_local! {
-    static KNOWN: RefCell<HashSet<Name>> = RefCell::new(HashSet::new());
+    // What this thread has met: no lock, and no other thread's memory.
+    static MET: RefCell<HashSet<&'static str>> = RefCell::new(HashSet::new());
+}
+
+/// The kept copy of a name. Names come from files as well: a hostile one must not fill the memory.
+fn kept(s: &str) -> Option<&'static str> {
+    if s.len() > KEPT_BYTES {
+        return None;
+    }
+    if let Some(n) = ALL.read().ok()?.get(s) {
+        return Some(n);
+    }
+    let mut all = ALL.write().ok()?;
+    if let Some(n) = all.get(s) {
+        return Some(n);
+    }
+    if all.len() >= KEPT {
+        return None;
+    }
+    let n: &'static str = Box::leak(Box::from(s));
+    all.insert(n);
+    Some(n)
 }
 
 impl Name {
     /// The one copy of a name.
     pub fn of(s: &str) -> Name {
-        KNOWN.with_borrow_mut(|known| {
-            if let Some(n) = known.get(s) {
-                return n.clone();
+        MET.with_borrow_mut(|met| {
+            if let Some(n) = met.get(s) {
+                return Name(Text::Kept(n));
             }
-            if known.len() >= REMEMBERED {
-                // Names come from files as well: a hostile one must not grow this for ever.
-                known.clear();
+            match kept(s) {
+                Some(n) => {
+                    met.insert(n);
+                    Name(Text::Kept(n))
+                }
+                None => Name(Text::Counted(Arc::new(Box::from(s)))),
             }
-            let n = Name(Arc::from(s));
-            known.insert(n.clone());
-            n
         })
     }
 
     /// As text.
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Kept(s) => s,
+            Text::Counted(s) => s,
+        }
     }
 }
 
@@ -59,20 +96,23 @@ impl Default for Name {
 impl Deref for Name {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl Borrow<str> for Name {
+    #[inline]
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl AsRef<str> for Name {
+    #[inline]
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
@@ -102,79 +142,86 @@ impl From<&Name> for Name {
 
 impl From<Name> for String {
     fn from(n: Name) -> Self {
-        n.0.as_ref().to_owned()
+        n.as_str().to_owned()
     }
 }
 
 impl PartialEq for Name {
+    #[inline]
     fn eq(&self, o: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &o.0) || self.0 == o.0
+        match (&self.0, &o.0) {
+            // There is one copy of each.
+            (Text::Kept(a), Text::Kept(b)) => std::ptr::eq(*a, *b),
+            _ => self.as_str() == o.as_str(),
+        }
     }
 }
 
 impl PartialEq<str> for Name {
     fn eq(&self, o: &str) -> bool {
-        &*self.0 == o
+        self.as_str() == o
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, o: &&str) -> bool {
-        &*self.0 == *o
+        self.as_str() == *o
     }
 }
 
 impl PartialEq<String> for Name {
     fn eq(&self, o: &String) -> bool {
-        *self.0 == **o
+        self.as_str() == *o
     }
 }
 
 impl PartialEq<Name> for String {
     fn eq(&self, o: &Name) -> bool {
-        **self == *o.0
+        **self == *o.as_str()
     }
 }
 
 impl PartialEq<Name> for &str {
     fn eq(&self, o: &Name) -> bool {
-        **self == *o.0
+        **self == *o.as_str()
     }
 }
 
 impl PartialEq<Name> for str {
     fn eq(&self, o: &Name) -> bool {
-        self == &*o.0
+        self == o.as_str()
     }
 }
 
 impl PartialOrd for Name {
+    #[inline]
     fn partial_cmp(&self, o: &Self) -> Option<Ordering> {
         Some(self.cmp(o))
     }
 }
 
 impl Ord for Name {
+    #[inline]
     fn cmp(&self, o: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &o.0) { Ordering::Equal } else { self.0.cmp(&o.0) }
+        if self == o { Ordering::Equal } else { self.as_str().cmp(o.as_str()) }
     }
 }
 
 impl std::hash::Hash for Name {
     fn hash<H: std::hash::Hasher>(&self, h: &mut H) {
-        self.0.hash(h);
+        self.as_str().hash(h);
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self)
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -186,7 +233,7 @@ impl serde::Serialize for Name {
 
 impl rusqlite::ToSql for Name {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        self.0.as_ref().to_sql()
+        self.as_str().to_sql()
     }
 }
 
@@ -240,14 +287,25 @@ mod tests {
     #[test]
     fn equal_names_are_one() {
         let (a, b) = (Name::of("patient"), Name::from("patient".to_owned()));
-        assert!(Arc::ptr_eq(&a.0, &b.0));
-        for i in 0..REMEMBERED + 10 {
-            Name::of(&i.to_string());
-        }
-        let c = Name::of("patient");
-        assert_eq!(a, c);
-        assert_eq!(a.cmp(&c), Ordering::Equal);
+        assert!(matches!((&a.0, &b.0), (Text::Kept(a), Text::Kept(b)) if std::ptr::eq(*a, *b)));
+        assert_eq!(std::thread::spawn(|| Name::of("patient")).join().unwrap(), a);
         assert_eq!(a.cmp(&Name::of("phone")), Ordering::Less);
-        assert!(KNOWN.with_borrow(HashSet::len) <= REMEMBERED);
+        // As small as a string slice.
+        assert_eq!(size_of::<Name>(), size_of::<&str>());
+    }
+
+    #[test]
+    fn no_flood_of_names_is_kept() {
+        let before = Name::of("patient");
+        for i in 0..KEPT + 10 {
+            Name::of(&format!("flood {i}"));
+        }
+        let long = "x".repeat(KEPT_BYTES + 1);
+        for s in ["patient", "after the flood", &long] {
+            let (a, b) = (Name::of(s), Name::of(s));
+            assert!(a == b && a.cmp(&b) == Ordering::Equal && a.as_str() == s, "{s}");
+        }
+        assert_eq!(Name::of("patient"), before);
+        assert!(ALL.read().unwrap().len() <= KEPT);
     }
 }

@@ -3,6 +3,7 @@
 //! `docs/FORMAT.md` is the description. A state has exactly one byte sequence: no choice of
 //! spelling is left to the writer, so two sites that hold the same state write the same bytes.
 
+mod own;
 mod pull;
 mod read;
 mod text;
@@ -11,7 +12,7 @@ mod write;
 
 pub use pull::{Bad, Pull, Tag};
 pub(crate) use read::{format_and_folder, head};
-pub use read::{read_delta, read_record};
+pub use read::{read_delta, read_foreign, read_hand, read_record};
 pub use text::{NAMESPACE, Out, number};
 pub(crate) use write::{sites_of, write_sites};
 pub use write::{write_delta, write_record};

@@ -108,12 +108,13 @@ pub(super) fn find(folder: &(impl Folder + ?Sized), easel: &Easel, path: String,
     }
     let content = match folder.read(&path, MAX_FILE_BYTES) {
         Ok(Some(bytes)) => {
-            let record = xml::read_record(&bytes, &easel.folder);
+            let read = xml::read_hand(&bytes, &easel.folder);
             let hash = super::settle::seal_hash(&bytes);
             let size_bytes = bytes.len();
-            let same = |r: &Record| if ahead && xml::write_record(r, &easel.folder) == bytes { easel.pack(&r.kind, &bytes).ok() } else { None };
-            let packed = record.as_ref().ok().and_then(same);
+            let same = |(r, own): &(Record, bool)| (ahead && (*own || xml::write_record(r, &easel.folder) == bytes)).then(|| easel.pack(&r.kind, &bytes).ok()).flatten();
+            let packed = read.as_ref().ok().and_then(same);
             let drawn = packed.map(|packed| Drawn { hash: hash.clone(), packed, bytes });
+            let record = read.map(|(r, _)| r);
             Ok(Some(Content { size_bytes, hash, record, drawn }))
         }
         Ok(None) => Ok(None),

@@ -6,12 +6,29 @@ use crate::value::{MAX_INLINE_BYTES, Reference, Value};
 use crate::version::Version;
 use crate::xml::pull::{Bad, Pull, Tag};
 use crate::xml::text::{NAMESPACE, unnumber};
-use crate::xml::{Error, FORMAT, Sites, unhex, unseal};
+use crate::xml::{Error, FORMAT, Sites, own, unhex, unseal};
 use std::collections::BTreeMap;
 
 /// Reads a record file: checks its hash, its format, its folder, then its content.
 pub fn read_record(bytes: &[u8], folder: &Uuid) -> Result<Record, Error> {
+    Ok(read_hand(bytes, folder)?.0)
+}
+
+/// Reads a record file; says whether it is known to be exactly what [`super::write_record`] writes of it.
+pub fn read_hand(bytes: &[u8], folder: &Uuid) -> Result<(Record, bool), Error> {
     let (text, _) = unseal(bytes, "record")?;
+    match own::read(text, folder) {
+        Some(r) => Ok((r, true)),
+        None => Ok((strict(text, folder)?, false)),
+    }
+}
+
+/// Reads a record file with the strict reader alone, whoever wrote it.
+pub fn read_foreign(bytes: &[u8], folder: &Uuid) -> Result<Record, Error> {
+    strict(unseal(bytes, "record")?.0, folder)
+}
+
+fn strict(text: &str, folder: &Uuid) -> Result<Record, Error> {
     let (mut p, mut root) = Pull::document(text, "record")?;
     head(&p, &mut root, folder)?;
     let kind = p.name(&mut root, "type")?;

@@ -8,7 +8,7 @@ use cloud_folder_sync::record::{Delta, Entry, Erasure, Extra, ExtraKey, Field, F
 use cloud_folder_sync::stamp::{MAX_MS, Stamp, Time};
 use cloud_folder_sync::value::{Reference, Value};
 use cloud_folder_sync::version::Version;
-use cloud_folder_sync::xml::{NAMESPACE, read_record, seal, write_record};
+use cloud_folder_sync::xml::{NAMESPACE, read_foreign, read_hand, read_record, seal, write_record};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -107,6 +107,49 @@ fn record() -> impl Strategy<Value = Record> {
         .prop_map(|(kind, id, version, rows, same_as, erased, extras, unknown)| Record { kind: kind.into(), id, version, rows, same_as, erased, extras, unknown })
 }
 
+/// A record without anything of a later format, and without what is rare: our own hand is to read it.
+fn ordinary() -> impl Strategy<Value = Record> {
+    record().prop_map(|mut r| {
+        let plain = |v: &str| v.chars().filter(|c| !c.is_control() && !"&<>\"\u{fffe}\u{ffff}".contains(*c)).collect::<String>();
+        r.kind = plain(&r.kind).into();
+        r.rows = r.rows.into_iter().map(|(k, row)| (RowKey::new(plain(&k.table), k.id), row)).collect();
+        for row in r.rows.values_mut() {
+            for (k, f) in std::mem::take(&mut row.fields) {
+                let entries = f.0.into_iter().map(|e| {
+                    let value = match e.value {
+                        Value::Text(t) => Value::text(
+                            String::from_utf8_lossy(&t).chars().filter(|c| *c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || "\r\n\t".contains(*c)).collect::<String>(),
+                        ),
+                        Value::Ref(r) => Value::Ref(Reference { table: plain(&r.table).into(), ..r }),
+                        v => v,
+                    };
+                    Entry { value, unknown: Unknown::new(), ..e }
+                });
+                row.fields.insert(FieldKey { name: plain(&k.name).into(), ..k }, Field(entries.collect()));
+            }
+            (row.tombstone, row.extras, row.unknown) = (None, Default::default(), Unknown::new());
+        }
+        (r.same_as, r.erased, r.extras, r.unknown) = (Default::default(), None, Default::default(), Unknown::new());
+        r
+    })
+}
+
+/// What our own hand takes is what the strict reader reads, in the one spelling there is.
+fn hands_agree(bytes: &[u8]) -> Result<bool, TestCaseError> {
+    let Ok((r, own)) = read_hand(bytes, &samples::folder()) else {
+        prop_assert!(read_foreign(bytes, &samples::folder()).is_err());
+        return Ok(false);
+    };
+    let strict = read_foreign(bytes, &samples::folder());
+    prop_assert!(strict.as_ref() == Ok(&r), "{strict:?}\n{}", String::from_utf8_lossy(bytes));
+    prop_assert!(!own || write_record(&r, &samples::folder()) == bytes, "another spelling:\n{}", String::from_utf8_lossy(bytes));
+    Ok(own)
+}
+
+fn body_of(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len() - " <sha256></sha256>\n</record>\n".len() - 64].to_vec()
+}
+
 /// What a mutation puts in.
 const TOKENS: &[&str] = &[
     "<x>",
@@ -146,6 +189,51 @@ proptest! {
     }
 
     #[test]
+    fn our_own_hand_reads_what_is_ordinary(r in ordinary()) {
+        let bytes = write_record(&r, &samples::folder());
+        prop_assert!(hands_agree(&bytes)?, "{}", String::from_utf8_lossy(&bytes));
+        prop_assert!(read_record(&bytes, &Uuid::nil()).is_err(), "another folder's");
+    }
+
+    #[test]
+    fn our_own_hand_takes_no_other_spelling(r in prop_oneof![ordinary(), record()], edits in vec((0..8u8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..15usize), 1..3)) {
+        let bytes = write_record(&r, &samples::folder());
+        let mut body = body_of(&bytes);
+        for (what, a, b, n) in edits {
+            let mut lines: Vec<Vec<u8>> = body.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            let (i, j) = (a.index(lines.len()), b.index(lines.len()));
+            let at = a.index(body.len());
+            match what {
+                0 => lines.swap(i, j),
+                1 => lines.insert(j, lines[i].clone()),
+                2 => drop(lines.remove(i)),
+                3 => {
+                    body[at] = body[b.index(body.len())];
+                    continue;
+                }
+                4 => {
+                    body[at] = b"0919afz&<>\" \n-/"[n];
+                    continue;
+                }
+                5 => {
+                    body.insert(at, b"0919afz&<>\" \n-/"[n]);
+                    continue;
+                }
+                6 => {
+                    body.remove(at);
+                    continue;
+                }
+                _ => {
+                    body.splice(at..at, ["&amp;", "&#10;", "&quot;", "&#13;", "&apos;", "&#x41;"][n % 6].bytes());
+                    continue;
+                }
+            }
+            body = lines.concat();
+        }
+        hands_agree(&seal(body, "record"))?;
+    }
+
+    #[test]
     fn a_segment_reads_back(parts in vec((version(), record()), 0..3), named in vec((string(), any::<[u8; 16]>(), stamp()), 0..3), seq in 1..u64::MAX) {
         let deltas = parts.into_iter().map(|(before, part)| Item::Delta(Delta { before, part }));
         let named = named.into_iter().map(|(kind, id, stamp)| Item::Named { kind: kind.into(), id: Uuid::from_bytes(id), sha256: "ab".repeat(32), stamp });
@@ -173,7 +261,7 @@ proptest! {
     #[test]
     fn what_is_read_can_be_written(r in record(), edits in vec((any::<prop::sample::Index>(), prop::sample::select(TOKENS), 0..3usize), 1..4)) {
         let bytes = write_record(&r, &samples::folder());
-        let mut body: Vec<u8> = bytes[..bytes.len() - " <sha256></sha256>\n</record>\n".len() - 64].to_vec();
+        let mut body = body_of(&bytes);
         for (at, token, cut) in edits {
             // Edits between elements are likelier to make something that is read.
             let gaps: Vec<usize> = body.iter().enumerate().filter(|(_, b)| matches!(b, b'>' | b'"' | b'\n')).map(|(i, _)| i + 1).collect();
@@ -181,6 +269,7 @@ proptest! {
             let end = (at + cut).min(body.len());
             body.splice(at..end, token.bytes());
         }
+        hands_agree(&seal(body.clone(), "record"))?;
         if let Ok(read) = read_record(&seal(body, "record"), &samples::folder()) {
             let again = write_record(&read, &samples::folder());
             let twice = read_record(&again, &samples::folder());

@@ -390,6 +390,7 @@ fn next_job(waiting: &mut Vec<Ask>, why: Why) -> Option<Job> {
             None => job = Some(Job { options: *options, replies: reply.into_iter().collect(), why }),
             Some(j) if joins(&j.options, &options) => {
                 j.options.full |= options.full;
+                j.options.scan |= options.scan;
                 j.replies.extend(reply);
             }
             Some(_) => rest.push(Ask::Sync(options, reply)),

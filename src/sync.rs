@@ -69,6 +69,8 @@ pub struct Settings {
 pub struct Options {
     /// Look at every file.
     pub full: bool,
+    /// Read every row of the host, too: for changes that no trigger noted.
+    pub scan: bool,
     /// A person's yes to a plan that was shown.
     pub confirm: Option<String>,
     /// A person's yes to writing a folder anew that is lost for good.
@@ -270,21 +272,12 @@ impl Engine<'_> {
         let made = capture::install(self.conn, self.mapping)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
-        let first = self.state.meta::<i64>("scanned")?.is_none();
         let held = self.state.meta::<i64>("refused")?.unwrap_or(0) != 0;
         let full = self.options.full || !self.settings.use_logs || day_over || held;
         let upgraded = self.find_fresh()?;
         self.look()?;
-        if !upgraded.is_empty() {
-            self.look_at_all(&upgraded)?;
-        }
-        if first || self.options.full {
-            let all: Vec<usize> = (0..self.mapping.types.len()).collect();
-            self.look_at_all(&all)?;
-        } else if !made.is_empty() {
-            let kinds: BTreeSet<usize> = made.iter().filter_map(|t| self.mapping.table(t)).filter_map(|t| self.mapping.tables.get(t)).map(|t| t.kind).collect();
-            self.look_at_all(&kinds.into_iter().collect::<Vec<_>>())?;
-        }
+        self.look_at_all(&upgraded)?;
+        self.look_further(&made)?;
         let mut works = take::Works::new();
         self.discover(&mut works, full)?;
         if self.refused {
@@ -292,7 +285,7 @@ impl Engine<'_> {
             return Ok(());
         }
         for id in std::mem::take(&mut self.notes.dirty) {
-            works.entry(id).or_insert_with(|| Work { id, ..Work::default() }).dirty = true;
+            works.entry(id).or_insert_with(|| Work { id, scanned: self.notes.scanned.contains(&id), ..Work::default() }).dirty = true;
         }
         self.delete_requests(&mut works)?;
         let new_day = self.new_day()?;

@@ -19,9 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Flags of `cfs sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// Look at every file and every record, not only at what the logs name.
+    /// Look at every file, not only at what the logs name; done once a day by itself.
     #[arg(long)]
     full: bool,
+    /// Read every row of the database, too: for changes made while its triggers were off.
+    #[arg(long)]
+    scan: bool,
     /// Say what would happen, record by record, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -41,7 +44,7 @@ pub(super) struct SyncArgs {
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     if !args.dry_run && !args.rebuild {
         let mut bar = if args.progress { Bar::for_programs() } else { Bar::new() };
-        let question = Question::Sync { full: args.full, confirm: args.yes.clone() };
+        let question = Question::Sync { full: args.full, scan: args.scan, confirm: args.yes.clone() };
         match door::ask(&Config::load(config)?, &question, &mut |what, done, total| bar.show(what, done, total))? {
             Some(Answer::Report(report)) => {
                 bar.end();
@@ -55,7 +58,7 @@ pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     if args.rebuild {
         s.rebuild_folder()?;
     }
-    let options = Options { full: args.full || args.rebuild, confirm: args.yes.clone(), rebuild: args.rebuild, ..Options::default() };
+    let options = Options { full: args.full || args.rebuild, scan: args.scan || args.rebuild, confirm: args.yes.clone(), rebuild: args.rebuild, ..Options::default() };
     if args.dry_run {
         return dry_run(&s, &options, args.json);
     }

@@ -17,9 +17,12 @@ use std::path::{Path, PathBuf};
 pub enum Question {
     /// Synchronize, and tell how far it is.
     Sync {
-        /// Look at every file and record.
+        /// Look at every file.
         #[serde(default)]
         full: bool,
+        /// Read every row of the database, too.
+        #[serde(default)]
+        scan: bool,
         /// A person's yes to a plan.
         #[serde(default)]
         confirm: Option<String>,
@@ -164,9 +167,9 @@ mod sys {
         let asked = tokio::time::timeout(Duration::from_secs(10), AsyncReader::new(tokio::io::AsyncReadExt::take(read, QUESTION)).read_line(&mut line)).await;
         let Ok(Ok(_)) = asked else { return };
         let answer = match serde_json::from_str::<Question>(&line) {
-            Ok(Question::Sync { full, confirm }) => {
+            Ok(Question::Sync { full, scan, confirm }) => {
                 let mut events = handle.events();
-                let sync = handle.sync_now(Options { full, confirm, ..Options::default() });
+                let sync = handle.sync_now(Options { full, scan, confirm, ..Options::default() });
                 tokio::pin!(sync);
                 loop {
                     tokio::select! {

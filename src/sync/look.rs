@@ -32,6 +32,8 @@ pub(super) struct Notes {
     pub(super) moves: BTreeMap<RecordId, BTreeSet<RecordId>>,
     /// Records that must be looked at.
     pub(super) dirty: BTreeSet<RecordId>,
+    /// Those among them that nothing is said about.
+    pub(super) scanned: BTreeSet<RecordId>,
 }
 
 impl Engine<'_> {
@@ -106,6 +108,24 @@ impl Engine<'_> {
             self.notes.dirty.extend(all);
         }
         Ok(())
+    }
+
+    /// Looks at every root row the first time, if a person asks for it, and where triggers had to be made.
+    pub(super) fn look_further(&mut self, made: &[String]) -> Result<(), Error> {
+        let all: Vec<usize> = (0..self.mapping.types.len()).collect();
+        let first = self.state.meta::<i64>("scanned")?.is_none();
+        if first || self.options.scan && !made.is_empty() {
+            return self.look_at_all(&all);
+        }
+        if self.options.scan {
+            let noted = std::mem::take(&mut self.notes.dirty);
+            self.look_at_all(&all)?;
+            self.notes.scanned = self.notes.dirty.difference(&noted).copied().collect();
+            self.notes.dirty.extend(noted);
+            return Ok(());
+        }
+        let kinds: BTreeSet<usize> = made.iter().filter_map(|t| self.mapping.table(t)).filter_map(|t| self.mapping.tables.get(t)).map(|t| t.kind).collect();
+        self.look_at_all(&kinds.into_iter().collect::<Vec<_>>())
     }
 
     fn touch(&mut self, kind: usize, root: HostKey) -> Result<(), Error> {

@@ -29,6 +29,8 @@ pub(super) struct Work {
     pub(super) root: Option<HostKey>,
     /// Whether the host may have changed it.
     pub(super) dirty: bool,
+    /// Whether only a look at everything led to it.
+    pub(super) scanned: bool,
     /// Its rows, if they were read already.
     pub(super) rows: Option<HostRecord>,
     /// Files to read: the canonical one, and others that hold it.
@@ -175,6 +177,9 @@ impl Engine<'_> {
             work,
         };
         self.stamp(&mut p, &came.sources)?;
+        if settled && p.is_as_it_was() {
+            return Ok(None);
+        }
         self.fetch_large(&p)?;
         if p.delta.is_some() {
             p.drawn = None;
@@ -332,6 +337,21 @@ pub(super) fn seal_hash(bytes: &[u8]) -> String {
 }
 
 impl Prepared {
+    /// A look at everything found all as it was stored: to store it again would change nothing. Whatever
+    /// waits for anything, or is not quite the same, is settled.
+    fn is_as_it_was(&self) -> bool {
+        let quiet = !self.new && !self.came && self.delta.is_none() && self.log.is_empty() && self.asked.is_empty() && !self.unseen && self.awaited.is_empty();
+        let plain = self.work.scanned && self.work.orders.is_empty() && self.orders.is_empty() && self.strays.is_empty() && self.items.is_empty();
+        let rows = &self.stored.local.rows;
+        quiet
+            && plain
+            && self.stored.flags == 0
+            && self.stored.applied.is_none()
+            && self.known == self.stored.known
+            && self.image.rows.len() == rows.len()
+            && self.image.rows.iter().all(|(k, r)| r.dangling.is_empty() && rows.get(k).is_some_and(|l| l.away.is_none() && l.key == r.host.key))
+    }
+
     /// Gives the work back, to be prepared anew because the host wrote meanwhile. What came with it
     /// has been merged; it is read once more from where it stands.
     pub(super) fn again(self) -> Work {

@@ -78,7 +78,7 @@ impl Synchronizer {
     /// The same after a full synchronization that writes everything that differs.
     pub fn repair(&self, progress: Progress<'_>) -> Result<Verified, Error> {
         self.look_again()?;
-        let report = self.sync_now(&Options { full: true, ..Options::default() }, progress)?;
+        let report = self.sync_now(&Options { full: true, scan: true, ..Options::default() }, progress)?;
         let mut v = self.verify(progress)?;
         v.repair = Some(report);
         Ok(v)

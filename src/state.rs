@@ -192,6 +192,11 @@ impl<'c> State<'c> {
 
     /// A record with everything.
     pub fn load(&self, id: &RecordId) -> Result<Option<Stored>, Error> {
+        Ok(self.load_sealed(id)?.map(|(s, _)| s))
+    }
+
+    /// The same, and the hash that its file must have.
+    pub fn load_sealed(&self, id: &RecordId) -> Result<Option<(Stored, String)>, Error> {
         let mut q =
             self.conn.prepare_cached("SELECT r.n, root_key, flags, reason, known, applied, local, f.hash FROM cfs_record r LEFT JOIN cfs_file f ON f.n = r.n WHERE id = ?1")?;
         let row = q
@@ -209,21 +214,23 @@ impl<'c> State<'c> {
             })
             .optional()?;
         let Some((n, key, flags, reason, known, applied, local, file_hash)) = row else { return Ok(None) };
-        let known = self.record(&known)?;
-        Ok(Some(Stored {
+        let bytes = self.unpack(&known)?;
+        let known = self.read(&bytes)?;
+        let stored = Stored {
             n,
             root_key: key.and_then(|k| decode(&k)),
             flags,
             reason,
             local: Local::read(&local, &known).ok_or(Error::Damaged("keys"))?,
             known,
-            applied: applied.map(|a| self.record(&a)).transpose()?,
+            applied: applied.map(|a| self.read(&self.unpack(&a)?)).transpose()?,
             file_hash,
-        }))
+        };
+        Ok(Some((stored, xml::seal_of(&bytes))))
     }
 
-    fn record(&self, packed: &[u8]) -> Result<Record, Error> {
-        xml::read_record(&self.unpack(packed)?, &self.folder).map_err(|_| Error::Damaged("record"))
+    fn read(&self, bytes: &[u8]) -> Result<Record, Error> {
+        xml::read_record(bytes, &self.folder).map_err(|_| Error::Damaged("record"))
     }
 
     /// Unpacks bytes of ours.
@@ -315,6 +322,20 @@ impl<'c> State<'c> {
         let mut q = self.conn.prepare(sql)?;
         let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;
         rows.map(|b| id_of(&b?)).collect()
+    }
+
+    /// All records with their types and root keys, in the order of the keys.
+    pub fn listed(&self) -> Result<Vec<(RecordId, String, Option<HostKey>)>, Error> {
+        let mut q = self.conn.prepare("SELECT id, kind, root_key FROM cfs_record")?;
+        let rows = q.query_map([], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get(1)?, r.get::<_, Option<Vec<u8>>>(2)?)))?;
+        let mut out: Vec<(RecordId, String, Option<HostKey>)> = rows
+            .map(|r| {
+                let (id, kind, key) = r?;
+                Ok((id_of(&id)?, kind, key.and_then(|k| decode(&k))))
+            })
+            .collect::<Result<_, Error>>()?;
+        out.sort_by(|a, b| (&a.1, &a.2, &a.0).cmp(&(&b.1, &b.2, &b.0)));
+        Ok(out)
     }
 
     /// How many records are known.

@@ -187,6 +187,18 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
     Ok(out)
 }
 
+/// The span of so many records from one key to another, if their keys lie close enough together to be read at once.
+pub fn close<'a>(a: &'a HostKey, b: &'a HostKey, n: usize) -> Option<Span<'a>> {
+    let ([a], [b]) = (a.as_slice(), b.as_slice()) else { return None };
+    let dense = match (a, b) {
+        (Value::Integer(a), Value::Integer(b)) => b.saturating_sub(*a).unsigned_abs() < 8 * n as u64,
+        // Text keys come in order, and little lies between them that is not ours.
+        (Value::Text(_), Value::Text(_)) => true,
+        _ => false,
+    };
+    (dense && n > 8).then_some(Span::Range(a, b))
+}
+
 fn read_table(conn: &Connection, (table, t): (usize, &Table), root_width: usize, sql: &str, span: Span<'_>, out: &mut BTreeMap<Vec<u8>, HostRecord>) -> rusqlite::Result<()> {
     let mut q = conn.prepare_cached(sql)?;
     let mut rows = match span {

@@ -1,7 +1,7 @@
 //! Give: writes the record files, then the segment that tells of them, then the site file.
 
 use super::pipeline::{Batch, Written};
-use super::settle::{seal_hash, type_path};
+use super::settle::type_path;
 use super::{Engine, Error};
 use crate::folder;
 use crate::id::RecordId;
@@ -14,6 +14,7 @@ use crate::site::Site;
 use crate::stamp::{Stamp, Time};
 use crate::state::Stored;
 use crate::xml::MAX_FILE_BYTES;
+use crate::xml::seal_of;
 use std::collections::BTreeSet;
 
 /// How many record files are written between two flushes of the disk.
@@ -21,7 +22,7 @@ const BATCH_FILES: usize = 512;
 
 /// The hash that a record's file has.
 pub(super) fn hash_of(known: &crate::record::Record, folder: &crate::id::Uuid) -> String {
-    seal_hash(&crate::xml::write_record(known, folder))
+    seal_of(&crate::xml::write_record(known, folder))
 }
 
 impl Engine<'_> {
@@ -75,7 +76,7 @@ impl Engine<'_> {
                 Ok(stat) => {
                     self.report.files_written += 1;
                     self.report.bytes_written += bytes.len() as u64;
-                    done.push((*id, seal_hash(bytes), stat));
+                    done.push((*id, seal_of(bytes), stat));
                 }
                 Err(e) => {
                     self.undelivered = true;
@@ -142,7 +143,7 @@ impl Engine<'_> {
                 seq += 1;
                 let s = Segment { site: self.site, seq: seq.unsigned_abs(), previous: previous.clone(), items: std::mem::take(&mut items) };
                 let bytes = s.write(&self.manifest.folder);
-                previous = seal_hash(&bytes);
+                previous = seal_of(&bytes);
                 self.conn.prepare_cached("INSERT INTO cfs_segment (seq, bytes) VALUES (?1, ?2)")?.execute(rusqlite::params![seq, bytes])?;
                 size = 0;
             }

@@ -41,7 +41,7 @@ impl Easel {
     /// Draws a record up.
     pub(super) fn draw(&self, r: &Record) -> Result<Drawn, state::Error> {
         let bytes = xml::write_record(r, &self.folder);
-        Ok(Drawn { hash: super::settle::seal_hash(&bytes), packed: self.pack(&r.kind, &bytes)?, bytes })
+        Ok(Drawn { hash: xml::seal_of(&bytes), packed: self.pack(&r.kind, &bytes)?, bytes })
     }
 
     fn pack(&self, kind: &str, bytes: &[u8]) -> Result<Vec<u8>, state::Error> {
@@ -109,7 +109,7 @@ pub(super) fn find(folder: &(impl Folder + ?Sized), easel: &Easel, path: String,
     let content = match folder.read(&path, MAX_FILE_BYTES) {
         Ok(Some(bytes)) => {
             let read = xml::read_hand(&bytes, &easel.folder);
-            let hash = super::settle::seal_hash(&bytes);
+            let hash = xml::seal_of(&bytes);
             let size_bytes = bytes.len();
             let same = |(r, own): &(Record, bool)| (ahead && (*own || xml::write_record(r, &easel.folder) == bytes)).then(|| easel.pack(&r.kind, &bytes).ok()).flatten();
             let packed = read.as_ref().ok().and_then(same);

@@ -127,13 +127,8 @@ impl Engine<'_> {
 
     /// Reads the rows of many records of one type at once.
     pub(super) fn read_ahead(&mut self, kind: usize, chunk: &[(crate::host::key::HostKey, RecordId)]) -> Result<Vec<Work>, Error> {
-        let mut rows = match (chunk.first(), chunk.last()) {
-            (Some((a, _)), Some((b, _))) if a.len() == 1 && chunk.len() > 8 && dense(a, b, chunk.len()) => {
-                let (Some(a), Some(b)) = (a.first(), b.first()) else { return Ok(Vec::new()) };
-                rows::read(self.conn, self.mapping, kind, Span::Range(a, b))?
-            }
-            _ => BTreeMap::new(),
-        };
+        let span = chunk.first().zip(chunk.last()).and_then(|((a, _), (b, _))| rows::close(a, b, chunk.len()));
+        let mut rows = span.map(|s| rows::read(self.conn, self.mapping, kind, s)).transpose()?.unwrap_or_default();
         Ok(chunk
             .iter()
             .map(|(key, id)| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&crate::host::key::encode(key)), ..Work::default() })
@@ -299,14 +294,4 @@ pub(super) fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {
         }
     }
     out
-}
-
-/// Whether a range of keys is filled well enough to be read at once.
-fn dense(a: &[crate::value::Value], b: &[crate::value::Value], n: usize) -> bool {
-    match (a.first(), b.first()) {
-        (Some(crate::value::Value::Integer(a)), Some(crate::value::Value::Integer(b))) => b.saturating_sub(*a).unsigned_abs() < 8 * n as u64,
-        // Text keys come in order, and nothing lies between them that is not ours.
-        (Some(crate::value::Value::Text(_)), Some(crate::value::Value::Text(_))) => true,
-        _ => false,
-    }
 }

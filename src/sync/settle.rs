@@ -329,13 +329,6 @@ pub(super) fn type_path(kind: &str, id: &RecordId) -> String {
     crate::names::record_path(kind, id)
 }
 
-/// The hash inside a sealed document.
-pub(super) fn seal_hash(bytes: &[u8]) -> String {
-    let tail = bytes.len().saturating_sub(200);
-    let text = String::from_utf8_lossy(bytes.get(tail..).unwrap_or_default()).into_owned();
-    text.rsplit_once("<sha256>").and_then(|(_, h)| h.get(..64)).unwrap_or_default().to_owned()
-}
-
 impl Prepared {
     /// A look at everything found all as it was stored: to store it again would change nothing. Whatever
     /// waits for anything, or is not quite the same, is settled.

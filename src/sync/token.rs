@@ -158,7 +158,7 @@ impl Engine<'_> {
         }
         let hash: String = self.state.meta("seq_hash")?.unwrap_or_default();
         match self.folder.read(&names::log_path(&self.site, upto), MAX_FILE_BYTES)? {
-            Some(bytes) => Ok(super::settle::seal_hash(&bytes) == hash),
+            Some(bytes) => Ok(crate::xml::seal_of(&bytes) == hash),
             // Compacted, or lost by the cloud client: the record files cover it.
             None => Ok(true),
         }

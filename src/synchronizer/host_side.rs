@@ -5,7 +5,7 @@ use crate::host::apply::raw;
 use crate::host::image::{self, Image, ImageRow};
 use crate::host::local::{Away, print};
 use crate::host::mapping::{Rule, Table};
-use crate::host::rows::{self, Span};
+use crate::host::rows::{self, HostRecord, Span};
 use crate::id::Random;
 use crate::merge::{self, Life};
 use crate::record::{Record, Row, RowKey};
@@ -32,6 +32,12 @@ impl Synchronizer {
     pub(super) fn image(&self, stored: &Stored, folder_key: &[u8], lookup: &Lookup<'_>) -> Result<Image, Error> {
         let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), &stored.root_key) else { return Ok(Image::default()) };
         let host = rows::read(&self.conn, &self.mapping, kind, Span::One(root))?.into_values().next().unwrap_or_default();
+        self.image_of(stored, host, folder_key, lookup)
+    }
+
+    /// The same of rows that were read already.
+    pub(super) fn image_of(&self, stored: &Stored, host: HostRecord, folder_key: &[u8], lookup: &Lookup<'_>) -> Result<Image, Error> {
+        let Some(kind) = self.mapping.kind(&stored.known.kind) else { return Ok(Image::default()) };
         let lives = merge::life(&stored.known);
         let none = BTreeSet::new();
         let context = image::Context {

@@ -1,6 +1,7 @@
 //! Reads everything on both sides and says every difference.
 
-use super::host_side::Apart;
+mod records;
+
 use super::{Error, Synchronizer};
 use crate::folder::{Folder, Kind};
 use crate::host::key::encode;
@@ -11,12 +12,9 @@ use crate::merge;
 use crate::names::{self, DirName, FileName, Level};
 use crate::report::Report;
 use crate::site::Site;
-use crate::state;
-use crate::sync::lookup::Lookup;
 use crate::sync::{Options, Progress};
 use crate::xml::{self, MAX_FILE_BYTES};
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,13 +63,21 @@ impl Verified {
 impl Synchronizer {
     /// Reads everything on both sides. Nothing is changed.
     pub fn verify(&self, progress: Progress<'_>) -> Result<Verified, Error> {
+        let database = self.config.database.clone();
+        // SQLite's own check reads all of the file, and needs nothing of ours.
+        let check = std::thread::spawn(move || verify_database(&super::open_database(&database)?));
         let mut v = Verified::default();
-        self.verify_database(&mut v)?;
         self.verify_records(&mut v, progress)?;
         self.verify_roots(&mut v)?;
         self.verify_files(&mut v, progress)?;
         self.verify_logs(&mut v)?;
         self.verify_sites(&mut v)?;
+        let found = match check.join() {
+            Ok(found) => found?,
+            Err(_) => verify_database(&self.conn)?,
+        };
+        v.differences.splice(0..0, found.differences);
+        v.notes.splice(0..0, found.notes);
         Ok(v)
     }
 
@@ -97,86 +103,6 @@ impl Synchronizer {
             }
         }
         self.doubt_large(&state)
-    }
-
-    fn verify_database(&self, v: &mut Verified) -> Result<(), Error> {
-        let mut q = self.conn.prepare("PRAGMA integrity_check(20)")?;
-        let found: Vec<String> = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
-        for line in found.into_iter().filter(|l| l != "ok") {
-            v.differs(
-                "database",
-                None,
-                None,
-                format!("SQLite finds the file damaged: {line}. Restore it from a backup; what the folder knows comes back with the next synchronization"),
-            );
-        }
-        let mut q = self.conn.prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?;
-        let broken: Vec<(String, String, i64)> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?;
-        for (table, parent, n) in broken {
-            v.note("database", None, None, format!("rows of {table} that point to rows of {parent} that do not exist: {n}; the host's own data, left as it is"));
-        }
-        Ok(())
-    }
-
-    fn verify_records(&self, v: &mut Verified, progress: Progress<'_>) -> Result<(), Error> {
-        let state = self.state()?;
-        let key = crate::sync::read_manifest(&self.folder)?.key;
-        let lookup = Lookup::new(&self.conn, state, &self.mapping);
-        let ids = state.all(None)?;
-        let total = ids.len() as u64;
-        let mut seen = BTreeSet::new();
-        for id in ids {
-            v.records += 1;
-            progress("reading records", v.records, total);
-            let stored = match state.load(&id) {
-                Ok(Some(s)) => s,
-                Ok(None) => continue,
-                Err(e @ state::Error::Damaged(_)) => {
-                    v.differs("state", Some(&id), None, e.to_string());
-                    continue;
-                }
-                Err(e) => return Err(e.into()),
-            };
-            let file = self.file_view(&stored.known)?;
-            if file.state != "same" {
-                if stored.flags & state::BEHIND != 0 {
-                    v.note("file", Some(&id), Some(&file.path), "another site's log told us more than its file holds yet; that site still has to write it");
-                } else {
-                    v.differs("file", Some(&id), Some(&file.path), file.note);
-                }
-            }
-            self.verify_large(v, &state, &id, stored.n, &mut seen)?;
-            if stored.flags & state::HELD != 0 {
-                v.note("record", Some(&id), None, format!("held: {}", stored.reason.clone().unwrap_or_default()));
-            }
-            let image = self.image(&stored, &key, &lookup)?;
-            for apart in self.apart(&stored, &image) {
-                let (table, words) = match &apart {
-                    Apart::New(k) => (k, "a row that is in the database only".to_owned()),
-                    Apart::Changed(k, field) => (k, format!("{field} was changed in the database and not sent yet")),
-                    Apart::Gone(k) => (k, "a row is gone from the database without a tombstone".to_owned()),
-                    Apart::Away(k, _) if stored.flags & state::HELD != 0 => (k, String::new()),
-                    Apart::Away(k, Some(_)) => {
-                        v.note(
-                            "record",
-                            Some(&id),
-                            None,
-                            format!(
-                                "{}: a row is not in the database: {}",
-                                k.table,
-                                if stored.flags & state::ASKED != 0 { "deleted here, waits for a person (`cfs deletions`)" } else { "what it needs is not here" }
-                            ),
-                        );
-                        continue;
-                    }
-                    Apart::Away(k, None) => (k, "a row is known and not in the database".to_owned()),
-                };
-                if !words.is_empty() {
-                    v.differs("record", Some(&id), None, format!("{}: {words}", table.table));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Root rows of the host that no synchronization has seen.
@@ -329,6 +255,27 @@ impl Synchronizer {
         }
         Ok(())
     }
+}
+
+/// What SQLite says of the file, and of references that lead nowhere.
+fn verify_database(conn: &rusqlite::Connection) -> Result<Verified, Error> {
+    let mut v = Verified::default();
+    let mut q = conn.prepare("PRAGMA integrity_check(20)")?;
+    let found: Vec<String> = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    for line in found.into_iter().filter(|l| l != "ok") {
+        v.differs(
+            "database",
+            None,
+            None,
+            format!("SQLite finds the file damaged: {line}. Restore it from a backup; what the folder knows comes back with the next synchronization"),
+        );
+    }
+    let mut q = conn.prepare("SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")?;
+    let broken: Vec<(String, String, i64)> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?;
+    for (table, parent, n) in broken {
+        v.note("database", None, None, format!("rows of {table} that point to rows of {parent} that do not exist: {n}; the host's own data, left as it is"));
+    }
+    Ok(v)
 }
 
 fn is_records(name: &str) -> bool {

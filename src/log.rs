@@ -16,7 +16,7 @@ pub const MAX_SEGMENT_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// What changed, whole.
-    Delta(Delta),
+    Delta(Box<Delta>),
     /// Large and bulk changes: only which record file has them.
     Named {
         /// The record's type.
@@ -134,7 +134,7 @@ impl Segment {
         let sites = p.sites()?;
         while let Some(mut tag) = p.child()? {
             match tag.name {
-                "record" => s.items.push(Item::Delta(xml::read_delta(&mut p, tag, &sites)?)),
+                "record" => s.items.push(Item::Delta(xml::read_delta(&mut p, tag, &sites)?.into())),
                 "named" => {
                     let kind = p.name(&mut tag, "type")?;
                     let id = p.uuid(&mut tag, "id")?;
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_delta_has_no_attribute_that_its_record_file_has() {
-        let delta = Item::Delta(Delta { before: Default::default(), part: crate::record::Record::new("patient", RecordId::from_bytes([1; 16])) });
+        let delta = Item::Delta(Delta { before: Default::default(), part: crate::record::Record::new("patient", RecordId::from_bytes([1; 16])) }.into());
         let bytes = String::from_utf8(delta.alone(&Uuid::nil())).unwrap();
         let body = bytes.split(" <sha256>").next().unwrap();
         for (attribute, fine) in [("", true), (" later=\"1\"", true), (" folder=\"1\"", false), (" format=\"1\"", false), (" xmlns=\"urn:cloud-folder-sync:1\"", false)] {

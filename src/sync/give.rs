@@ -37,7 +37,7 @@ impl Engine<'_> {
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
         let name_it = self.report.exported >= self.env.bulk || self.bulk || large;
-        let delta = (!name_it).then(|| Item::Delta(delta.clone()).alone(&self.manifest.folder));
+        let delta = (!name_it).then(|| Item::Delta(delta.clone().into()).alone(&self.manifest.folder));
         match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {
             Some(d) => self.state.push_out(id, &d)?,
             None => self.state.push_item(&named)?,

@@ -53,23 +53,24 @@ impl Engine<'_> {
             }
             let files: Vec<String> = list.iter().flat_map(|w| w.files.clone()).collect();
             let n = list.len();
-            let mut list = chunks(list).into_iter();
+            let mut list = chunks(list);
             self.settle_many(n, files, &mut |_| {
                 let chunk = list.next();
                 done += chunk.as_ref().map_or(0, Vec::len) as u64;
                 progress("settling records", done, total);
                 Ok(chunk)
             })?;
-            let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
+            let mut read: Vec<Vec<Work>> = Vec::new();
             let mut blocks = new.chunks(CHUNK * 8);
             self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
-                if let Some(chunk) = read.next() {
+                if let Some(chunk) = read.pop() {
                     done += chunk.len() as u64;
                     progress("sending records", done, total);
                     return Ok(Some(chunk));
                 }
                 let Some(block) = blocks.next() else { return Ok(None) };
-                read = chunks(engine.read_ahead(kind, block)?).into_iter();
+                read = chunks(engine.read_ahead(kind, block)?).collect();
+                read.reverse();
             })?;
         }
         self.take_strays()?;
@@ -285,13 +286,7 @@ impl Engine<'_> {
     }
 }
 
-pub(super) fn chunks(list: Vec<Work>) -> Vec<Vec<Work>> {
-    let mut out: Vec<Vec<Work>> = Vec::new();
-    for w in list {
-        match out.last_mut() {
-            Some(c) if c.len() < CHUNK => c.push(w),
-            _ => out.push(vec![w]),
-        }
-    }
-    out
+pub(super) fn chunks(list: Vec<Work>) -> impl Iterator<Item = Vec<Work>> {
+    let mut list = list.into_iter();
+    std::iter::from_fn(move || Some(list.by_ref().take(CHUNK).collect::<Vec<Work>>()).filter(|c| !c.is_empty()))
 }

@@ -57,6 +57,9 @@ impl Engine<'_> {
             if let Some(kind) = kind {
                 let path = type_path(&kind, id);
                 if !work.files.contains(&path) {
+                    if work.files.is_empty() {
+                        work.files.reserve_exact(1);
+                    }
                     work.files.push(path);
                 }
             }
@@ -66,6 +69,9 @@ impl Engine<'_> {
                 let path = type_path(&kind, &id);
                 let work = want(works, id);
                 if !work.files.contains(&path) {
+                    if work.files.is_empty() {
+                        work.files.reserve_exact(1);
+                    }
                     work.files.push(path);
                 }
             }
@@ -234,7 +240,12 @@ impl Engine<'_> {
         match Segment::read(&bytes, &self.manifest.folder) {
             Ok((s, _)) if s.site == *site && s.seq == seq => {
                 for item in s.items {
-                    want(works, item.record()).items.push((*site, seq, item));
+                    let items = &mut want(works, item.record()).items;
+                    // Of a hundred thousand records nearly all are named once.
+                    if items.is_empty() {
+                        items.reserve_exact(1);
+                    }
+                    items.push((*site, seq, item));
                 }
                 Ok(true)
             }

@@ -97,7 +97,7 @@ fn is_handled(r: &Record, folder: &Uuid) {
 
 /// The whole record as a delta: what a record file carries must have its place in a log as well.
 fn delta_stands(r: &Record, folder: &Uuid) {
-    let item = Item::Delta(Delta { before: Default::default(), part: r.clone() });
+    let item = Item::Delta(Delta { before: Default::default(), part: r.clone() }.into());
     let read = Segment::read(&item.alone(folder), folder).unwrap_or_else(|e| panic!("a record as a delta is refused: {e}"));
     assert!(read.0.items == [item], "a record as a delta is another");
 }

@@ -59,7 +59,7 @@ fn records_validate() {
 
 #[test]
 fn segments_validate() {
-    let deltas = known().into_iter().map(|(_, part)| Item::Delta(cloud_folder_sync::record::Delta { before: [samples::stamp(1, 5)].into_iter().collect(), part }));
+    let deltas = known().into_iter().map(|(_, part)| Item::Delta(cloud_folder_sync::record::Delta { before: [samples::stamp(1, 5)].into_iter().collect(), part }.into()));
     let named = ["patient", "bell\u{7}"].map(|kind| Item::Named { kind: kind.into(), id: samples::id(7), sha256: "ab".repeat(32), stamp: samples::stamp(9, 2) });
     let items: Vec<Item> = deltas.chain(named).collect();
     let first = Segment { site: samples::site(1), seq: 1, previous: String::new(), items: Vec::new() };

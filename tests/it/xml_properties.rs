@@ -235,7 +235,7 @@ proptest! {
 
     #[test]
     fn a_segment_reads_back(parts in vec((version(), record()), 0..3), named in vec((string(), any::<[u8; 16]>(), stamp()), 0..3), seq in 1..u64::MAX) {
-        let deltas = parts.into_iter().map(|(before, part)| Item::Delta(Delta { before, part }));
+        let deltas = parts.into_iter().map(|(before, part)| Item::Delta(Delta { before, part }.into()));
         let named = named.into_iter().map(|(kind, id, stamp)| Item::Named { kind: kind.into(), id: Uuid::from_bytes(id), sha256: "ab".repeat(32), stamp });
         let segment = Segment { site: samples::site(1), seq, previous: String::new(), items: deltas.chain(named).collect() };
         let bytes = segment.write(&samples::folder());

@@ -153,7 +153,9 @@ impl Applier<'_> {
     fn table(&mut self, table: usize, again: &mut Vec<(usize, RowKey)>) -> Result<(), Error> {
         let Some(t) = self.job.mapping.tables.get(table) else { return Ok(()) };
         let job = self.job;
-        let mut rows: Vec<&RowKey> = job.known.rows.keys().filter(|k| k.table == t.name && job.lives.get(*k) == Some(&Life::Live)).collect();
+        // Rows stand by table, then by identity.
+        let of_table = job.known.rows.range(RowKey { table: t.name.clone(), id: Default::default() }..).map(|(k, _)| k).take_while(|k| k.table == t.name);
+        let mut rows: Vec<&RowKey> = of_table.filter(|k| job.lives.get(*k) == Some(&Life::Live)).collect();
         // Rows that point to rows of their own table come after those.
         loop {
             let mut left = Vec::new();

@@ -52,6 +52,13 @@ impl NewRoots {
         keys
     }
 
+    /// Lets go of what only those need that are no record yet, once there are none.
+    pub(super) fn settle(&mut self) {
+        if self.keys.is_empty() {
+            *self = NewRoots::default();
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()

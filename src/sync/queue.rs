@@ -51,6 +51,7 @@ impl Engine<'_> {
                 let id = self.identify(kind, &key)?;
                 new.push((key, id));
             }
+            self.roots.settle();
             let files: Vec<String> = list.iter().flat_map(|w| w.files.clone()).collect();
             let n = list.len();
             let mut list = chunks(list);

@@ -8,6 +8,7 @@ mod error;
 mod fresh;
 mod gather;
 mod give;
+mod heir;
 mod identity;
 mod keep;
 mod large;
@@ -129,7 +130,7 @@ pub(crate) struct Engine<'a> {
     requests_done: Vec<i64>,
     fresh: diff::Fresh,
     /// Record files as last seen, once a walk needs them.
-    file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
+    known_files: walk::Known,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
     /// What was found out about files, to be written under the next lock.
@@ -156,6 +157,7 @@ pub(crate) struct Engine<'a> {
     same: same::Same,
     /// What is deleted once everything else is settled.
     last: last::Last,
+    heir: heir::Heir,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -227,7 +229,7 @@ pub fn sync(
         peers: BTreeMap::new(),
         requests_done: Vec::new(),
         fresh: diff::Fresh::new(),
-        file_stats: None,
+        known_files: walk::Known::default(),
         erased: BTreeSet::new(),
         marks: Vec::new(),
         easel: pipeline::Easel::new(wanted, &state)?,
@@ -241,6 +243,7 @@ pub fn sync(
         spare: BTreeSet::new(),
         same: same::Same::default(),
         last: last::Last::new(mapping),
+        heir: heir::Heir::default(),
         manifest,
         env,
         keeper,
@@ -269,6 +272,7 @@ impl Engine<'_> {
             // The file of the site that this was is another's from now on.
             self.read_sites()?;
         }
+        self.find_places()?;
         let made = capture::install(self.conn, self.mapping)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
@@ -297,6 +301,7 @@ impl Engine<'_> {
         }
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
+        self.tell_taken();
         self.give_large()?;
         self.give_left_over()?;
         self.put_back_segments(full)?;
@@ -380,7 +385,7 @@ impl Engine<'_> {
             std::mem::take(&mut self.new_dirs).iter().try_for_each(|(dir, mtime)| self.state.set_dir(dir, *mtime))?;
             let upto = if self.notes.foreign { self.notes.first.unwrap_or(self.notes.upto) } else { self.notes.upto };
             let upto = if crate::planted::bug("typed-meanwhile-forgotten") { capture::newest(self.conn)? } else { upto };
-            capture::forget(self.conn, upto)?;
+            self.notes.stale = capture::forget(self.conn, upto, look::NOTES)?.then_some(upto);
             self.state.set_meta("notes_seen", upto)?;
             self.state.set_meta("scanned", 1)?;
             if self.state.meta::<String>("columns")? != Some(self.columns()) {
@@ -410,6 +415,7 @@ impl Engine<'_> {
             self.state.forget_runs(now - 365 * 86_400_000)?;
         }
         self.unlock()?;
+        self.forget_stale()?;
         self.settle_token()
     }
 

@@ -8,6 +8,7 @@ pub mod deletions;
 pub mod doctor;
 pub mod duplicates;
 pub mod find;
+pub mod heir;
 pub mod history;
 mod host_side;
 pub mod large;

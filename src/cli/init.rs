@@ -6,6 +6,7 @@ use crate::folder::Folder as _;
 use crate::folder::disk::Disk;
 use crate::host::propose::{InitOptions, Settings, propose, render};
 use crate::host::schema::Schema;
+use crate::synchronizer::heir::find_lost;
 use crate::synchronizer::{Synchronizer, open_database, refuse_cloud_folder};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "NAME", required_unless_present = "check")]
     site: Option<String>,
     /// Compare cfs.toml with the database, as after an upgrade of the application; changes nothing.
-    #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "succeeds", "dry_run"])]
     check: bool,
     /// The table that is the record, where cfs cannot tell.
     #[arg(long, value_name = "TABLE")]
@@ -34,6 +35,9 @@ pub(super) struct InitArgs {
     /// Nobody is at two places: match nothing.
     #[arg(long)]
     no_match: bool,
+    /// The place whose computer is lost, by its name: this one takes over, and gets its chart and visit numbers back.
+    #[arg(long, value_name = "SITE")]
+    succeeds: Option<String>,
     /// Only print what would be set up.
     #[arg(long)]
     dry_run: bool,
@@ -77,6 +81,7 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
     let base = beside(&file);
     proposal.settings = Settings { database: relative(place.database, &base), folder: relative(place.folder, &base), site: place.site.to_owned() };
     joining(args, place.folder, &proposal, &conn)?;
+    let lost = args.succeeds.as_ref().map(|name| find_lost(&Disk::new(place.folder.to_owned()), name)).transpose()?;
     let text = render(&proposal);
     if args.json.json {
         out(&serde_json::json!({ "config": file.display().to_string(), "root": proposal.root, "report": proposal.report(), "toml": text, "dry_run": args.dry_run }).to_string());
@@ -96,12 +101,18 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
         write_new(&file, &text)?;
     }
     drop(conn);
-    let done = Synchronizer::open(Config::load(&file)?)?.set_up()?;
+    let s = Synchronizer::open(Config::load(&file)?)?;
+    if lost.is_some() {
+        s.refuse_to_succeed()?;
+    }
+    let done = s.set_up()?;
+    lost.iter().try_for_each(|lost| s.succeed(lost))?;
     if !args.json.json {
         let folder = if done.new_folder { "a new sync folder" } else { "an existing sync folder" };
         let next = if file == Path::new("./cfs.toml") { "cfs sync".to_owned() } else { format!("cfs --config {} sync", file.display()) };
         let wrote = file.strip_prefix(".").unwrap_or(&file).display();
-        out(&format!("Wrote {wrote}. \"{}\" is now a site of {folder}.\nLook the mapping over, then run:  {next}", place.site));
+        let takes_over = lost.map_or_else(String::new, |l| format!("\nIt takes over from \"{}\" ({}), and gives the records the numbers that they had there.", l.name, l.id));
+        out(&format!("Wrote {wrote}. \"{}\" is now a site of {folder}.{takes_over}\nLook the mapping over, then run:  {next}", place.site));
     }
     Ok(0)
 }

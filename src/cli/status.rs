@@ -165,13 +165,15 @@ fn table(sites: &[SiteStatus]) -> String {
             s if !s.logs => ("no log".to_owned(), of(s.has_read_ours, own)),
             s => (of(s.read_here, s.newest), of(s.has_read_ours, own)),
         };
-        let mark = match s {
-            s if s.here => "  (here)",
-            s if s.retired && s.goes_on_as.is_some() => "  (retired; came back as a new site)",
-            s if s.goes_on_as.is_some() => "  (goes on as a new site)",
-            s if s.retired => "  (retired)",
-            s if s.silent => "  (!)",
-            _ => "",
+        let heir = s.goes_on_as.as_ref().map(|id| sites.iter().find(|n| n.site.id == *id && n.site.name != s.site.name));
+        let mark = match (s, heir) {
+            (s, _) if s.here => "  (here)".to_owned(),
+            (_, Some(Some(heir))) => format!("  (goes on as \"{}\")", text::cut(&heir.site.name, 24)),
+            (s, Some(None)) if s.retired => "  (retired; came back as a new site)".to_owned(),
+            (_, Some(None)) => "  (goes on as a new site)".to_owned(),
+            (s, _) if s.retired => "  (retired)".to_owned(),
+            (s, _) if s.silent => "  (!)".to_owned(),
+            _ => String::new(),
         };
         lines.push(format!("{:wide$}  {heard:19}  {read:12}  {ours:12}  {}{mark}", text::cut(&s.site.name, 24), text::cut(&s.program, 12)));
     }

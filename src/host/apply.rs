@@ -71,8 +71,8 @@ pub struct Job<'a> {
     pub before: &'a Record,
     /// The host as it stands.
     pub image: &'a Image,
-    /// This site: its own numbers are given back to rows that come back.
-    pub site: crate::id::SiteId,
+    /// This site, then those it had the name of before: their numbers are given back to rows that come (back).
+    pub places: &'a [crate::id::SiteId],
 }
 
 /// One value that applying changed in the host.
@@ -101,6 +101,8 @@ pub struct Done {
     pub fired: bool,
     /// How many rows were inserted.
     pub inserted: usize,
+    /// How many numbers of this place were in use by others.
+    pub taken: usize,
     /// What was written, by table and key: a value for each column, `None` where the host filled in.
     pub written: std::collections::HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
 }

@@ -138,8 +138,14 @@ fn read(conn: &Connection, m: &Mapping, after: i64, only: &str) -> rusqlite::Res
     Ok(out)
 }
 
-/// Forgets notes up to a number, but for the last: rowids must go on growing.
-pub fn forget(conn: &Connection, upto: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached("DELETE FROM cfs_note WHERE rowid <= ?1 AND rowid < (SELECT max(rowid) FROM cfs_note)")?.execute([upto])?;
-    Ok(())
+/// Forgets notes up to a number, but for the last: rowids must go on growing. A first import leaves
+/// millions, and the host waits meanwhile: only so many at a time. Says whether there are more.
+pub fn forget(conn: &Connection, upto: i64, most: i64) -> rusqlite::Result<bool> {
+    let oldest = "(SELECT min(rowid) FROM cfs_note)";
+    let sql = format!("DELETE FROM cfs_note WHERE rowid <= ?1 AND rowid < (SELECT max(rowid) FROM cfs_note) AND rowid < {oldest} + ?2");
+    conn.prepare_cached(&sql)?.execute([upto, most])?;
+    Ok(conn
+        .prepare_cached(&format!("SELECT {oldest} <= ?1 AND {oldest} < (SELECT max(rowid) FROM cfs_note)"))?
+        .query_row([upto], |r| r.get::<_, Option<bool>>(0))?
+        .unwrap_or(false))
 }

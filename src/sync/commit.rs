@@ -122,8 +122,9 @@ impl Engine<'_> {
 
     pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
-        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, site: self.site };
+        let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, places: &self.heir.places };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
+        self.heir.taken += done.taken;
         if done.fired {
             self.read_back(kind, p, &mut done)?;
         }
@@ -159,7 +160,7 @@ impl Engine<'_> {
                 return Err(crate::host::Error::Refused(format!("a row written to {} is not there afterwards: a trigger of the host removed it", k.table)));
             }
             if round == 0 {
-                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image, site: self.site };
+                let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before: &p.known, image: &image, places: &self.heir.places };
                 let second = apply::apply(self.conn, &job, &done.local, &mut self.lookup.of(p.work.id))?;
                 let nothing = second.changes.is_empty();
                 let prior: BTreeMap<RowKey, _> = std::mem::take(&mut done.local.rows).into_iter().map(|(k, l)| (k, l.prior)).collect();

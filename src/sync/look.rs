@@ -13,6 +13,9 @@ use crate::sync::orders::Order;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// So many notes are forgotten at a time.
+pub(super) const NOTES: i64 = 4000;
+
 /// What the notes say.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -34,6 +37,8 @@ pub(super) struct Notes {
     pub(super) dirty: BTreeSet<RecordId>,
     /// Those among them that nothing is said about.
     pub(super) scanned: BTreeSet<RecordId>,
+    /// Up to where notes are still to be forgotten.
+    pub(super) stale: Option<i64>,
 }
 
 impl Engine<'_> {
@@ -126,6 +131,19 @@ impl Engine<'_> {
         }
         let kinds: BTreeSet<usize> = made.iter().filter_map(|t| self.mapping.table(t)).filter_map(|t| self.mapping.tables.get(t)).map(|t| t.kind).collect();
         self.look_at_all(&kinds.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Forgets what is left of the notes that were seen, leaving the host room in between.
+    pub(super) fn forget_stale(&mut self) -> Result<(), Error> {
+        while let Some(upto) = self.notes.stale {
+            self.lock()?;
+            let start = self.env.watch();
+            self.lock_time()?;
+            self.notes.stale = capture::forget(self.conn, upto, NOTES)?.then_some(upto);
+            self.unlock()?;
+            self.make_room(start.elapsed());
+        }
+        Ok(())
     }
 
     fn touch(&mut self, kind: usize, root: HostKey) -> Result<(), Error> {

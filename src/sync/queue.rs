@@ -55,12 +55,16 @@ impl Engine<'_> {
             let files: Vec<String> = list.iter().flat_map(|w| w.files.clone()).collect();
             let n = list.len();
             let mut list = chunks(list);
+            self.heir.put_off();
             self.settle_many(n, files, &mut |_| {
                 let chunk = list.next();
                 done += chunk.as_ref().map_or(0, Vec::len) as u64;
                 progress("settling records", done, total);
                 Ok(chunk)
             })?;
+            for chunk in chunks(self.heir.late()) {
+                self.settle_chunk(chunk)?;
+            }
             let mut read: Vec<Vec<Work>> = Vec::new();
             let mut blocks = new.chunks(CHUNK * 8);
             self.settle_many(new.len(), Vec::new(), &mut |engine| loop {

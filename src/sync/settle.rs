@@ -128,6 +128,11 @@ impl Engine<'_> {
         if new {
             self.meet(&mut work, &came.known)?;
         }
+        if new && self.comes_late(&work, &came.known) {
+            (self.report.pending, self.report.files_read, self.report.bytes_read) = counted;
+            self.heir.add(Work { files: read, items, strays, ..work });
+            return Ok(None);
+        }
         if self.severed.contains(&work.id) {
             stored.root_key = None;
         }

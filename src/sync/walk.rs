@@ -9,13 +9,22 @@ use crate::names::{self, DirName, FileName, Level};
 use crate::planted;
 use crate::report::BadFile;
 use crate::xml;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A directory that was modified this recently may be modified again within its clock's grain.
 const SETTLED_NS: i64 = 2_000_000_000;
 
 /// A file, and what it was found to be; `None` forgets.
 pub(super) type Mark = (String, Option<(Stat, String)>);
+
+/// What is known of the files that a walk meets.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// All records, and how their files were last seen.
+    all: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
+    /// The records that can lie in one directory.
+    shard: Option<(u8, HashSet<RecordId>)>,
+}
 
 impl Engine<'_> {
     /// Looks for conflict files where directories changed, and at every file if `full`.
@@ -78,16 +87,8 @@ impl Engine<'_> {
         match names::classify_file(shard, name) {
             FileName::Canonical(id) => {
                 present.insert(id);
-                let stats = match self.file_stats.take() {
-                    Some(s) => s,
-                    // All at once: one look-up for each of ten thousand files would read the whole table.
-                    None => self.state.file_stats()?,
-                };
-                let news = match stats.get(&id) {
-                    None => true,
-                    Some(seen) => full && *seen != Some((stat.size_bytes, stat.mtime_ns)),
-                };
-                self.file_stats = Some(stats);
+                let seen = if full { self.file_stats()?.get(&id).copied() } else { self.is_known(id)?.then_some(None) };
+                let news = seen.is_none_or(|seen| full && seen != Some((stat.size_bytes, stat.mtime_ns)));
                 if news {
                     want(works, id).files.push(path);
                 }
@@ -108,6 +109,25 @@ impl Engine<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// All records and how their files were last seen: one look-up for each of ten thousand files would
+    /// read the whole table.
+    fn file_stats(&mut self) -> Result<&BTreeMap<RecordId, Option<(u64, i64)>>, Error> {
+        if self.known_files.all.is_none() {
+            self.known_files.all = Some(self.state.file_stats()?);
+        }
+        Ok(self.known_files.all.get_or_insert_default())
+    }
+
+    /// Whether a record is known. Files of one directory are asked for one after the other, and all
+    /// that can lie there are found at once.
+    fn is_known(&mut self, id: RecordId) -> Result<bool, Error> {
+        let shard = id.as_bytes()[0];
+        if self.known_files.shard.as_ref().is_none_or(|(s, _)| *s != shard) {
+            self.known_files.shard = Some((shard, self.state.known_in(shard)?));
+        }
+        Ok(self.known_files.shard.as_ref().is_some_and(|(_, known)| known.contains(&id)))
     }
 
     /// Opens what may be a copy of a record, whatever its name.
@@ -201,15 +221,13 @@ impl Engine<'_> {
     pub(super) fn missing_files(&mut self, works: &mut Works, present: &BTreeSet<RecordId>) -> Result<(), Error> {
         let mut gone = Vec::new();
         let mut total = 0u64;
-        let stats = match self.file_stats.take() {
-            Some(s) => s,
-            None => self.state.file_stats()?,
-        };
-        for (id, _) in stats.iter().filter(|(_, seen)| seen.is_some()) {
+        let seen: Vec<RecordId> = self.file_stats()?.iter().filter(|(_, seen)| seen.is_some()).map(|(id, _)| *id).collect();
+        self.known_files = Known::default();
+        for id in seen {
             total += 1;
-            if !present.contains(id) {
-                let Some(n) = self.state.number(id)? else { continue };
-                gone.push((*id, n));
+            if !present.contains(&id) {
+                let Some(n) = self.state.number(&id)? else { continue };
+                gone.push((id, n));
             }
         }
         let verdict = crate::safety::missing(gone.len() as u64, total);

@@ -180,3 +180,58 @@ fn the_disk_is_full() {
     assert!(after.status.success(), "{after:?}");
     ends_well(&c, &["A", "B"], &["typed on a full disk"]);
 }
+
+#[test]
+fn a_computer_is_lost_and_another_takes_over() {
+    const NUMBERED: &str = "CREATE TABLE patient (id INTEGER PRIMARY KEY, file_no INTEGER UNIQUE, national_id TEXT UNIQUE, name TEXT NOT NULL, phone TEXT);";
+    let c = Clinic::new();
+    let people = |first: u32, file_no: u32| {
+        format!(
+            "WITH RECURSIVE c(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM c WHERE i < {}) INSERT INTO patient (file_no, national_id, name) SELECT {file_no} - i, 'N' || i, 'P' || i FROM c",
+            first + 199
+        )
+    };
+    c.make("North", 1, &[NUMBERED, &people(1, 900)]);
+    c.make("South", 2, &[NUMBERED, &people(201, 500)]);
+    c.init("North", &[]);
+    c.sync("North");
+    c.init("South", &["--no-match"]);
+    c.settle(&["South", "North"]);
+    // Numbers that North gave to people of South travel with what North types about them.
+    c.open("North").execute_batch("UPDATE patient SET phone = 'typed' WHERE national_id IN ('N201', 'N205')").unwrap();
+    c.settle(&["North", "South"]);
+    let numbers = |site: &str, which: &str| -> Vec<(String, i64)> {
+        let db = c.open(site);
+        let mut q = db.prepare(&format!("SELECT national_id, file_no FROM patient WHERE {which} ORDER BY national_id")).unwrap();
+        q.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let sent = "CAST(substr(national_id, 2) AS INTEGER) <= 200 OR phone = 'typed'";
+    let before = numbers("North", sent);
+    assert_eq!(before.len(), 202);
+    let elsewhere = numbers("South", "1");
+    std::fs::remove_dir_all(c.path("North")).unwrap();
+    c.make("New", 3, &[NUMBERED]);
+    refused(&c, &["--config", "New/cfs.toml", "init", "--database", "New/host.db", "--folder", "f", "--site", "New", "--succeeds", "Nord"], 2, "it has \"North\", \"South\"");
+    assert!(!c.path("New/cfs.toml").exists());
+    let said = c.init("New", &["--succeeds", "North"]);
+    assert!(said.contains("takes over from \"North\""), "{said}");
+    let r = c.sync("New");
+    assert!(!r["notices"].to_string().contains("in use here"), "{r:#}");
+    assert_eq!(numbers("New", sent), before);
+    assert_eq!(c.count("New", "SELECT count(*) + 1000 * count(DISTINCT file_no) FROM patient"), 400_400);
+    // A site already: its numbers are its own.
+    let again = ["--config", "New/cfs.toml", "init", "--database", "New/host.db", "--folder", "f", "--site", "New", "--succeeds", "South"];
+    refused(&c, &again, 2, "this one is a site already");
+    types(&c, "New", 7, "typed at the new one");
+    c.settle(&["New", "South"]);
+    assert_eq!(c.count("South", "SELECT count(*) FROM patient WHERE phone = 'typed at the new one'"), 1);
+    assert_eq!(numbers("South", "1"), elsewhere);
+    let sites = c.cfs(&["--config", "South/cfs.toml", "sites"]);
+    assert!(sites.contains("(goes on as \"New\")"), "{sites}");
+    // A second loss: what the first one had is still there.
+    std::fs::remove_dir_all(c.path("New")).unwrap();
+    c.make("Newer", 4, &[NUMBERED]);
+    c.init("Newer", &["--succeeds", "New"]);
+    c.sync("Newer");
+    assert_eq!(numbers("Newer", "CAST(substr(national_id, 2) AS INTEGER) <= 200 OR phone = 'typed'"), before);
+}

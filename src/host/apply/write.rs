@@ -6,6 +6,7 @@ use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Key, ReferenceMap, Role, Table, Target};
 use crate::host::rows::{Param, quote};
+use crate::id::SiteId;
 use crate::record::{FieldKey, Row, SortedMap};
 use crate::shared::Name;
 use crate::value::Value;
@@ -46,14 +47,15 @@ impl Applier<'_> {
     }
 
     /// A row that comes back gets the key and the numbers that it had here, where they are free.
-    pub(super) fn as_before(&self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut SortedMap<Name, Value>) -> Result<(), Error> {
+    pub(super) fn as_before(&mut self, t: &Table, row: &Row, was: Option<&LocalRow>, set: &mut SortedMap<Name, Value>) -> Result<(), Error> {
         for c in &t.columns {
             if matches!(c.role, Role::Local { keep_if_free: false, .. }) {
-                let own = row.fields.get(&FieldKey::local(c.name.clone(), self.job.site)).and_then(|f| f.current());
-                if let Some(own) = own.filter(|e| !e.value.is_null()) {
-                    set.insert(c.name.clone(), own.value.clone());
+                let number = |place: &SiteId| row.current(&FieldKey::local(c.name.clone(), *place)).filter(|v| !v.is_null());
+                if let Some(own) = self.job.places.iter().find_map(number) {
+                    set.insert(c.name.clone(), own.clone());
                     if !self.is_free(t, &c.name, set)? {
                         set.remove(&c.name);
+                        self.done.taken += 1;
                     }
                 }
             }

@@ -110,6 +110,8 @@ for p in range(10): db.execute('UPDATE patient SET phone = ? WHERE id = ?', (f'5
 db.commit(); db.close()
 send, _, sent = sync(big, 'north'); take, _, took = sync(big, 'south')
 sent, took = json.loads(sent), json.loads(took)
+size = lambda f: os.path.getsize(f)
+state = size(f'{big}/north/clinic.db') / max(1, size(f'{big}/plain.db'))
 # every file looked at, and everything read
 best = lambda f, k=3: min(f() for _ in range(k))
 def shell(command):
@@ -139,8 +141,6 @@ run('init', '--database', 'busy/clinic.db', '--folder', 'folder', '--site', 'Bus
 th = threading.Thread(target=host_writer, args=(f'{busy}/clinic.db', stop, waits)); th.start()
 sync(big, 'busy'); stop.set(); th.join(); waits.sort()
 p99 = waits[int(len(waits) * .99)] if waits else 0
-size = lambda f: os.path.getsize(f)
-state = size(f'{big}/north/clinic.db') / max(1, size(f'{big}/plain.db'))
 
 print(f'{n} patients, {rows} rows, {sum(len(f) for _, _, f in os.walk(big + "/folder"))} files in the folder\n')
 print('| work | cfs | yardstick in the same run | ratio | bound |\n|---|---|---|---|---|')

@@ -91,6 +91,7 @@ pub(crate) struct Engine<'a> {
     settings: &'a Settings,
     options: &'a Options,
     env: &'a mut Env,
+    started_ms: u64,
     keeper: &'a dyn Keeper,
     manifest: Manifest,
     site: SiteId,
@@ -171,7 +172,6 @@ pub fn sync(
     keeper: &dyn Keeper,
     progress: Progress<'_>,
 ) -> Result<Report, Error> {
-    let started = env.now.ms();
     if state::layout(conn)?.is_none() {
         return Err(Error::NotSetUp);
     }
@@ -245,6 +245,7 @@ pub fn sync(
         last: last::Last::new(mapping),
         heir: heir::Heir::default(),
         manifest,
+        started_ms: env.now.ms(),
         env,
         keeper,
     };
@@ -254,7 +255,7 @@ pub fn sync(
         e.rollback();
     }
     done?;
-    e.report.seconds = e.env.now.ms().saturating_sub(started) as f64 / 1000.0;
+    e.report.seconds = e.seconds();
     Ok(e.report)
 }
 
@@ -301,7 +302,6 @@ impl Engine<'_> {
         }
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
-        self.tell_taken();
         self.give_large()?;
         self.give_left_over()?;
         self.put_back_segments(full)?;
@@ -409,7 +409,7 @@ impl Engine<'_> {
         let busy = self.run.is_some() || self.report.exported + self.report.imported > 0 || !self.report.notices.is_empty();
         if busy {
             let run = self.run_number()?;
-            self.report.run = run;
+            (self.report.run, self.report.seconds) = (run, self.seconds());
             let text = serde_json::to_string(&self.report).unwrap_or_default();
             self.state.end_run(run, &text)?;
             self.state.forget_runs(now - 365 * 86_400_000)?;

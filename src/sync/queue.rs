@@ -101,6 +101,7 @@ impl Engine<'_> {
             }
             self.settle_same()?;
         }
+        self.tell_taken();
         self.swap_held()
     }
 

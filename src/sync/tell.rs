@@ -36,6 +36,11 @@ pub(crate) fn display(v: &Value) -> String {
 }
 
 impl Engine<'_> {
+    /// How long this synchronization has taken so far.
+    pub(super) fn seconds(&self) -> f64 {
+        self.env.now.ms().saturating_sub(self.started_ms) as f64 / 1000.0
+    }
+
     /// A line of the account.
     pub(super) fn change(&self, id: RecordId, kind: &str, row: Option<&RowKey>, field: Option<&Name>, what: &str, site: Option<SiteId>) -> ChangeRow {
         ChangeRow { id, kind: kind.to_owned(), row: row.map(|r| (r.table.to_string(), r.id)), field: field.map(Name::to_string), old: None, new: None, site, what: what.to_owned() }

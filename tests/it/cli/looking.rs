@@ -115,3 +115,20 @@ fn a_site_is_retired_and_taken_back() {
     assert!(c.run("north", &["sites", "retire", "West"]).refused(2).contains("no site of that name"));
     assert!(c.run("north", &["sites", "retire", "North"]).refused(2).contains("that is this site"));
 }
+
+#[test]
+fn the_log_knows_how_long_a_synchronization_took() {
+    let c = crate::hosts::Clinic::new();
+    c.make(
+        "A",
+        1,
+        &[
+            "CREATE TABLE patient (id INTEGER PRIMARY KEY, name TEXT);",
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 400) INSERT INTO patient SELECT i, 'P' || i FROM c",
+        ],
+    );
+    c.init("A", &[]);
+    let told = c.sync("A")["seconds"].as_f64();
+    let kept: f64 = c.open("A").query_row("SELECT json_extract(report, '$.seconds') FROM cfs_run", [], |r| r.get(0)).unwrap();
+    assert!(kept > 0.0 && told.is_some_and(|t| kept <= t), "{kept} {told:?}");
+}

@@ -299,15 +299,6 @@ impl<'c> State<'c> {
         .collect()
     }
 
-    /// All records whose UUID begins with a byte.
-    pub fn known_in(&self, shard: u8) -> Result<std::collections::HashSet<RecordId>, Error> {
-        let (mut from, mut to) = ([0; 16], [0xff; 16]);
-        (from[0], to[0]) = (shard, shard);
-        let mut q = self.conn.prepare_cached("SELECT id FROM cfs_record WHERE id BETWEEN ?1 AND ?2")?;
-        let rows = q.query_map([from, to], |r| Ok(Uuid::from_bytes(r.get(0)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// Records whose files a sync that did not finish left to be written.
     pub fn files_due(&self) -> Result<Vec<RecordId>, Error> {
         self.ids("SELECT r.id FROM cfs_file f INDEXED BY cfs_file_due JOIN cfs_record r ON r.n = f.n WHERE f.due = 1 ORDER BY r.id")

@@ -131,7 +131,7 @@ pub(crate) struct Engine<'a> {
     requests_done: Vec<i64>,
     fresh: diff::Fresh,
     /// Record files as last seen, once a walk needs them.
-    known_files: walk::Known,
+    file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// Records that this sync learned are erased.
     erased: BTreeSet<RecordId>,
     /// What was found out about files, to be written under the next lock.
@@ -229,7 +229,7 @@ pub fn sync(
         peers: BTreeMap::new(),
         requests_done: Vec::new(),
         fresh: diff::Fresh::new(),
-        known_files: walk::Known::default(),
+        file_stats: None,
         erased: BTreeSet::new(),
         marks: Vec::new(),
         easel: pipeline::Easel::new(wanted, &state)?,

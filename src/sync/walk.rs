@@ -9,22 +9,13 @@ use crate::names::{self, DirName, FileName, Level};
 use crate::planted;
 use crate::report::BadFile;
 use crate::xml;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A directory that was modified this recently may be modified again within its clock's grain.
 const SETTLED_NS: i64 = 2_000_000_000;
 
 /// A file, and what it was found to be; `None` forgets.
 pub(super) type Mark = (String, Option<(Stat, String)>);
-
-/// What is known of the files that a walk meets.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// All records, and how their files were last seen.
-    all: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
-    /// The records that can lie in one directory.
-    shard: Option<(u8, HashSet<RecordId>)>,
-}
 
 impl Engine<'_> {
     /// Looks for conflict files where directories changed, and at every file if `full`.
@@ -87,7 +78,7 @@ impl Engine<'_> {
         match names::classify_file(shard, name) {
             FileName::Canonical(id) => {
                 present.insert(id);
-                let seen = if full { self.file_stats()?.get(&id).copied() } else { self.is_known(id)?.then_some(None) };
+                let seen = if full { self.file_stats()?.get(&id).copied() } else { self.state.number(&id)?.map(|_| None) };
                 let news = seen.is_none_or(|seen| full && seen != Some((stat.size_bytes, stat.mtime_ns)));
                 if news {
                     want(works, id).files.push(path);
@@ -114,20 +105,10 @@ impl Engine<'_> {
     /// All records and how their files were last seen: one look-up for each of ten thousand files would
     /// read the whole table.
     fn file_stats(&mut self) -> Result<&BTreeMap<RecordId, Option<(u64, i64)>>, Error> {
-        if self.known_files.all.is_none() {
-            self.known_files.all = Some(self.state.file_stats()?);
+        if self.file_stats.is_none() {
+            self.file_stats = Some(self.state.file_stats()?);
         }
-        Ok(self.known_files.all.get_or_insert_default())
-    }
-
-    /// Whether a record is known. Files of one directory are asked for one after the other, and all
-    /// that can lie there are found at once.
-    fn is_known(&mut self, id: RecordId) -> Result<bool, Error> {
-        let shard = id.as_bytes()[0];
-        if self.known_files.shard.as_ref().is_none_or(|(s, _)| *s != shard) {
-            self.known_files.shard = Some((shard, self.state.known_in(shard)?));
-        }
-        Ok(self.known_files.shard.as_ref().is_some_and(|(_, known)| known.contains(&id)))
+        Ok(self.file_stats.get_or_insert_default())
     }
 
     /// Opens what may be a copy of a record, whatever its name.
@@ -222,7 +203,7 @@ impl Engine<'_> {
         let mut gone = Vec::new();
         let mut total = 0u64;
         let seen: Vec<RecordId> = self.file_stats()?.iter().filter(|(_, seen)| seen.is_some()).map(|(id, _)| *id).collect();
-        self.known_files = Known::default();
+        self.file_stats = None;
         for id in seen {
             total += 1;
             if !present.contains(&id) {

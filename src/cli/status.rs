@@ -165,12 +165,12 @@ fn table(sites: &[SiteStatus]) -> String {
             s if !s.logs => ("no log".to_owned(), of(s.has_read_ours, own)),
             s => (of(s.read_here, s.newest), of(s.has_read_ours, own)),
         };
-        let heir = s.goes_on_as.as_ref().map(|id| sites.iter().find(|n| n.site.id == *id && n.site.name != s.site.name));
+        let heir = sites.iter().find(|n| s.goes_on_as.as_ref() == Some(&n.site.id) && n.site.name != s.site.name);
         let mark = match (s, heir) {
             (s, _) if s.here => "  (here)".to_owned(),
-            (_, Some(Some(heir))) => format!("  (goes on as \"{}\")", text::cut(&heir.site.name, 24)),
-            (s, Some(None)) if s.retired => "  (retired; came back as a new site)".to_owned(),
-            (_, Some(None)) => "  (goes on as a new site)".to_owned(),
+            (_, Some(heir)) => format!("  (goes on as \"{}\")", text::cut(&heir.site.name, 24)),
+            (s, None) if s.goes_on_as.is_some() && s.retired => "  (retired; came back as a new site)".to_owned(),
+            (s, None) if s.goes_on_as.is_some() => "  (goes on as a new site)".to_owned(),
             (s, _) if s.retired => "  (retired)".to_owned(),
             (s, _) if s.silent => "  (!)".to_owned(),
             _ => String::new(),

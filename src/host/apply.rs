@@ -71,7 +71,7 @@ pub struct Job<'a> {
     pub before: &'a Record,
     /// The host as it stands.
     pub image: &'a Image,
-    /// This site, then those it had the name of before: their numbers are given back to rows that come (back).
+    /// This site, then those it took over from: their numbers are given back to rows that come (back).
     pub places: &'a [crate::id::SiteId],
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// What a place inherits.
 #[derive(Debug, Default)]
 pub(super) struct Heir {
-    /// The ids whose numbers are this place's: its own, then those it had before or took over from.
+    /// The ids whose numbers are this place's: its own, then that of the place it took over from, and those before that.
     pub(super) places: Vec<SiteId>,
     /// Whether this is the first synchronization after it took over.
     first: bool,
@@ -41,11 +41,12 @@ impl Heir {
 }
 
 impl Engine<'_> {
-    /// Finds out which places' numbers are this one's.
+    /// Finds out which places' numbers are this one's. A restored or copied database has an id before its own as
+    /// well; but a copy's other half goes on numbering, and its numbers are for it alone.
     pub(super) fn find_places(&mut self) -> Result<(), Error> {
         let before: BTreeMap<SiteId, SiteId> = self.sites()?.iter().filter_map(|s| Some((s.id, s.before?))).collect();
         let mut places = vec![self.site];
-        let mut next = self.state.meta_uuid("site_before")?;
+        let mut next = self.state.meta_uuid("succeeds")?;
         while let Some(id) = next.filter(|id| !places.contains(id)) {
             places.push(id);
             next = before.get(&id).copied();

@@ -65,17 +65,16 @@ impl Engine<'_> {
             for chunk in chunks(self.heir.late()) {
                 self.settle_chunk(chunk)?;
             }
-            let mut read: Vec<Vec<Work>> = Vec::new();
+            let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
             let mut blocks = new.chunks(CHUNK * 8);
             self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
-                if let Some(chunk) = read.pop() {
+                if let Some(chunk) = read.next() {
                     done += chunk.len() as u64;
                     progress("sending records", done, total);
                     return Ok(Some(chunk));
                 }
                 let Some(block) = blocks.next() else { return Ok(None) };
-                read = chunks(engine.read_ahead(kind, block)?).collect();
-                read.reverse();
+                read = chunks(engine.read_ahead(kind, block)?).collect::<Vec<_>>().into_iter();
             })?;
         }
         self.take_strays()?;

@@ -43,6 +43,28 @@ pub(super) struct Work {
     pub(super) strays: Vec<Record>,
 }
 
+impl Work {
+    /// Has a file read, once.
+    pub(super) fn add_file(&mut self, path: String) {
+        if !self.files.contains(&path) {
+            push(&mut self.files, path);
+        }
+    }
+
+    /// Adds an item of a segment.
+    pub(super) fn add_item(&mut self, site: crate::id::SiteId, seq: u64, item: Item) {
+        push(&mut self.items, (site, seq, item));
+    }
+}
+
+/// Of a hundred thousand records nearly all are named once: a first push must not make room for four.
+fn push<T>(list: &mut Vec<T>, one: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(one);
+}
+
 /// A record ready to be applied.
 #[derive(Debug)]
 pub(super) struct Prepared {

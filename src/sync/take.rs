@@ -56,24 +56,14 @@ impl Engine<'_> {
             let kind = work.items.first().map(|(_, _, i)| i.kind().clone());
             if let Some(kind) = kind {
                 let path = type_path(&kind, id);
-                if !work.files.contains(&path) {
-                    if work.files.is_empty() {
-                        work.files.reserve_exact(1);
-                    }
-                    work.files.push(path);
-                }
+                work.add_file(path);
             }
         }
         for id in self.state.flagged(state::BEHIND)? {
             if let Some((kind, _, _)) = self.state.root_of(&id)? {
                 let path = type_path(&kind, &id);
                 let work = want(works, id);
-                if !work.files.contains(&path) {
-                    if work.files.is_empty() {
-                        work.files.reserve_exact(1);
-                    }
-                    work.files.push(path);
-                }
+                work.add_file(path);
             }
         }
         for id in self.state.flagged(state::HELD | state::WAITING | state::AGAIN)? {
@@ -240,12 +230,7 @@ impl Engine<'_> {
         match Segment::read(&bytes, &self.manifest.folder) {
             Ok((s, _)) if s.site == *site && s.seq == seq => {
                 for item in s.items {
-                    let items = &mut want(works, item.record()).items;
-                    // Of a hundred thousand records nearly all are named once.
-                    if items.is_empty() {
-                        items.reserve_exact(1);
-                    }
-                    items.push((*site, seq, item));
+                    want(works, item.record()).add_item(*site, seq, item);
                 }
                 Ok(true)
             }

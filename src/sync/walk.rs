@@ -129,9 +129,7 @@ impl Engine<'_> {
                 }
                 let work = want(works, r.id);
                 work.files.push(path);
-                if !work.files.contains(&canonical) {
-                    work.files.push(canonical);
-                }
+                work.add_file(canonical);
                 Ok(())
             }
             Err(xml::Error::Incomplete(why)) => Ok(self.state.set_seen_file(&path, stat.size_bytes, stat.mtime_ns, &format!("incomplete: {why}"), self.now())?),
@@ -152,10 +150,7 @@ impl Engine<'_> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         match names::classify_file(canonical_shard(dir), name) {
             FileName::Canonical(id) => {
-                let work = want(works, id);
-                if !work.files.iter().any(|f| f == path) {
-                    work.files.push(path.to_owned());
-                }
+                want(works, id).add_file(path.to_owned());
                 Ok(())
             }
             _ => self.take_conflict(works, path.to_owned(), stat, "a copy that was incomplete before"),

@@ -1,23 +1,15 @@
 //! A place that takes over from one whose computer is lost.
 
 use super::{Error, Synchronizer};
-use crate::folder::Folder;
 use crate::folder::disk::Disk;
 use crate::id::SiteId;
-use crate::names;
 use crate::site::Site;
-use crate::xml::MAX_FILE_BYTES;
 use std::collections::BTreeSet;
 
 /// The site of a name or id that is to be taken over from: of several with one name, the one in use.
 pub fn find_lost(folder: &Disk, name: &str) -> Result<Site, Error> {
     let manifest = crate::sync::read_manifest(folder)?;
-    let mut sites: Vec<Site> = Vec::new();
-    for (file, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
-        let bytes = folder.read(&format!("{}/{file}", names::SITES), MAX_FILE_BYTES).map_err(crate::sync::Error::from)?;
-        let site = bytes.and_then(|b| Site::read(&b, &manifest.folder).ok());
-        sites.extend(site.filter(|s| file == Site::file_name(&s.id)));
-    }
+    let sites: Vec<Site> = super::status::newest_sites(folder, &manifest.folder, Vec::new())?.into_values().collect();
     let went_on: BTreeSet<SiteId> = sites.iter().filter_map(|s| s.before).collect();
     let hex = name.to_ascii_lowercase();
     let is_meant = |s: &Site| s.name == name || (hex.len() >= 4 && s.id.to_string().starts_with(&hex));
@@ -48,7 +40,8 @@ impl Synchronizer {
         let mut retired = state.retired()?;
         retired.insert(lost.id);
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
-        let done = state.set_meta("site_before", lost.id.as_bytes().to_vec()).and_then(|()| state.set_retired(&retired));
+        let id = lost.id.as_bytes().to_vec();
+        let done = state.set_meta("site_before", id.clone()).and_then(|()| state.set_meta("succeeds", id)).and_then(|()| state.set_retired(&retired));
         self.conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
         Ok(done?)
     }

@@ -4,6 +4,7 @@ use super::find::{RecordName, SiteName, moment};
 use super::{Error, Synchronizer};
 use crate::config::real;
 use crate::folder::Folder;
+use crate::folder::disk::Disk;
 use crate::id::{SiteId, Uuid};
 use crate::names;
 use crate::report::BadFile;
@@ -184,23 +185,8 @@ impl Synchronizer {
 
     /// Site files as they were last read and as they stand in the folder, the newer of each site.
     fn site_files(&self, state: &State<'_>) -> Result<BTreeMap<SiteId, Site>, Error> {
-        let mut files: BTreeMap<SiteId, Site> = BTreeMap::new();
-        let mut add = |s: Site| {
-            let newer = files.get(&s.id).is_none_or(|f| f.written < s.written);
-            if newer {
-                files.insert(s.id, s);
-            }
-        };
-        for id in state.peers()? {
-            state.peer(&id)?.file.iter().filter_map(|b| Site::read(b, &state.folder).ok()).for_each(&mut add);
-        }
-        for (name, _) in self.folder.list(names::SITES)?.unwrap_or_default() {
-            let path = format!("{}/{name}", names::SITES);
-            if let Ok(Some(b)) = self.folder.read(&path, MAX_FILE_BYTES) {
-                Site::read(&b, &state.folder).into_iter().for_each(&mut add);
-            }
-        }
-        Ok(files)
+        let peers = state.peers()?.into_iter().map(|id| Ok(state.peer(&id)?.file)).collect::<Result<Vec<_>, state::Error>>()?;
+        newest_sites(&self.folder, &state.folder, peers.into_iter().flatten().collect())
     }
 
     /// The sites: this one first, then the others by name, those that are gone after those in use.
@@ -278,4 +264,18 @@ impl Synchronizer {
         state.set_retired(&retired)?;
         Ok(site.clone())
     }
+}
+
+/// The site files of a folder, and those given, as last read: the newest of each site.
+pub(super) fn newest_sites(folder: &Disk, id: &Uuid, mut files: Vec<Vec<u8>>) -> Result<BTreeMap<SiteId, Site>, Error> {
+    for (name, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
+        files.extend(folder.read(&format!("{}/{name}", names::SITES), MAX_FILE_BYTES).ok().flatten());
+    }
+    let mut newest: BTreeMap<SiteId, Site> = BTreeMap::new();
+    for site in files.iter().filter_map(|b| Site::read(b, id).ok()) {
+        if newest.get(&site.id).is_none_or(|f| f.written < site.written) {
+            newest.insert(site.id, site);
+        }
+    }
+    Ok(newest)
 }

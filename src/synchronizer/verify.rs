@@ -72,10 +72,7 @@ impl Synchronizer {
         self.verify_files(&mut v, progress)?;
         self.verify_logs(&mut v)?;
         self.verify_sites(&mut v)?;
-        let found = match check.join() {
-            Ok(found) => found?,
-            Err(_) => verify_database(&self.conn)?,
-        };
+        let found = check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         v.differences.splice(0..0, found.differences);
         v.notes.splice(0..0, found.notes);
         Ok(v)

@@ -44,6 +44,14 @@ fn refused(c: &Clinic, args: &[&str], code: i32, says: &str) {
     assert!(out.status.code() == Some(code) && said.replace("\n  ", " ").contains(says), "{:?}: {said}", out.status.code());
 }
 
+/// The database of A, with its configuration, under another name.
+fn copy_to_c(c: &Clinic) {
+    std::fs::create_dir(c.path("C")).unwrap();
+    std::fs::copy(c.db("A"), c.db("C")).unwrap();
+    let config = std::fs::read_to_string(c.path("A/cfs.toml")).unwrap().replace("site = \"A\"", "site = \"C\"");
+    std::io::Write::write_all(&mut std::fs::File::create(c.path("C/cfs.toml")).unwrap(), config.as_bytes()).unwrap();
+}
+
 #[test]
 fn our_tables_are_lost() {
     let c = two();
@@ -98,10 +106,7 @@ fn an_old_database_is_put_back() {
 #[test]
 fn a_computer_is_cloned() {
     let c = two();
-    std::fs::create_dir(c.path("C")).unwrap();
-    std::fs::copy(c.db("A"), c.db("C")).unwrap();
-    let config = std::fs::read_to_string(c.path("A/cfs.toml")).unwrap().replace("site = \"A\"", "site = \"C\"");
-    std::io::Write::write_all(&mut std::fs::File::create(c.path("C/cfs.toml")).unwrap(), config.as_bytes()).unwrap();
+    copy_to_c(&c);
     types(&c, "A", 1, "at the first");
     types(&c, "C", 2, "at the copy");
     c.sync("A");
@@ -234,4 +239,54 @@ fn a_computer_is_lost_and_another_takes_over() {
     c.init("Newer", &["--succeeds", "New"]);
     c.sync("Newer");
     assert_eq!(numbers("Newer", "CAST(substr(national_id, 2) AS INTEGER) <= 200 OR phone = 'typed'"), before);
+}
+
+/// A copy of a database was another site before, and that one is in use: its numbers are for it alone.
+#[test]
+fn a_copy_does_not_take_the_others_numbers() {
+    let c = Clinic::new();
+    c.make(
+        "A",
+        1,
+        &["CREATE TABLE patient (id INTEGER PRIMARY KEY, file_no INTEGER UNIQUE, national_id TEXT UNIQUE, name TEXT NOT NULL);", "INSERT INTO patient VALUES (1, 1, 'N1', 'P1')"],
+    );
+    c.init("A", &[]);
+    c.sync("A");
+    copy_to_c(&c);
+    let copy = || assert!(c.run_on("other-computer", &["--config", "C/cfs.toml", "sync"]).status.success());
+    copy();
+    c.open("A").execute_batch("INSERT INTO patient VALUES (9, 700, 'N2', 'P2')").unwrap();
+    c.sync("A");
+    copy();
+    assert_eq!(c.count("C", "SELECT file_no FROM patient WHERE national_id = 'N2'"), 2);
+}
+
+/// What was done while the database's triggers were off no note tells of: a scan finds it, and stores nothing else.
+#[test]
+fn a_scan_finds_what_no_trigger_noted() {
+    let c = two();
+    let db = c.open("A");
+    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    db.execute_batch("UPDATE patient SET phone = 'unnoted' WHERE id = 3; INSERT INTO visit VALUES (900, 4, 'unnoted')").unwrap();
+    drop(db);
+    let sync = |flag: &str| -> serde_json::Value { serde_json::from_str(&c.cfs(&["--config", "A/cfs.toml", "sync", flag, "--json"])).unwrap() };
+    assert_eq!(sync("--full")["exported"], 0);
+    assert_eq!(sync("--scan")["exported"], 2);
+    let again = sync("--scan");
+    assert_eq!((&again["exported"], &again["files_written"], &again["run"]), (&0.into(), &0.into(), &0.into()), "{again:#}");
+    c.settle(&["B", "A"]);
+    assert_eq!(c.count("B", "SELECT (SELECT count(*) FROM patient WHERE phone = 'unnoted') + (SELECT count(*) FROM visit WHERE note = 'unnoted')"), 2);
+}
+
+/// More notes than are forgotten at a time: none but the last is left.
+#[test]
+fn all_notes_of_a_first_import_are_forgotten() {
+    let c = Clinic::new();
+    c.make("A", 1, &[SCHEMA, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO patient SELECT i, 'N' || i, 'P' || i, NULL FROM c"]);
+    c.make("B", 2, &[SCHEMA]);
+    c.init("A", &[]);
+    c.sync("A");
+    c.init("B", &[]);
+    c.sync("B");
+    assert_eq!((c.count("B", "SELECT count(*) FROM patient"), c.count("B", "SELECT count(*) FROM cfs_note")), (5000, 1));
 }

@@ -150,6 +150,17 @@ fn body_of(bytes: &[u8]) -> Vec<u8> {
     bytes[..bytes.len() - " <sha256></sha256>\n</record>\n".len() - 64].to_vec()
 }
 
+/// A site that does not occur would not stand in a file of ours: the strict reader takes it, and the file is written anew.
+#[test]
+fn our_own_hand_lists_no_site_in_vain() {
+    let bytes = write_record(&Record::new("patient", samples::site(7)), &samples::folder());
+    assert!(read_hand(&bytes, &samples::folder()).unwrap().1);
+    let text = String::from_utf8(body_of(&bytes)).unwrap();
+    let site = format!("{text} <site n=\"1\" id=\"{}\"/>\n", samples::site(0));
+    let sealed = seal(site.into_bytes(), "record");
+    assert!(!read_hand(&sealed, &samples::folder()).unwrap().1);
+}
+
 /// What a mutation puts in.
 const TOKENS: &[&str] = &[
     "<x>",

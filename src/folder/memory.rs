@@ -5,10 +5,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+/// A file's bytes, shared between replicas: most of them hold the same.
+pub type Bytes = Rc<Vec<u8>>;
+
+/// One directory: when it changed, and what is directly in it.
+#[derive(Debug, Default)]
+struct Dir {
+    mtime_ns: i64,
+    files: BTreeMap<String, (Bytes, i64)>,
+    dirs: BTreeSet<String>,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    files: RefCell<BTreeMap<String, (Vec<u8>, i64)>>,
-    dirs: RefCell<BTreeMap<String, i64>>,
+    dirs: RefCell<BTreeMap<String, Dir>>,
     ticks: Cell<i64>,
     writes: Cell<u64>,
     bytes: Cell<u64>,
@@ -18,11 +28,16 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Rc<Inner>);
 
+/// The directory of a path, and the name in it.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 impl Memory {
     /// An empty folder.
     pub fn new() -> Self {
         let m = Memory::default();
-        m.0.dirs.borrow_mut().insert(String::new(), 0);
+        m.0.dirs.borrow_mut().insert(String::new(), Dir::default());
         m
     }
 
@@ -32,55 +47,69 @@ impl Memory {
         self.0.ticks.get()
     }
 
-    fn touch_dir(&self, path: &str, t: i64) {
-        let dir = path.rsplit_once('/').map_or("", |(d, _)| d);
-        self.make(dir);
-        self.0.dirs.borrow_mut().insert(dir.to_owned(), t);
+    fn make(&self, dir: &str) {
+        if self.0.dirs.borrow().contains_key(dir) {
+            return;
+        }
+        let (above, name) = split(dir);
+        self.make(above);
+        let t = self.tick();
+        let mut dirs = self.0.dirs.borrow_mut();
+        dirs.insert(dir.to_owned(), Dir { mtime_ns: t, ..Dir::default() });
+        // A new directory moves the time of the one it is in.
+        let above = dirs.entry(above.to_owned()).or_default();
+        above.mtime_ns = t;
+        above.dirs.insert(name.to_owned());
     }
 
-    fn make(&self, dir: &str) {
-        let mut at = String::new();
-        for part in dir.split('/') {
-            if !at.is_empty() {
-                at.push('/');
-            }
-            at.push_str(part);
-            if !self.0.dirs.borrow().contains_key(&at) {
-                let t = self.tick();
-                // A new directory moves the time of the one it is in.
-                let above = at.rsplit_once('/').map_or("", |(d, _)| d).to_owned();
-                self.0.dirs.borrow_mut().extend([(at.clone(), t), (above, t)]);
-            }
+    /// Puts a file there. The directory's time moves if `renamed`, or if it is new.
+    fn set(&self, path: &str, bytes: Bytes, t: i64, renamed: bool) {
+        let (dir, name) = split(path);
+        self.make(dir);
+        let mut dirs = self.0.dirs.borrow_mut();
+        let d = dirs.entry(dir.to_owned()).or_default();
+        if let Some(f) = d.files.get_mut(name) {
+            *f = (bytes, t);
+        } else {
+            d.files.insert(name.to_owned(), (bytes, t));
+            d.mtime_ns = t;
+        }
+        if renamed {
+            d.mtime_ns = t;
         }
     }
 
     /// Puts a file there as a cloud client does: no rename, no promise.
-    pub fn put(&self, path: &str, bytes: Vec<u8>) {
-        let t = self.tick();
-        let existed = self.0.files.borrow_mut().insert(path.to_owned(), (bytes, t)).is_some();
-        if !existed {
-            self.touch_dir(path, t);
-        }
+    pub fn put(&self, path: &str, bytes: impl Into<Bytes>) {
+        self.set(path, bytes.into(), self.tick(), false);
     }
 
     /// A file's bytes.
     pub fn get(&self, path: &str) -> Option<Vec<u8>> {
-        self.0.files.borrow().get(path).map(|(b, _)| b.clone())
+        let (dir, name) = split(path);
+        self.0.dirs.borrow().get(dir)?.files.get(name).map(|(b, _)| b.to_vec())
     }
 
     /// Takes a file away.
     pub fn take(&self, path: &str) -> Option<Vec<u8>> {
         let t = self.tick();
-        let gone = self.0.files.borrow_mut().remove(path).map(|(b, _)| b);
-        if gone.is_some() {
-            self.touch_dir(path, t);
-        }
-        gone
+        let (dir, name) = split(path);
+        let mut dirs = self.0.dirs.borrow_mut();
+        let d = dirs.get_mut(dir)?;
+        let (gone, _) = d.files.remove(name)?;
+        d.mtime_ns = t;
+        Some(gone.to_vec())
     }
 
     /// All paths with their content.
     pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.files.borrow().iter().map(|(p, (b, _))| (p.clone(), b.clone())).collect()
+        self.held().into_iter().map(|(p, b)| (p, b.to_vec())).collect()
+    }
+
+    /// All paths with their content, which is not copied.
+    pub fn held(&self) -> BTreeMap<String, Bytes> {
+        let path = |dir: &str, name: &str| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        self.0.dirs.borrow().iter().flat_map(|(dir, d)| d.files.iter().map(|(n, (b, _))| (path(dir, n), Rc::clone(b))).collect::<Vec<_>>()).collect()
     }
 
     /// How many files, and how many bytes, were written by [`Folder::write`] so far.
@@ -91,36 +120,34 @@ impl Memory {
 
 impl Folder for Memory {
     fn read(&self, path: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
-        let files = self.0.files.borrow();
-        match files.get(path) {
+        let (dir, name) = split(path);
+        let dirs = self.0.dirs.borrow();
+        match dirs.get(dir).and_then(|d| d.files.get(name)) {
             Some((b, _)) if b.len() > limit_bytes => Err(Error::TooLarge { path: path.to_owned(), size_bytes: b.len() as u64 }),
-            f => Ok(f.map(|(b, _)| b.clone())),
+            f => Ok(f.map(|(b, _)| b.to_vec())),
         }
     }
 
     fn stat(&self, path: &str) -> Result<Option<Stat>, Error> {
-        if let Some((b, t)) = self.0.files.borrow().get(path) {
+        let (dir, name) = split(path);
+        let dirs = self.0.dirs.borrow();
+        if let Some((b, t)) = dirs.get(dir).and_then(|d| d.files.get(name)) {
             return Ok(Some(Stat { kind: Kind::File, size_bytes: b.len() as u64, mtime_ns: *t }));
         }
-        Ok(self.0.dirs.borrow().get(path).map(|t| Stat { kind: Kind::Dir, size_bytes: 0, mtime_ns: *t }))
+        Ok(dirs.get(path).map(|d| Stat { kind: Kind::Dir, size_bytes: 0, mtime_ns: d.mtime_ns }))
     }
 
     fn list(&self, dir: &str) -> Result<Option<Vec<(String, Stat)>>, Error> {
-        if !self.0.dirs.borrow().contains_key(dir) {
-            return Ok(None);
-        }
-        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let dirs = self.0.dirs.borrow();
+        let Some(d) = dirs.get(dir) else { return Ok(None) };
         let mut out: BTreeMap<String, Stat> = BTreeMap::new();
-        let child = |p: &str| p.strip_prefix(&prefix).filter(|r| !r.is_empty() && !r.contains('/')).map(str::to_owned);
-        for (p, (b, t)) in self.0.files.borrow().iter() {
-            if let Some(name) = child(p) {
-                out.insert(name, Stat { kind: Kind::File, size_bytes: b.len() as u64, mtime_ns: *t });
-            }
+        for (name, (b, t)) in &d.files {
+            out.insert(name.clone(), Stat { kind: Kind::File, size_bytes: b.len() as u64, mtime_ns: *t });
         }
-        for (p, t) in self.0.dirs.borrow().iter() {
-            if let Some(name) = child(p) {
-                out.insert(name, Stat { kind: Kind::Dir, size_bytes: 0, mtime_ns: *t });
-            }
+        for name in &d.dirs {
+            let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
+            let mtime_ns = dirs.get(&path).map_or(0, |d| d.mtime_ns);
+            out.insert(name.clone(), Stat { kind: Kind::Dir, size_bytes: 0, mtime_ns });
         }
         Ok(Some(out.into_iter().collect()))
     }
@@ -129,9 +156,8 @@ impl Folder for Memory {
         let mut out = Vec::new();
         for (path, bytes) in files {
             let t = self.tick();
-            self.0.files.borrow_mut().insert(path.clone(), (bytes.clone(), t));
             // A rename moves the directory's time as well.
-            self.touch_dir(path, t);
+            self.set(path, Rc::new(bytes.clone()), t, true);
             self.0.writes.set(self.0.writes.get() + 1);
             self.0.bytes.set(self.0.bytes.get() + bytes.len() as u64);
             out.push(Ok(Stat { kind: Kind::File, size_bytes: bytes.len() as u64, mtime_ns: t }));

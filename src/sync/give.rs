@@ -20,11 +20,6 @@ use std::collections::BTreeSet;
 /// How many record files are written between two flushes of the disk.
 const BATCH_FILES: usize = 512;
 
-/// The hash that a record's file has.
-pub(super) fn hash_of(known: &crate::record::Record, folder: &crate::id::Uuid) -> String {
-    seal_of(&crate::xml::write_record(known, folder))
-}
-
 impl Engine<'_> {
     /// Stores what is to be sent about a record. Called under the same lock as the record itself.
     pub(super) fn send(&mut self, id: &RecordId, delta: &Delta, stored: &Stored, hash: &str) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //! content. Its site file names them, so that they are no gap to anybody, and what else was in them
 //! is announced again.
 
-use super::give::hash_of;
+use super::settle::type_path;
 use super::{Engine, Error};
 use crate::id::RecordId;
 use crate::log::{Item, Segment};
@@ -35,9 +35,16 @@ impl Engine<'_> {
         for id in others {
             let Some(stored) = self.state.load(&id)? else { continue };
             let Some(time) = stored.known.version.0.get(&self.site) else { continue };
-            let item = Item::Named { kind: stored.known.kind.clone(), id, sha256: hash_of(&stored.known, &self.manifest.folder), stamp: Stamp { time: *time, site: self.site } };
+            let bytes = crate::xml::write_record(&stored.known, &self.manifest.folder);
+            let item = Item::Named { kind: stored.known.kind.clone(), id, sha256: crate::xml::seal_of(&bytes), stamp: Stamp { time: *time, site: self.site } };
             self.state.push_item(&item)?;
+            // It was there when it was first told of. The folder may have lost it since.
+            let path = type_path(&stored.known.kind, &id);
+            if self.folder.stat(&path)?.is_none() {
+                self.due.push((id, path, bytes));
+            }
         }
+        self.give_files(true)?;
         let mut all = self.withdrawn()?;
         all.extend(&found);
         let text: Vec<String> = all.iter().map(u64::to_string).collect();

@@ -13,6 +13,7 @@ mod oracle;
 use crate::dsl::cloud::{Cloud, Way};
 use crate::dsl::orderly::Orderly;
 use crate::dsl::{DAY_MS, Site, schema};
+use cloud_folder_sync::folder::memory::Bytes;
 use cloud_folder_sync::id::Random;
 use cloud_folder_sync::sync::Options;
 use cloud_folder_sync::xml::sha256_hex;
@@ -57,7 +58,7 @@ pub(crate) struct Storm {
     pub(crate) tell: bool,
     pub(crate) story: String,
     /// What a file held that was taken off the server, to be put back.
-    lost: Vec<(String, Vec<u8>)>,
+    lost: Vec<(String, Bytes)>,
     /// What else goes wrong.
     pub(crate) swarm: Swarm,
 }

@@ -2,7 +2,7 @@
 //! the server, sends what changed here, fetches what changed there, and makes a copy (or does not)
 //! where both changed.
 
-use cloud_folder_sync::folder::memory::Memory;
+use cloud_folder_sync::folder::memory::{Bytes, Memory};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a client does where both sides changed a file.
@@ -21,7 +21,7 @@ pub(crate) enum Copies {
 }
 
 /// Picks one of a file's older versions, or none.
-pub(crate) type Pick<'p> = &'p mut dyn FnMut(&[Vec<u8>]) -> Option<Vec<u8>>;
+pub(crate) type Pick<'p> = &'p mut dyn FnMut(&[Bytes]) -> Option<Bytes>;
 
 /// What happens to one file on its way to a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) enum Way {
 #[derive(Debug, Clone, Default)]
 struct Version {
     n: u64,
-    bytes: Option<Vec<u8>>,
+    bytes: Option<Bytes>,
 }
 
 /// The server and every client's last common state with it.
@@ -45,9 +45,9 @@ pub(crate) struct Cloud {
     pub(crate) replicas: Vec<Memory>,
     server: BTreeMap<String, Version>,
     /// What was there before each change, for roll-backs.
-    old: BTreeMap<String, Vec<Vec<u8>>>,
+    old: BTreeMap<String, Vec<Bytes>>,
     views: Vec<BTreeMap<String, Version>>,
-    torn: Vec<BTreeMap<String, Vec<u8>>>,
+    torn: Vec<BTreeMap<String, Bytes>>,
     pub(crate) copies: Copies,
     made: u64,
     /// Files that are never sent, by replica.
@@ -88,7 +88,7 @@ impl Cloud {
 
     /// Sends what changed in a replica.
     pub(crate) fn send(&mut self, i: usize, take: &mut dyn FnMut(&str) -> bool) {
-        let local = self.replicas[i].all();
+        let local = self.replicas[i].held();
         let mut paths: Vec<String> = local.keys().cloned().collect();
         paths.extend(self.views[i].iter().filter(|(p, v)| v.bytes.is_some() && !local.contains_key(*p)).map(|(p, _)| p.clone()));
         for path in paths {
@@ -119,7 +119,7 @@ impl Cloud {
     }
 
     /// Both sides changed a file.
-    fn clash(&mut self, i: usize, path: &str, ours: Vec<u8>, theirs: Vec<u8>) {
+    fn clash(&mut self, i: usize, path: &str, ours: Bytes, theirs: Bytes) {
         let copy = self.copy_name(path, i);
         match self.copies {
             Copies::Nextcloud => {
@@ -163,12 +163,13 @@ impl Cloud {
     }
 
     /// An older version of a file.
-    pub(crate) fn older(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn older(&self, path: &str) -> Option<Bytes> {
         self.old.get(path).and_then(|l| l.last().cloned())
     }
 
     /// A replica shows other bytes than the server has until it fetches the next time.
-    pub(crate) fn show_for_now(&mut self, i: usize, path: &str, bytes: Vec<u8>) {
+    pub(crate) fn show_for_now(&mut self, i: usize, path: &str, bytes: impl Into<Bytes>) {
+        let bytes = bytes.into();
         self.replicas[i].put(path, bytes.clone());
         self.torn[i].insert(path.to_owned(), bytes);
         if let Some(v) = self.views[i].get_mut(path) {
@@ -178,7 +179,7 @@ impl Cloud {
 
     /// Fetches what changed on the server.
     pub(crate) fn fetch(&mut self, i: usize, way: &mut dyn FnMut(&str) -> Way) {
-        let local = self.replicas[i].all();
+        let local = self.replicas[i].held();
         let news: Vec<(String, Version)> = self.server.iter().filter(|(p, v)| self.views[i].get(*p).is_none_or(|s| s.n != v.n)).map(|(p, v)| (p.clone(), v.clone())).collect();
         for (path, there) in news {
             let here = local.get(&path);
@@ -191,7 +192,7 @@ impl Cloud {
             match (way(&path), &there.bytes) {
                 (Way::Later, _) => {}
                 (Way::Torn(part), Some(b)) => {
-                    let cut = b.get(..b.len() * part / 1000).unwrap_or_default().to_vec();
+                    let cut = Bytes::new(b.get(..b.len() * part / 1000).unwrap_or_default().to_vec());
                     self.replicas[i].put(&path, cut.clone());
                     self.torn[i].insert(path, cut);
                 }
@@ -219,7 +220,7 @@ impl Cloud {
     }
 
     /// A file as it is on the server.
-    pub(crate) fn newest(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn newest(&self, path: &str) -> Option<Bytes> {
         self.server.get(path).and_then(|v| v.bytes.clone())
     }
 
@@ -235,7 +236,7 @@ impl Cloud {
     }
 
     /// Somebody puts a file on the server, or takes it away.
-    pub(crate) fn set(&mut self, path: &str, bytes: Option<Vec<u8>>) {
+    pub(crate) fn set(&mut self, path: &str, bytes: Option<Bytes>) {
         self.made += 1;
         let old = self.server.insert(path.to_owned(), Version { n: self.made, bytes });
         if let Some(b) = old.and_then(|v| v.bytes) {

@@ -8,11 +8,12 @@ use crate::dsl::cloud::Copies;
 use crate::dsl::faulty::Faulty;
 use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{DAY_MS, Site, schema};
-use cloud_folder_sync::folder::memory::Memory;
+
+use cloud_folder_sync::folder::memory::{Bytes, Memory};
 use cloud_folder_sync::host::local::Away;
 use cloud_folder_sync::host::mapping::LocalDeletes;
 use cloud_folder_sync::id::{Random, RecordId};
-use cloud_folder_sync::record::{Row, RowKey};
+use cloud_folder_sync::record::{Entry, Row, RowKey};
 use cloud_folder_sync::state;
 use cloud_folder_sync::sync::{Options, Order};
 use cloud_folder_sync::value::Value;
@@ -123,7 +124,7 @@ pub(crate) struct Swarm {
     rates: Vec<(Fault, usize)>,
     snapshots: BTreeMap<usize, (Connection, tempfile::TempDir)>,
     /// Record files that are gone from the server for a while.
-    vanished: Vec<(String, Vec<u8>)>,
+    vanished: Vec<(String, Bytes)>,
     /// Records that somebody erased.
     pub(crate) erased: BTreeSet<RecordId>,
     /// Whether what was deleted may have been stripped by now.
@@ -294,8 +295,8 @@ impl Storm {
     /// A replica shows an empty or an older file for a while, where nothing was changed there.
     fn old_bytes(&mut self, i: usize, fault: Fault) {
         let Some(path) = self.pick_path() else { return };
-        if self.sites[i].folder.get(&path) == self.cloud.newest(&path) {
-            let bytes = if fault == Fault::Empty { Some(Vec::new()) } else { self.cloud.older(&path) };
+        if self.sites[i].folder.get(&path) == self.cloud.newest(&path).map(|b| b.to_vec()) {
+            let bytes = if fault == Fault::Empty { Some(Bytes::default()) } else { self.cloud.older(&path) };
             if let Some(b) = bytes {
                 self.cloud.show_for_now(i, &path, b);
             }
@@ -581,18 +582,21 @@ impl Storm {
         }
     }
 
-    /// A value that lost goes with its row to the trash where a host rewrites that row, and with the trash after its days:
-    /// the oracle saw the host delete the row's current value only.
+    /// A value that lost goes with its row to the trash where somebody deletes or rewrites that row, and with the trash after its
+    /// days: the oracle saw the host delete the row's current value only.
     pub(crate) fn mark_rewritten(&mut self, i: usize) {
-        if !self.swarm.short {
+        if !self.swarm.short && !self.swarm.purges() {
             return;
         }
         let site = &self.sites[i];
         let mut lost = Vec::new();
         for id in site.state().all(None).unwrap() {
             let known = site.known(&id);
-            let rewritten = known.rows.values().filter(|r| r.tombstone.as_ref().is_some_and(|t| t.why == "rewritten"));
-            lost.extend(rewritten.flat_map(|r| r.fields.values()).flat_map(|f| f.superseded().into_iter().map(|e| super::laws::shown(site, &e.value)).collect::<Vec<_>>()));
+            for (row, t) in known.rows.values().filter_map(|r| Some((r, r.tombstone.as_ref()?))) {
+                // Who deletes a row deletes what lost in it as well, as far as it had come.
+                let seen = |e: &Entry| t.why == "rewritten" || t.moved_to.is_none() && t.seen.covers(&e.stamp);
+                lost.extend(row.fields.values().flat_map(|f| f.superseded()).filter(|e| seen(e)).map(|e| super::laws::shown(site, &e.value)));
+            }
         }
         self.oracle.deleted.extend(lost);
     }

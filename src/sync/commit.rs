@@ -252,7 +252,7 @@ impl Engine<'_> {
         // Announced, and its file is still torn: an empty record must not be written over that.
         let nothing = stored.known.version.0.is_empty();
         let due = stale && !behind && !p.keep_off && !nothing;
-        let hash_now = if due { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
+        let hash_now = if due || behind { p.file_hash.clone() } else { Some(p.file_hash.clone().unwrap_or_else(|| hash.clone())) };
         if due || p.new || p.file_hash != p.stored.file_hash || p.file_stat.is_some() {
             self.state.set_file(n, hash_now.as_deref(), p.file_stat, due)?;
         }

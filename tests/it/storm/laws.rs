@@ -222,10 +222,16 @@ pub(super) fn shown(s: &Site, v: &Value) -> String {
     }
 }
 
-/// Tells which sites know a word, and which hosts show it.
+/// Tells which sites know a word, and which hosts show it; or which replicas have a file.
 fn whereabouts(storm: &Storm, word: &str) {
     let mut said = String::new();
     for s in &storm.sites {
+        // Files whose names begin so.
+        if let Some(start) = word.strip_prefix("file:") {
+            let of = |p: &&String| p.rsplit('/').next().is_some_and(|n| n.starts_with(start));
+            let row = s.conn.query_row("SELECT hex(r.id) || ' flags ' || r.flags || ' ' || coalesce(f.hash, '-') || ' ' || coalesce(f.size, '-') || ' ' || coalesce(f.due, '-') FROM cfs_record r LEFT JOIN cfs_file f USING (n) WHERE hex(r.id) LIKE ?1 || '%'", [start.to_uppercase()], |r| r.get::<_, String>(0)).unwrap_or_default();
+            said.push_str(&format!("\n      {}: {row} {:?}", s.name, s.folder.held().iter().filter(|(p, _)| of(p)).map(|(p, b)| (p, b.len())).collect::<Vec<_>>()));
+        }
         // A field instead of a word: what every site knows of it.
         if let Some((id, (table, column))) = word.split_once('/').and_then(|(id, w)| Some((id, w.split_once('.')?))) {
             for r in s.state().all(None).unwrap().into_iter().filter(|r| r.to_string().starts_with(id)).map(|r| s.known(&r)) {

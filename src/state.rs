@@ -264,9 +264,20 @@ impl<'c> State<'c> {
             return Ok(self.conn.last_insert_rowid());
         }
         self.conn
-            .prepare_cached("UPDATE cfs_record SET root_key = ?2, flags = ?3, reason = ?4, since = CASE WHEN ?5 IS NULL THEN NULL ELSE coalesce(since, ?5) END, known = ?6, applied = ?7, local = ?8 WHERE n = ?1")?
-            .execute(params![s.n, key, s.flags, s.reason, since, known, applied, local])?;
+            .prepare_cached("UPDATE cfs_record SET kind = ?9, root_key = ?2, flags = ?3, reason = ?4, since = CASE WHEN ?5 IS NULL THEN NULL ELSE coalesce(since, ?5) END, known = ?6, applied = ?7, local = ?8 WHERE n = ?1")?
+            .execute(params![s.n, key, s.flags, s.reason, since, known, applied, local, s.known.kind])?;
         Ok(s.n)
+    }
+
+    /// Gives records the type that is known of them: until November 2026 one that was announced before anything
+    /// of it could be read was stored as being of none for good, and so not found under its root key.
+    pub fn name_kinds(&self) -> Result<(), Error> {
+        for id in self.ids("SELECT id FROM cfs_record INDEXED BY cfs_record_key WHERE kind = '' ORDER BY id")? {
+            if let Some(s) = self.load(&id)?.filter(|s| !s.known.kind.is_empty()) {
+                self.conn.execute("UPDATE cfs_record SET kind = ?2 WHERE n = ?1", params![s.n, s.known.kind])?;
+            }
+        }
+        Ok(())
     }
 
     /// Says that a record's file must be written, or what it is now.

@@ -45,6 +45,9 @@ impl Engine<'_> {
     /// Reads the notes and finds the records they are about; new root rows are noted as such.
     pub(super) fn look(&mut self) -> Result<(), Error> {
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
+        if self.notes.first.is_none() {
+            self.state.name_kinds()?;
+        }
         // Read once in a sync: later looks go on from there.
         let after = if self.notes.first.is_some() { self.notes.upto } else { seen };
         let notes = capture::notes(self.conn, self.mapping, after)?;

@@ -81,10 +81,14 @@ pub(crate) fn waiting(s: &Site) -> usize {
     s.state().flagged(state::WAITING).unwrap().len()
 }
 
-/// The first line in which two lists differ, for people.
+/// The first lines in which two lists differ, for people. A line may be there twice.
 fn difference<'a>(a: impl Iterator<Item = &'a str>, b: impl Iterator<Item = &'a str>) -> String {
-    let (a, b): (BTreeSet<&str>, BTreeSet<&str>) = (a.collect(), b.collect());
-    let only = |x: &BTreeSet<&str>, y: &BTreeSet<&str>| x.difference(y).take(6).map(|l| format!("  {l}\n")).collect::<String>();
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.collect(), b.collect());
+    let only = |x: &[&str], y: &[&str]| {
+        let mut y = y.to_vec();
+        let lacks = |l: &&&str| y.iter().position(|o| o == *l).map(|n| y.swap_remove(n)).is_none();
+        x.iter().filter(lacks).take(6).map(|l| format!("  {l}\n")).collect::<String>()
+    };
     format!("only the first:\n{}only the second:\n{}", only(&a, &b), only(&b, &a))
 }
 

@@ -8,7 +8,6 @@ use crate::dsl::cloud::Copies;
 use crate::dsl::faulty::Faulty;
 use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{DAY_MS, Site, schema};
-
 use cloud_folder_sync::folder::memory::{Bytes, Memory};
 use cloud_folder_sync::host::local::Away;
 use cloud_folder_sync::host::mapping::LocalDeletes;
@@ -410,6 +409,7 @@ impl Storm {
         s.try_sync_on(&folder, Options::default()).unwrap();
         drop(folder);
         self.oracle.synced(i);
+        self.keep_fresh(i);
         match shown.take() {
             Some(old) => {
                 self.oracle.replaced(&old);
@@ -655,6 +655,16 @@ impl Storm {
             }
         }
         out
+    }
+
+    /// What stands in charts that were erased elsewhere while they were typed is in the host alone: if the host
+    /// deletes it, it is gone like what no sync has seen yet.
+    pub(crate) fn keep_fresh(&mut self, i: usize) {
+        let s = &self.sites[i];
+        let held = s.state().flagged(state::HELD).unwrap();
+        let keys = held.iter().filter(|id| s.known(id).erased.is_some()).filter_map(|id| s.state().root_of(id).unwrap()?.1);
+        let shown: BTreeSet<String> = keys.flat_map(|k| if let [Value::Integer(p)] = k[..] { words(s, &format!("p.patient_id = {p}")) } else { BTreeSet::new() }).collect();
+        shown.iter().for_each(|w| self.oracle.typed_since(i, w));
     }
 
     /// How many rounds everything may need to come to rest.

@@ -49,10 +49,15 @@ impl Engine<'_> {
         let stamped = self.state.meta::<i64>("clock_ms")?.is_some();
         let seq: i64 = self.state.meta("seq")?.unwrap_or(0);
         if token.is_empty() && kept.is_empty() && !stamped {
-            // Just set up: from now on a copy of this database can be told from it.
+            // Just set up: from now on a copy of this database can be told from it. One that was made before has the
+            // same name and nothing to tell it by: so neither stamps under that.
             let new = format!("{}{}", self.env.random.hex(), self.env.random.hex());
             self.keeper.write(&database, std::slice::from_ref(&new))?;
+            self.site = self.env.random.uuid();
+            self.lock()?;
+            self.state.set_meta("site", self.site.as_bytes().to_vec())?;
             self.state.set_meta("token", new.clone())?;
+            self.unlock()?;
             token = new;
             kept = vec![token.clone()];
         }

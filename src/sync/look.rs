@@ -35,7 +35,9 @@ pub(super) struct Notes {
     pub(super) moves: BTreeMap<RecordId, BTreeSet<RecordId>>,
     /// Records that must be looked at.
     pub(super) dirty: BTreeSet<RecordId>,
-    /// Those among them that nothing is said about.
+    /// Records in which this sync stamped what the host did.
+    pub(super) stamped: BTreeSet<RecordId>,
+    /// Those of `dirty` that nothing is said about.
     pub(super) scanned: BTreeSet<RecordId>,
     /// Up to where notes are still to be forgotten.
     pub(super) stale: Option<i64>,

@@ -259,7 +259,8 @@ impl Engine<'_> {
         if p.known.erased.is_some() {
             // What was typed here and not seen by who erased stays in the host until a person decides.
             let waits = p.stored.flags & state::HELD != 0 && p.stored.known.erased.is_some();
-            let first = p.stored.known.erased.is_none() && !p.new && !host.is_empty();
+            // It may have been stamped a moment ago, if the record was looked at before that came.
+            let first = p.stored.known.erased.is_none() && !p.new && (!host.is_empty() || self.notes.stamped.contains(&p.work.id));
             p.unseen = p.stored.root_key.is_some() && (waits || first);
             for order in std::mem::take(&mut p.work.orders) {
                 // Erased here as well, by a person's word.
@@ -271,6 +272,9 @@ impl Engine<'_> {
         if !host.is_empty() {
             let lost = self.lost_elsewhere(p.work.id, &host.inserted)?;
             let stamp = self.tick();
+            if !p.new {
+                self.notes.stamped.insert(p.work.id);
+            }
             self.log_host(p, &host);
             for key in &host.inserted {
                 if let Some((t, row)) = p.image.rows.get(key).and_then(|r| Some((self.mapping.tables.get(r.table)?, r))) {

@@ -66,7 +66,7 @@ impl Engine<'_> {
                 self.bury_seen(p, key, WITH_TARGET, None, seen);
                 continue;
             }
-            if planted::bug("delete-by-absence") || t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key) {
+            if planted::bug("delete-by-absence") || t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key)? {
                 self.bury(p, key, "rewritten", None);
                 continue;
             }
@@ -103,14 +103,31 @@ impl Engine<'_> {
 
     /// Whether the host's way of saving deleted a row: others of the same table and parent were
     /// inserted after its DELETE.
-    fn rewritten(&self, p: &Prepared, key: &RowKey, table: usize, host_key: &HostKey) -> bool {
-        let Some(gone) = self.notes.deleted.get(&(table, crate::host::key::encode(host_key))) else { return false };
+    fn rewritten(&self, p: &Prepared, key: &RowKey, table: usize, host_key: &HostKey) -> Result<bool, Error> {
+        let Some(gone) = self.notes.deleted.get(&(table, crate::host::key::encode(host_key))) else { return Ok(false) };
+        if self.went_with_target(p, key, table)? {
+            return Ok(false);
+        }
         let owner = p.known.rows.get(key).and_then(|r| r.owner().cloned());
-        p.image.rows.iter().any(|(k, r)| {
+        Ok(p.image.rows.iter().any(|(k, r)| {
             let new = !p.stored.local.rows.contains_key(k);
             let sibling = r.table == table && r.fields.values().filter_map(|v| v.owner()).next() == owner.as_ref();
             new && sibling && self.notes.inserted.get(&(table, crate::host::key::encode(&r.host.key))).is_some_and(|i| i > gone)
-        })
+        }))
+    }
+
+    /// Whether the host deleted a record that a row had to point to, and so the row with it: nobody saved that row anew.
+    fn went_with_target(&self, p: &Prepared, key: &RowKey, table: usize) -> Result<bool, Error> {
+        let (Some(t), Some(row)) = (self.mapping.tables.get(table), p.known.rows.get(key)) else { return Ok(false) };
+        for record in required(t, row).into_iter().filter(|r| *r != p.work.id) {
+            let Some((kind, Some(at), _)) = self.state.root_of(&record)? else { continue };
+            let Some(root) = self.mapping.kind(&kind).and_then(|k| self.mapping.types.get(k)).map(|k| k.root) else { continue };
+            let at = (root, crate::host::key::encode(&at));
+            if self.notes.deleted.get(&at).is_some_and(|gone| self.notes.inserted.get(&at).is_none_or(|back| back < gone)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.

@@ -151,9 +151,7 @@ impl Storm {
             report.pending
         ));
         self.oracle.synced(i);
-        self.keep_fresh(i);
-        self.mark_erased();
-        self.mark_rewritten(i);
+        self.after_a_sync(i);
         self.emptied_too_early(i);
     }
 

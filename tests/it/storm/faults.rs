@@ -128,6 +128,8 @@ pub(crate) struct Swarm {
     pub(crate) erased: BTreeSet<RecordId>,
     /// Whether what was deleted may have been stripped by now.
     pub(crate) stripped: bool,
+    /// Whether a site was without logs for a while: who has heard of what it deleted then, nobody can tell.
+    pub(crate) unlogged: bool,
     /// The host as upgraded sites have it.
     upgraded: BTreeSet<usize>,
     /// How many sites stamp under a name that was another's, before they notice.
@@ -262,7 +264,10 @@ impl Storm {
                 self.sites[i].mapping.tables[n].local_deletes = LocalDeletes::Ask;
             }
             Fault::Answer => self.answer(i, None),
-            Fault::Logs => self.sites[i].settings.use_logs ^= true,
+            Fault::Logs => {
+                self.sites[i].settings.use_logs ^= true;
+                self.swarm.unlogged = true;
+            }
             Fault::Rebuild => {
                 self.host(i, "CREATE TABLE memo_new (patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, words TEXT); INSERT INTO memo_new SELECT patient_id, words FROM memo; DROP TABLE memo; ALTER TABLE memo_new RENAME TO memo");
             }
@@ -355,7 +360,7 @@ impl Storm {
         }
         // What was stamped is known, what was not is still to be seen.
         self.say(format_args!("  at call {at}"));
-        self.mark_erased();
+        self.after_a_sync(i);
     }
 
     /// Somebody has a form open while a sync brings something, and saves all of it as it was: what the sync
@@ -409,7 +414,6 @@ impl Storm {
         s.try_sync_on(&folder, Options::default()).unwrap();
         drop(folder);
         self.oracle.synced(i);
-        self.keep_fresh(i);
         match shown.take() {
             Some(old) => {
                 self.oracle.replaced(&old);
@@ -418,7 +422,7 @@ impl Storm {
             }
             None => self.oracle.replaced(&word),
         }
-        self.mark_erased();
+        self.after_a_sync(i);
     }
 
     /// A replica shows a file with a letter more for a while: its hash says that it is not whole.
@@ -478,7 +482,7 @@ impl Storm {
         let done = s.try_sync_on(&faulty, Options::default()).map(|r| r.exported).map_err(|e| e.to_string());
         // What was typed may be known here and not be in the folder yet.
         self.say(format_args!("  after {left} writes: {done:?}"));
-        self.mark_erased();
+        self.after_a_sync(i);
     }
 
     /// Makes a copy of the database, or puts the one made before in its place.
@@ -568,11 +572,11 @@ impl Storm {
         self.swarm.erased.insert(id);
         self.swarm.partial_logs = true;
         self.sites[i].order(id, Order::Erase { by: "the patient".into() });
-        self.mark_erased();
+        self.after_a_sync(i);
     }
 
     /// Whatever is known of an erased record anywhere may be gone.
-    pub(crate) fn mark_erased(&mut self) {
+    fn mark_erased(&mut self) {
         for id in self.swarm.erased.clone() {
             for i in 0..self.sites.len() {
                 for w in self.known_words(i, &id) {
@@ -582,9 +586,16 @@ impl Storm {
         }
     }
 
+    /// What may be gone after a synchronization, whatever became of it.
+    pub(crate) fn after_a_sync(&mut self, i: usize) {
+        self.keep_fresh(i);
+        self.mark_erased();
+        self.mark_rewritten(i);
+    }
+
     /// A value that lost goes with its row to the trash where somebody deletes or rewrites that row, and with the trash after its
     /// days: the oracle saw the host delete the row's current value only.
-    pub(crate) fn mark_rewritten(&mut self, i: usize) {
+    fn mark_rewritten(&mut self, i: usize) {
         if !self.swarm.short && !self.swarm.purges() {
             return;
         }
@@ -659,7 +670,7 @@ impl Storm {
 
     /// What stands in charts that were erased elsewhere while they were typed is in the host alone: if the host
     /// deletes it, it is gone like what no sync has seen yet.
-    pub(crate) fn keep_fresh(&mut self, i: usize) {
+    fn keep_fresh(&mut self, i: usize) {
         let s = &self.sites[i];
         let held = s.state().flagged(state::HELD).unwrap();
         let keys = held.iter().filter(|id| s.known(id).erased.is_some()).filter_map(|id| s.state().root_of(id).unwrap()?.1);

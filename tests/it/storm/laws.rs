@@ -29,7 +29,7 @@ impl Storm {
     /// out from an empty row.
     pub(super) fn emptied_too_early(&self, i: usize) {
         // Who is told to strip at once, or goes on under another name, has no such promise.
-        if !self.swarm.short || self.swarm.doubles() || self.swarm.purges() {
+        if !self.swarm.short || self.swarm.unlogged || self.swarm.doubles() || self.swarm.purges() {
             return;
         }
         let state = self.sites[i].state();
@@ -50,8 +50,7 @@ impl Storm {
         for i in 0..self.sites.len() {
             self.about_to_delete(i);
             let r = self.sites[i].sync();
-            self.mark_erased();
-            self.mark_rewritten(i);
+            self.after_a_sync(i);
             self.cloud.carry();
             if self.tell {
                 eprintln!("{}: healing: exp {} imp {} held {:?} {:?}", self.sites[i].name, r.exported, r.imported, r.held, r.notices);

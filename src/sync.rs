@@ -132,8 +132,6 @@ pub(crate) struct Engine<'a> {
     fresh: diff::Fresh,
     /// Record files as last seen, once a walk needs them.
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
-    /// Records that this sync learned are erased.
-    erased: BTreeSet<RecordId>,
     /// What was found out about files, to be written under the next lock.
     marks: Vec<walk::Mark>,
     /// Draws records up as bytes.
@@ -230,7 +228,6 @@ pub fn sync(
         requests_done: Vec::new(),
         fresh: diff::Fresh::new(),
         file_stats: None,
-        erased: BTreeSet::new(),
         marks: Vec::new(),
         easel: pipeline::Easel::new(wanted, &state)?,
         unmatched: false,

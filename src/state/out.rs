@@ -3,7 +3,7 @@
 use super::{Error, State, id_of, pack};
 use crate::id::RecordId;
 use crate::log::{Item, Segment};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use rusqlite::types::ValueRef;
 
 /// What a named record's element has beside its line, in bytes: names of attributes, the record's id.
@@ -36,6 +36,29 @@ impl State<'_> {
             _ => None,
         };
         read.ok_or(Error::Damaged("item to be sent"))
+    }
+
+    /// The bytes of a segment that is decided and not delivered.
+    pub fn decided(&self, seq: u64) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.conn.query_row("SELECT bytes FROM cfs_segment WHERE seq = ?1", [seq.cast_signed()], |r| r.get(0)).optional()?)
+    }
+
+    /// Forgets a segment that is decided and not delivered, or that was delivered.
+    pub fn drop_decided(&self, seq: u64) -> Result<(), Error> {
+        self.conn.prepare_cached("DELETE FROM cfs_segment WHERE seq = ?1")?.execute([seq.cast_signed()])?;
+        Ok(())
+    }
+
+    /// Forgets what waits to be sent of a record's content: it is erased.
+    pub fn drop_content(&self, id: &RecordId) -> Result<(), Error> {
+        let mut q = self.conn.prepare("SELECT o, item FROM cfs_out WHERE id = ?1")?;
+        let items = q.query_map([id.as_bytes()], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, rusqlite::types::Value>(1)?)))?.collect::<Result<Vec<_>, _>>()?;
+        for (o, item) in items {
+            if matches!(self.out_item(id.as_bytes(), (&item).into())?, Item::Delta(d) if !d.part.rows.is_empty()) {
+                self.conn.execute("DELETE FROM cfs_out WHERE o = ?1", [o])?;
+            }
+        }
+        Ok(())
     }
 
     /// How many items wait.

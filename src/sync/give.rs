@@ -175,7 +175,7 @@ impl Engine<'_> {
             if self.folder.read(&path, MAX_FILE_BYTES)?.as_deref() != Some(&bytes) {
                 self.write_one(path, bytes)?;
             }
-            self.conn.execute("DELETE FROM cfs_segment WHERE seq = ?1", [seq])?;
+            self.state.drop_decided(seq.unsigned_abs())?;
         }
         Ok(())
     }

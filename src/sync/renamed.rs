@@ -23,7 +23,7 @@ impl Engine<'_> {
     /// Puts this site's own segments back in their places, at a full look or where a record was erased:
     /// what is in a copy would not be withdrawn. Copies that say nothing more are removed.
     pub(super) fn put_back_segments(&mut self, full: bool) -> Result<(), Error> {
-        if !full && self.erased.is_empty() {
+        if !full && self.unwithdrawn()?.is_empty() {
             return Ok(());
         }
         let newest = self.state.meta::<i64>("seq")?.unwrap_or(0).unsigned_abs();

@@ -15,7 +15,8 @@ impl Engine<'_> {
     /// Finds own segments that hold content of records erased in this sync, and announces anew what
     /// else they say. Gives their numbers: the files go once the site file names them.
     pub(super) fn find_withdrawn(&mut self) -> Result<BTreeSet<u64>, Error> {
-        let erased = std::mem::take(&mut self.erased);
+        // And those of earlier syncs that did not come to an end.
+        let erased: BTreeSet<RecordId> = self.unwithdrawn()?;
         let mut found = BTreeSet::new();
         if erased.is_empty() {
             return Ok(found);
@@ -24,7 +25,8 @@ impl Engine<'_> {
         let oldest = self.state.meta::<i64>("oldest")?.unwrap_or(1).unsigned_abs();
         let mut others: BTreeSet<RecordId> = BTreeSet::new();
         for seq in oldest..=newest {
-            let Some(bytes) = self.folder.read(&names::log_path(&self.site, seq), MAX_FILE_BYTES)? else { continue };
+            let written = self.folder.read(&names::log_path(&self.site, seq), MAX_FILE_BYTES)?;
+            let Some(bytes) = written.map_or_else(|| self.state.decided(seq), |b| Ok(Some(b)))? else { continue };
             let Ok((s, _)) = Segment::read(&bytes, &self.manifest.folder) else { continue };
             let holds = |i: &Item| matches!(i, Item::Delta(d) if erased.contains(&d.part.id) && !d.part.rows.is_empty());
             if s.items.iter().any(holds) {
@@ -32,6 +34,7 @@ impl Engine<'_> {
                 others.extend(s.items.iter().map(Item::record).filter(|id| !erased.contains(id)));
             }
         }
+        erased.iter().try_for_each(|id| self.state.drop_content(id))?;
         for id in others {
             let Some(stored) = self.state.load(&id)? else { continue };
             let Some(time) = stored.known.version.0.get(&self.site) else { continue };
@@ -49,6 +52,8 @@ impl Engine<'_> {
         all.extend(&found);
         let text: Vec<String> = all.iter().map(u64::to_string).collect();
         self.state.set_meta("withdrawn", text.join(" "))?;
+        // What was decided and not delivered is never written at all.
+        found.iter().try_for_each(|seq| self.state.drop_decided(*seq))?;
         Ok(found)
     }
 
@@ -61,6 +66,24 @@ impl Engine<'_> {
 
     /// Removes withdrawn segments.
     pub(super) fn remove_withdrawn(&mut self, found: &BTreeSet<u64>) -> Result<(), Error> {
-        Ok(found.iter().try_for_each(|seq| self.folder.remove(&names::log_path(&self.site, *seq)))?)
+        found.iter().try_for_each(|seq| self.folder.remove(&names::log_path(&self.site, *seq)))?;
+        if !self.unwithdrawn()?.is_empty() {
+            self.state.set_meta("unwithdrawn", "")?;
+        }
+        Ok(())
+    }
+
+    /// Records that were erased and whose content own segments may still hold.
+    pub(super) fn unwithdrawn(&self) -> Result<BTreeSet<RecordId>, Error> {
+        let text: String = self.state.meta("unwithdrawn")?.unwrap_or_default();
+        Ok(text.split(' ').filter_map(|id| RecordId::parse_str(id).ok()).collect())
+    }
+
+    /// Notes that a record was erased, in the transaction in which it is.
+    pub(super) fn to_be_withdrawn(&mut self, id: RecordId) -> Result<(), Error> {
+        let mut all = self.unwithdrawn()?;
+        all.insert(id);
+        let text: Vec<String> = all.iter().map(RecordId::to_string).collect();
+        Ok(self.state.set_meta("unwithdrawn", text.join(" "))?)
     }
 }

@@ -40,7 +40,10 @@ impl Orderly {
             let missing = |i: &Item| match i {
                 Item::Named { kind, id, .. } => match self.inner.get(&record_path(kind, id)) {
                     None => Some(format!("{path} names {kind} {id}, which is not there")),
-                    Some(bytes) => read_record(&bytes, &self.id).ok().filter(|r| lacks(r, i)).map(|_| format!("{path} names {kind} {id}, whose file lacks it")),
+                    Some(bytes) => {
+                        let old = read_record(&bytes, &self.id).ok().filter(|r| lacks(r, i) && !self.told_before(path, i));
+                        old.map(|_| format!("{path} names {kind} {id}, whose file lacks it"))
+                    }
                 },
                 Item::Delta(_) => None,
             };
@@ -52,6 +55,20 @@ impl Orderly {
             return (!there).then(|| "a site file tells of a segment that is not there".to_owned());
         }
         None
+    }
+
+    /// Whether an earlier segment told of the same: it is told anew where that one is withdrawn, and a file may have been put
+    /// back to an older version since.
+    fn told_before(&self, path: &str, item: &Item) -> bool {
+        let Item::Named { stamp, .. } = item else { return false };
+        let dir = path.rsplit_once('/').map_or("", |(d, _)| d);
+        let says = |i: &Item| match i {
+            Item::Named { stamp: s, .. } => s.time >= stamp.time,
+            Item::Delta(d) => d.part.version.covers(stamp),
+        };
+        self.inner.held().iter().filter(|(p, _)| p.starts_with(dir) && *p != path).any(|(_, b)| {
+            Segment::read(b, &self.id).is_ok_and(|(s, _)| s.items.iter().any(|i| i.record() == item.record() && says(i)))
+        })
     }
 
     /// A copy of a record goes: the record's own file must hold all of it.

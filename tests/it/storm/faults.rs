@@ -380,6 +380,8 @@ impl Storm {
         if opened.is_some() && row(&self.sites[i]) == opened && read(&self.sites[i])[0] != "(no row)" {
             let set: Vec<String> = columns.iter().zip(&before).map(|(c, v)| format!("{c} = {v}")).collect();
             self.host(i, &format!("UPDATE {table} SET {} WHERE {key} = {at}", set.join(", ")));
+            // Known to fail: somebody types over what the form put back before the next synchronization (docs/RELIABILITY.md).
+            self.sync(i);
         }
     }
 
@@ -486,7 +488,12 @@ impl Storm {
     }
 
     /// Makes a copy of the database, or puts the one made before in its place.
+    ///
+    /// Where a client makes no copies and no site writes logs, what the newer database knew may be nowhere else: not there.
     fn snapshot(&mut self, i: usize) {
+        if self.cloud.copies == Copies::LastWins && self.sites.iter().any(|s| !s.settings.use_logs) {
+            return;
+        }
         match self.swarm.snapshots.remove(&i) {
             None => {
                 let copy = self.sites[i].backup();

@@ -3,8 +3,8 @@
 use super::{Error, State, id_of, pack};
 use crate::id::RecordId;
 use crate::log::{Item, Segment};
-use rusqlite::{OptionalExtension, params};
 use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, params};
 
 /// What a named record's element has beside its line, in bytes: names of attributes, the record's id.
 const NAMES_BYTES: usize = 120;

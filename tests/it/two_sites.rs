@@ -5,6 +5,7 @@ mod conflicts;
 mod deletion;
 mod edits;
 mod folder;
+mod found;
 mod held;
 mod identity;
 mod large;

@@ -66,9 +66,11 @@ impl Orderly {
             Item::Named { stamp: s, .. } => s.time >= stamp.time,
             Item::Delta(d) => d.part.version.covers(stamp),
         };
-        self.inner.held().iter().filter(|(p, _)| p.starts_with(dir) && *p != path).any(|(_, b)| {
-            Segment::read(b, &self.id).is_ok_and(|(s, _)| s.items.iter().any(|i| i.record() == item.record() && says(i)))
-        })
+        self.inner
+            .held()
+            .iter()
+            .filter(|(p, _)| p.starts_with(dir) && *p != path)
+            .any(|(_, b)| Segment::read(b, &self.id).is_ok_and(|(s, _)| s.items.iter().any(|i| i.record() == item.record() && says(i))))
     }
 
     /// A copy of a record goes: the record's own file must hold all of it.

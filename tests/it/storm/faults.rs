@@ -489,9 +489,9 @@ impl Storm {
 
     /// Makes a copy of the database, or puts the one made before in its place.
     ///
-    /// Where a client makes no copies and no site writes logs, what the newer database knew may be nowhere else: not there.
+    /// Without logs, what the newer database knew stands in a record file alone, which may be put back as well: not there.
     fn snapshot(&mut self, i: usize) {
-        if self.cloud.copies == Copies::LastWins && self.sites.iter().any(|s| !s.settings.use_logs) {
+        if self.sites.iter().any(|s| !s.settings.use_logs) {
             return;
         }
         match self.swarm.snapshots.remove(&i) {

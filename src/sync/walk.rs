@@ -199,9 +199,11 @@ impl Engine<'_> {
         let mut total = 0u64;
         let seen: Vec<RecordId> = self.file_stats()?.iter().filter(|(_, seen)| seen.is_some()).map(|(id, _)| *id).collect();
         self.file_stats = None;
+        // A client that renamed both versions left no file, but all that was in it.
+        let renamed: BTreeSet<RecordId> = self.conflicts.iter().map(|(_, id, ..)| *id).collect();
         for id in seen {
             total += 1;
-            if !present.contains(&id) {
+            if !present.contains(&id) && !renamed.contains(&id) {
                 let Some(n) = self.state.number(&id)? else { continue };
                 gone.push((id, n));
             }

@@ -386,7 +386,12 @@ impl Storm {
     }
 
     /// The host writes over a field while a sync is under way, wherever it finds the database unlocked.
+    ///
+    /// Not while a person has a chart erased there: what is typed into it in that very moment goes with it.
     fn meanwhile(&mut self, i: usize) {
+        if self.sites[i].orders.iter().any(|(_, o)| matches!(o, Order::Erase { .. })) {
+            return;
+        }
         let (table, key, columns) = TYPED[self.dice.below(4)];
         let Some(row) = self.any(i, table, key) else { return };
         let (at, column) = (self.dice.below(80), columns[self.dice.below(columns.len())]);

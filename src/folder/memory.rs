@@ -112,6 +112,11 @@ impl Memory {
         self.0.dirs.borrow().iter().flat_map(|(dir, d)| d.files.iter().map(|(n, (b, _))| (path(dir, n), Rc::clone(b))).collect::<Vec<_>>()).collect()
     }
 
+    /// A number that is another one once anything has changed.
+    pub fn moment(&self) -> i64 {
+        self.0.ticks.get()
+    }
+
     /// How many files, and how many bytes, were written by [`Folder::write`] so far.
     pub fn written(&self) -> (u64, u64) {
         (self.0.writes.get(), self.0.bytes.get())

@@ -299,8 +299,23 @@ fn a_storm_of_long_stories() {
     storms(1000..1012, 600, 0, false);
 }
 
-/// Every kind of fault, in each story another choice of them.
+/// Every kind of fault, in each story another choice of them. In four parts, to be run side by side.
 #[test]
 fn a_merciless_storm() {
-    storms(5000..5040, 150, 60, true);
+    storms(5000..5068, 300, 60, true);
+}
+
+#[test]
+fn a_second_merciless_storm() {
+    storms(5100..5168, 300, 60, true);
+}
+
+#[test]
+fn a_third_merciless_storm() {
+    storms(5200..5268, 300, 60, true);
+}
+
+#[test]
+fn a_fourth_merciless_storm() {
+    storms(5300..5368, 300, 60, true);
 }

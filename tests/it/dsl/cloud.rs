@@ -58,7 +58,17 @@ pub(crate) struct Cloud {
 
 impl Default for Cloud {
     fn default() -> Self {
-        Cloud { replicas: Vec::new(), server: BTreeMap::new(), old: BTreeMap::new(), views: Vec::new(), torn: Vec::new(), copies: Copies::Dropbox, made: 0, at_rest: None, home: Vec::new() }
+        Cloud {
+            replicas: Vec::new(),
+            server: BTreeMap::new(),
+            old: BTreeMap::new(),
+            views: Vec::new(),
+            torn: Vec::new(),
+            copies: Copies::Dropbox,
+            made: 0,
+            at_rest: None,
+            home: Vec::new(),
+        }
     }
 }
 

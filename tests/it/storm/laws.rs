@@ -37,9 +37,14 @@ impl Storm {
         let others: Vec<&Site> = self.sites.iter().filter(|s| knows(s)).collect();
         for id in state.all(None).unwrap() {
             let known = self.sites[i].known(&id);
-            for (key, _) in known.rows.iter().filter(|(_, r)| r.tombstone.as_ref().is_some_and(|t| t.bare)) {
-                if let Some(s) = others.iter().find(|s| s.known(&id).rows.get(key).is_none_or(|r| r.tombstone.is_none())) {
-                    self.broken("L5 trash", &format!("{} emptied a row of {id} whose deletion {} has not heard of", self.sites[i].name, s.name));
+            for (key, row) in known.rows.iter().filter(|(_, r)| r.tombstone.as_ref().is_some_and(|t| t.bare)) {
+                // Who deleted what it hangs below has heard of it, and who took it back since.
+                let heard = |s: &&&Site| {
+                    let theirs = s.known(&id);
+                    theirs.rows.get(key).is_some_and(|r| r.tombstone.is_some() || r.stamp > row.stamp) || life(&theirs).get(key) == Some(&Life::Deleted)
+                };
+                if let Some(s) = others.iter().find(|s| !heard(s)) {
+                    self.broken("L5 trash", &format!("{} emptied {} {} of {id}, whose deletion {} has not heard of", self.sites[i].name, key.table, key.id, s.name));
                 }
             }
         }

@@ -150,7 +150,10 @@ impl Storm {
             report.held.len(),
             report.pending
         ));
-        self.oracle.synced(i);
+        // One that waits for a person because files are missing has seen nothing.
+        if report.refused().is_none() {
+            self.oracle.synced(i);
+        }
         self.after_a_sync(i);
         self.emptied_too_early(i);
     }

@@ -261,7 +261,9 @@ impl Engine<'_> {
             let waits = p.stored.flags & state::HELD != 0 && p.stored.known.erased.is_some();
             // It may have been stamped a moment ago, if the record was looked at before that came.
             let first = p.stored.known.erased.is_none() && !p.new && (!host.is_empty() || self.notes.stamped.contains(&p.work.id));
-            p.unseen = p.stored.root_key.is_some() && (waits || first);
+            // Or it is somebody whom this sync took for the one who was erased: that chart was never part of the record.
+            let bound = p.work.root.is_some();
+            p.unseen = p.stored.root_key.is_some() && (waits || first || bound);
             for order in std::mem::take(&mut p.work.orders) {
                 // Erased here as well, by a person's word.
                 p.unseen &= !matches!(order, Order::Erase { .. });

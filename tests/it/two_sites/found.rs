@@ -193,3 +193,32 @@ fn what_is_erased_leaves_the_log_though_the_sync_was_cut_off() {
         }
     }
 }
+
+/// Somebody is entered here whom the folder knows and this database does not hold yet, and in the same sync comes
+/// that the one in the folder was erased. What was just typed is no part of that.
+#[test]
+fn an_erasure_takes_nobody_who_was_entered_before_it_came() {
+    let (mut all, mut cloud) = sites(3);
+    let mut c = all.pop().unwrap();
+    let mut b = all.pop().unwrap();
+    let mut a = all.pop().unwrap();
+    // Known at `b`, and held there: another line has its number.
+    a.add("p1");
+    a.sync();
+    let id = a.id("p1");
+    cloud.carry();
+    b.sql("CREATE TRIGGER no BEFORE INSERT ON patient WHEN new.national_id = 'p1' AND new.last_name <> 'typed here' BEGIN SELECT RAISE(ABORT, 'no'); END");
+    b.sync();
+    assert_eq!(people(&b), "NULL");
+    a.order(id, Order::Erase { by: "the patient".into() });
+    a.sync();
+    cloud.carry();
+    b.sql("INSERT INTO patient (file_no, national_id, last_name) VALUES (77, 'p1', 'typed here')");
+    for _ in 0..3 {
+        b.sync();
+        cloud.carry();
+        a.sync();
+        c.sync();
+    }
+    assert_eq!(b.get("SELECT last_name FROM patient"), "typed here");
+}

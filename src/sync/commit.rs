@@ -242,7 +242,7 @@ impl Engine<'_> {
             file_hash: p.file_hash.clone(),
         };
         if stored.known.erased.is_some() && p.stored.known.erased.is_none() {
-            self.to_be_withdrawn(id)?;
+            self.note_erased(id)?;
         }
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;

@@ -80,7 +80,7 @@ impl Engine<'_> {
     }
 
     /// Notes that a record was erased, in the transaction in which it is.
-    pub(super) fn to_be_withdrawn(&mut self, id: RecordId) -> Result<(), Error> {
+    pub(super) fn note_erased(&mut self, id: RecordId) -> Result<(), Error> {
         let mut all = self.unwithdrawn()?;
         all.insert(id);
         let text: Vec<String> = all.iter().map(RecordId::to_string).collect();

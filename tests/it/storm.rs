@@ -10,6 +10,7 @@ mod acts;
 mod faults;
 mod laws;
 mod oracle;
+mod worlds;
 
 use crate::dsl::cloud::{Cloud, Way};
 use crate::dsl::orderly::Orderly;

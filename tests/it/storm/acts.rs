@@ -59,7 +59,7 @@ impl Storm {
     }
 
     /// What a row shows, and what hangs below it.
-    fn shown(&self, i: usize, table: &str, key: i64) -> BTreeSet<String> {
+    pub(super) fn shown(&self, i: usize, table: &str, key: i64) -> BTreeSet<String> {
         if table == "patient" {
             return words(&self.sites[i], &format!("p.patient_id = {key}"));
         }
@@ -258,7 +258,7 @@ impl Storm {
     }
 
     /// Whoever asks sees what is there now; the host may delete it by its own means before the sync.
-    fn ask_to_delete(&mut self, i: usize, table: &str, key: i64) {
+    pub(super) fn ask_to_delete(&mut self, i: usize, table: &str, key: i64) {
         self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {key}, 'storm')"));
         let shown = self.shown(i, table, key);
         self.oracle.ordered(&shown);

@@ -76,7 +76,7 @@ pub(super) fn check(storm: &mut Storm) {
     let all: Vec<&Site> = storm.sites.iter().collect();
     // Large values that the folder lost are written again by the daily look.
     let awaits = |s: &&Site| !s.state().awaited().unwrap().is_empty();
-    if let Some(why) = apart(&all).filter(|_| !storm.swarm.any() && all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
+    if let Some(why) = apart(&all).filter(|_| !storm.swarm.any() && !storm.swarm.partial_logs && all.iter().all(|s| s.settings.use_logs) && !all.iter().any(awaits)) {
         storm.broken("L3 convergence by logs", &why);
     }
     // What is stripped is not told of: who has not stripped it as well finds it at the next daily look.

@@ -33,6 +33,11 @@ fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
+/// The path of a name in a directory.
+fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
 impl Memory {
     /// An empty folder.
     pub fn new() -> Self {
@@ -62,19 +67,14 @@ impl Memory {
         above.dirs.insert(name.to_owned());
     }
 
-    /// Puts a file there. The directory's time moves if `renamed`, or if it is new.
+    /// Puts a file there. The directory's time moves if the file is `renamed` into its place, or new.
     fn set(&self, path: &str, bytes: Bytes, t: i64, renamed: bool) {
         let (dir, name) = split(path);
         self.make(dir);
         let mut dirs = self.0.dirs.borrow_mut();
         let d = dirs.entry(dir.to_owned()).or_default();
-        if let Some(f) = d.files.get_mut(name) {
-            *f = (bytes, t);
-        } else {
-            d.files.insert(name.to_owned(), (bytes, t));
-            d.mtime_ns = t;
-        }
-        if renamed {
+        let new = d.files.insert(name.to_owned(), (bytes, t)).is_none();
+        if new || renamed {
             d.mtime_ns = t;
         }
     }
@@ -108,8 +108,8 @@ impl Memory {
 
     /// All paths with their content, which is not copied.
     pub fn held(&self) -> BTreeMap<String, Bytes> {
-        let path = |dir: &str, name: &str| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
-        self.0.dirs.borrow().iter().flat_map(|(dir, d)| d.files.iter().map(|(n, (b, _))| (path(dir, n), Rc::clone(b))).collect::<Vec<_>>()).collect()
+        let dirs = self.0.dirs.borrow();
+        dirs.iter().flat_map(|(dir, d)| d.files.iter().map(move |(name, (b, _))| (join(dir, name), Rc::clone(b)))).collect()
     }
 
     /// A number that is another one once anything has changed.
@@ -150,8 +150,7 @@ impl Folder for Memory {
             out.insert(name.clone(), Stat { kind: Kind::File, size_bytes: b.len() as u64, mtime_ns: *t });
         }
         for name in &d.dirs {
-            let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
-            let mtime_ns = dirs.get(&path).map_or(0, |d| d.mtime_ns);
+            let mtime_ns = dirs.get(&join(dir, name)).map_or(0, |d| d.mtime_ns);
             out.insert(name.clone(), Stat { kind: Kind::Dir, size_bytes: 0, mtime_ns });
         }
         Ok(Some(out.into_iter().collect()))

@@ -241,7 +241,8 @@ impl Engine<'_> {
             local,
             file_hash: p.file_hash.clone(),
         };
-        if stored.known.erased.is_some() && p.stored.known.erased.is_none() {
+        // Of what is new here nothing was ever sent.
+        if stored.known.erased.is_some() && p.stored.known.erased.is_none() && !p.new {
             self.note_erased(id)?;
         }
         let now = i64::try_from(self.env.now.ms()).unwrap_or(i64::MAX);

@@ -12,11 +12,10 @@ use crate::xml::MAX_FILE_BYTES;
 use std::collections::BTreeSet;
 
 impl Engine<'_> {
-    /// Finds own segments that hold content of records erased in this sync, and announces anew what
-    /// else they say. Gives their numbers: the files go once the site file names them.
+    /// Finds own segments that hold content of records erased in this sync, or in earlier ones that did
+    /// not come to an end, and announces anew what else they say. Gives their numbers: the files go once the site file names them.
     pub(super) fn find_withdrawn(&mut self) -> Result<BTreeSet<u64>, Error> {
-        // And those of earlier syncs that did not come to an end.
-        let erased: BTreeSet<RecordId> = self.unwithdrawn()?;
+        let erased = self.unwithdrawn()?;
         let mut found = BTreeSet::new();
         if erased.is_empty() {
             return Ok(found);

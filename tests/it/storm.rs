@@ -38,7 +38,7 @@ impl Dice {
 }
 
 /// How often what happens, of a thousand.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Rates {
     pub(crate) sync: usize,
     pub(crate) cloud: usize,
@@ -92,7 +92,23 @@ impl Storm {
         let mut swarm = if merciless { Swarm::draw(&mut dice, seed) } else { Swarm::default() };
         swarm.short_days(short);
         let story = format!("seed {seed}: {n} sites, {rates:?}, {:?}, logs {},{}\n", cloud.copies, logs != 0, swarm.show());
-        Storm { seed, dice, rates, sites, cloud, oracle: Oracle::default(), tell, story, lost: Vec::new(), swarm }
+        Storm { dice, rates, tell, story, swarm, ..Storm::calm(seed, sites, cloud) }
+    }
+
+    /// Sites and a cloud, and nothing that happens by itself.
+    fn calm(seed: u64, sites: Vec<Site>, cloud: Cloud) -> Storm {
+        Storm {
+            seed,
+            dice: Dice(Random::Seeded(seed)),
+            rates: Rates::default(),
+            sites,
+            cloud,
+            oracle: Oracle::default(),
+            tell: false,
+            story: String::new(),
+            lost: Vec::new(),
+            swarm: Swarm::default(),
+        }
     }
 
     pub(crate) fn say(&mut self, what: std::fmt::Arguments<'_>) {

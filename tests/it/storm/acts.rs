@@ -192,11 +192,8 @@ impl Storm {
                 }
             }
             2 => {
-                let Some(p) = self.any(i, "patient", "patient_id") else { return };
-                let mut shown = self.shown(i, "patient", p);
-                shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {p}")));
-                if self.host(i, &format!("DELETE FROM patient WHERE patient_id = {p}")) {
-                    self.oracle.dropped(i, "patient", &shown);
+                if let Some(p) = self.any(i, "patient", "patient_id") {
+                    self.host_deletes(i, p);
                 }
             }
             3 => {
@@ -254,6 +251,15 @@ impl Storm {
                 let name = self.sites[i].name.clone();
                 self.say(format_args!("{name}: VACUUM {r:?}"));
             }
+        }
+    }
+
+    /// The host deletes a patient by its own means, and with its CASCADE what points there.
+    pub(super) fn host_deletes(&mut self, i: usize, p: i64) {
+        let mut shown = self.shown(i, "patient", p);
+        shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {p}")));
+        if self.host(i, &format!("DELETE FROM patient WHERE patient_id = {p}")) {
+            self.oracle.dropped(i, "patient", &shown);
         }
     }
 

@@ -579,7 +579,13 @@ impl Storm {
 
     fn erase(&mut self, i: usize) {
         let all = self.sites[i].state().all(Some("patient")).unwrap();
-        let Some(id) = all.get(self.dice.below(all.len())).copied() else { return };
+        if let Some(id) = all.get(self.dice.below(all.len())).copied() {
+            self.erase_one(i, id);
+        }
+    }
+
+    /// A person has a record erased.
+    pub(super) fn erase_one(&mut self, i: usize, id: RecordId) {
         self.say(format_args!("  {id}"));
         self.swarm.erased.insert(id);
         self.swarm.partial_logs = true;

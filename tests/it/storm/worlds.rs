@@ -4,13 +4,9 @@
 //! In the suite: all histories of one operation, every eleventh of two, every 4001st of three. `WORLDS_EVERY=1` takes all of
 //! two (10,000) or three (2,000,000), `WORLDS_FROM=n` goes on from there; `WORLD=n` replays one and tells its story.
 
-use super::{Dice, Rates, Storm, laws, number};
+use super::{Storm, laws, number};
 use crate::dsl::Site;
 use crate::dsl::cloud::{Cloud, Way};
-use crate::storm::faults::Swarm;
-use crate::storm::oracle::Oracle;
-use cloud_folder_sync::id::Random;
-use cloud_folder_sync::sync::Order;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What somebody does at a site about a person.
@@ -60,19 +56,7 @@ fn world(n: u64) -> Storm {
         cloud.carry();
         sites.push(s);
     }
-    let rates = Rates { sync: 0, cloud: 0, order: 0, odd: 0, late: 0, torn: 0, back: 0, lost: 0 };
-    let mut storm = Storm {
-        seed: n,
-        dice: Dice(Random::Seeded(n)),
-        rates,
-        sites,
-        cloud,
-        oracle: Oracle::default(),
-        tell: false,
-        story: String::new(),
-        lost: Vec::new(),
-        swarm: Swarm::default(),
-    };
+    let mut storm = Storm::calm(n, sites, cloud);
     for (i, p) in PEOPLE.iter().enumerate() {
         storm.sites[0].add(p);
         storm.sites[0].visit(p, &format!("day {i}"), &format!("notes {i}"));
@@ -111,11 +95,7 @@ impl Storm {
                 self.oracle.ordered(&shown);
             }
             (Act::DeleteVisit, _, Some(v)) => self.ask_to_delete(i, "visit", v),
-            (Act::HostDeletes, Some(p), _) => {
-                let shown = self.shown(i, "patient", p);
-                self.host(i, &format!("DELETE FROM patient WHERE patient_id = {p}"));
-                self.oracle.dropped(i, "patient", &shown);
-            }
+            (Act::HostDeletes, Some(p), _) => self.host_deletes(i, p),
             (Act::Delete, Some(p), _) => self.ask_to_delete(i, "patient", p),
             (Act::Restore, None, _) => {
                 let deleted = self.sites[i].state().flagged(cloud_folder_sync::state::DELETED).unwrap();
@@ -126,10 +106,7 @@ impl Storm {
             (Act::Erase, Some(p), _) => {
                 let key = vec![cloud_folder_sync::value::Value::Integer(p)];
                 let Some(id) = self.sites[i].state().by_root_key("patient", &key).unwrap() else { return false };
-                self.swarm.erased.insert(id);
-                self.swarm.partial_logs = true;
-                self.sites[i].order(id, Order::Erase { by: "the patient".into() });
-                self.after_a_sync(i);
+                self.erase_one(i, id);
             }
             _ => return false,
         }

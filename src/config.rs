@@ -40,6 +40,9 @@ pub struct Config {
     /// What happens to rows that the host deletes, where a table does not say.
     #[serde(default)]
     pub local_deletes: Deletes,
+    /// How what the host changed is found.
+    #[serde(default)]
+    pub capture: Capture,
     /// Where the small file outside the database is kept, if not in the platform's own place.
     #[serde(default)]
     pub state_dir: Option<PathBuf>,
@@ -167,6 +170,17 @@ pub enum Deletes {
     Restore,
     /// It stays away here until a person confirms or takes it back.
     Ask,
+}
+
+/// How what the host changed is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capture {
+    /// Triggers in the host's schema note which rows were touched.
+    #[default]
+    Triggers,
+    /// Every row is read and compared, at each synchronization.
+    Scan,
 }
 
 /// Which of several values a field shows.

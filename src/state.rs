@@ -7,6 +7,7 @@ mod pack;
 mod pairs;
 mod peers;
 mod runs;
+mod scan;
 
 pub use ask::{Brief, HeldRow, PendingRow};
 pub use large::{Awaited, Place, Use};
@@ -14,6 +15,7 @@ pub use pack::{Dictionary, SAMPLE_BYTES, pack};
 pub use pairs::Pair;
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow, Search};
+pub use scan::RowsPrint;
 
 use crate::host::key::{HostKey, decode, encode};
 use crate::host::local::Local;

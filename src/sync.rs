@@ -5,6 +5,7 @@ mod diff;
 mod dry;
 pub mod env;
 mod error;
+mod finish;
 mod fresh;
 mod gather;
 mod give;
@@ -24,6 +25,7 @@ mod queue;
 mod renamed;
 mod room;
 mod same;
+mod scan;
 mod settle;
 mod swap;
 mod take;
@@ -134,6 +136,8 @@ pub(crate) struct Engine<'a> {
     file_stats: Option<BTreeMap<RecordId, Option<(u64, i64)>>>,
     /// What was found out about files, to be written under the next lock.
     marks: Vec<walk::Mark>,
+    /// What records' rows look like that were found as they were stored.
+    prints: Vec<(i64, state::RowsPrint)>,
     /// Draws records up as bytes.
     easel: pipeline::Easel,
     /// No record of the type being settled has anything to match.
@@ -229,6 +233,7 @@ pub fn sync(
         fresh: diff::Fresh::new(),
         file_stats: None,
         marks: Vec::new(),
+        prints: Vec::new(),
         easel: pipeline::Easel::new(wanted, &state)?,
         unmatched: false,
         ahead: None,
@@ -246,7 +251,7 @@ pub fn sync(
         env,
         keeper,
     };
-    let done = e.run(progress);
+    let done = e.run_heard(progress);
     if done.is_err() {
         // The connection may be used again.
         e.rollback();
@@ -263,6 +268,20 @@ pub fn read_manifest(folder: &dyn Folder) -> Result<Manifest, Error> {
 }
 
 impl Engine<'_> {
+    /// Runs, hearing what our own writes do where the host's schema has no triggers of ours.
+    fn run_heard(&mut self, progress: Progress<'_>) -> Result<(), Error> {
+        if !self.mapping.scan {
+            return self.run(progress);
+        }
+        capture::listen(self.conn, self.mapping)?;
+        let done = self.run(progress);
+        if done.is_err() {
+            self.rollback();
+        }
+        capture::hush(self.conn)?;
+        done
+    }
+
     fn run(&mut self, progress: Progress<'_>) -> Result<(), Error> {
         // Who we are may depend on what the others say of us.
         self.read_sites()?;
@@ -272,12 +291,14 @@ impl Engine<'_> {
         }
         self.find_places()?;
         let made = capture::install(self.conn, self.mapping)?;
+        self.state.keep_prints(self.mapping.scan)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
         let held = self.state.meta::<i64>("refused")?.unwrap_or(0) != 0;
         let full = self.options.full || !self.settings.use_logs || day_over || held;
         let upgraded = self.find_fresh()?;
         self.look()?;
+        self.compare_all(progress)?;
         self.look_at_all(&upgraded)?;
         self.look_further(&made)?;
         let mut works = take::Works::new();
@@ -349,71 +370,6 @@ impl Engine<'_> {
             // Nothing else can be done; SQLite rolls back by itself when the connection closes.
             let _closing_does_it = self.conn.execute_batch("ROLLBACK");
         }
-    }
-
-    /// Ends the sync: cursors move only now, when everything they pass is applied or kept.
-    fn finish(&mut self, full: bool) -> Result<(), Error> {
-        self.report.site = self.site.to_string();
-        self.report.records = self.state.count()?;
-        let now = self.now();
-        let refused = self.refused;
-        let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);
-        let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
-        let nothing = self.run.is_none()
-            && self.peers.is_empty()
-            && self.new_dirs.is_empty()
-            && self.requests_done.is_empty()
-            && seen == self.notes.upto
-            && !self.ticked
-            && !full
-            && self.report.notices.is_empty();
-        if nothing {
-            return Ok(());
-        }
-        self.lock()?;
-        if refused != was_refused {
-            // Said again at every sync, until a person answers.
-            self.state.set_meta("refused", i64::from(refused))?;
-        }
-        if !refused {
-            for (site, p) in std::mem::take(&mut self.peers) {
-                self.state.save_peer(&site, &p)?;
-            }
-            std::mem::take(&mut self.new_dirs).iter().try_for_each(|(dir, mtime)| self.state.set_dir(dir, *mtime))?;
-            let upto = if self.notes.foreign { self.notes.first.unwrap_or(self.notes.upto) } else { self.notes.upto };
-            let upto = if crate::planted::bug("typed-meanwhile-forgotten") { capture::newest(self.conn)? } else { upto };
-            self.notes.stale = capture::forget(self.conn, upto, look::NOTES)?.then_some(upto);
-            self.state.set_meta("notes_seen", upto)?;
-            self.state.set_meta("scanned", 1)?;
-            if self.state.meta::<String>("columns")? != Some(self.columns()) {
-                self.state.set_meta("columns", self.columns())?;
-                self.state.set_meta("columns_ever", self.columns_ever()?)?;
-            }
-            if self.state.meta::<Vec<u8>>("manifest")?.is_none() {
-                // Should the folder ever be lost, it can be made again as the same one. It is written once.
-                self.state.set_meta("manifest", self.manifest.write())?;
-            }
-            if self.fork {
-                self.state.set_meta("fork", 1)?;
-            }
-            if full {
-                self.state.set_meta("full_ms", now)?;
-            }
-        }
-        for rowid in std::mem::take(&mut self.requests_done) {
-            self.conn.execute("DELETE FROM cfs_delete WHERE rowid = ?1", [rowid])?;
-        }
-        let busy = self.run.is_some() || self.report.exported + self.report.imported > 0 || !self.report.notices.is_empty();
-        if busy {
-            let run = self.run_number()?;
-            (self.report.run, self.report.seconds) = (run, self.seconds());
-            let text = serde_json::to_string(&self.report).unwrap_or_default();
-            self.state.end_run(run, &text)?;
-            self.state.forget_runs(now - 365 * 86_400_000)?;
-        }
-        self.unlock()?;
-        self.forget_stale()?;
-        self.settle_token()
     }
 
     /// Brings a deleted record back, once a sync.

@@ -4,7 +4,7 @@
 use super::{ConfigError, Source};
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "database",
     "folder",
     "site",
@@ -14,6 +14,7 @@ const TOP: [&str; 14] = [
     "sync_at",
     "page_port",
     "local_deletes",
+    "capture",
     "state_dir",
     "retention_days",
     "type",

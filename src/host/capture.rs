@@ -35,8 +35,12 @@ pub struct Note {
     pub new_owner: HostKey,
 }
 
-/// The triggers that a mapping needs, by name.
+/// The triggers that a mapping needs in the host's schema, by name: none where what changed is found by comparing.
 pub fn wanted(m: &Mapping) -> BTreeMap<String, String> {
+    if m.scan { BTreeMap::new() } else { all(m) }
+}
+
+fn all(m: &Mapping) -> BTreeMap<String, String> {
     m.tables.iter().filter(|t| t.read_only.is_none()).flat_map(triggers).collect()
 }
 
@@ -70,8 +74,7 @@ fn triggers(t: &Table) -> Vec<(String, String)> {
 /// triggers had to be made: they must be scanned.
 pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> {
     let wanted = wanted(m);
-    let mut q = conn.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs\\_%' ESCAPE '\\'")?;
-    let present: BTreeMap<String, String> = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
+    let present = present(conn, "sqlite_master")?;
     if present == wanted {
         return Ok(Vec::new());
     }
@@ -92,11 +95,26 @@ pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> 
     Ok(made)
 }
 
+fn present(conn: &Connection, master: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut q = conn.prepare(&format!("SELECT name, sql FROM {master} WHERE type = 'trigger' AND name LIKE 'cfs\\_%' ESCAPE '\\'"))?;
+    q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+}
+
+/// Where what changed is found by comparing: has this connection alone note what its own writes do, cascades and the
+/// host's triggers included. The schema is not touched.
+pub fn listen(conn: &Connection, m: &Mapping) -> rusqlite::Result<()> {
+    hush(conn)?;
+    all(m).values().try_for_each(|sql| conn.execute_batch(&sql.replacen("CREATE TRIGGER", "CREATE TEMP TRIGGER", 1)))
+}
+
+/// Ends [`listen`].
+pub fn hush(conn: &Connection) -> rusqlite::Result<()> {
+    present(conn, "sqlite_temp_master")?.keys().try_for_each(|name| conn.execute_batch(&format!("DROP TRIGGER temp.{}", quote(name))))
+}
+
 /// Drops all our triggers.
 pub fn uninstall(conn: &Connection) -> rusqlite::Result<()> {
-    let mut q = conn.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs\\_%' ESCAPE '\\'")?;
-    let names: Vec<String> = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    names.iter().try_for_each(|n| conn.execute_batch(&format!("DROP TRIGGER {}", quote(n))))
+    present(conn, "sqlite_master")?.keys().try_for_each(|n| conn.execute_batch(&format!("DROP TRIGGER {}", quote(n))))
 }
 
 /// The newest note's number.

@@ -44,6 +44,8 @@ pub struct ImageRow {
 pub struct Image {
     /// Its rows.
     pub rows: BTreeMap<RowKey, ImageRow>,
+    /// What the host's rows looked like, where what changed is found by comparing.
+    pub print: Option<[u8; 16]>,
 }
 
 /// What an image is made from.

@@ -14,6 +14,8 @@ pub struct Mapping {
     pub types: Vec<RecordType>,
     /// All tables of all record types.
     pub tables: Vec<Table>,
+    /// Whether what the host changed is found by comparing, without triggers (decision 0023).
+    pub scan: bool,
 }
 
 /// A root table and the tables that hang off it.

@@ -10,7 +10,7 @@ pub(super) use tables::refused;
 
 use super::mapping::{Elsewhere, Mapping, RecordType, ReferenceMap, Table, Target, type_name};
 use super::schema::{HostTable, Schema, same};
-use crate::config::{Config, ConfigError, TypeConfig};
+use crate::config::{Capture, Config, ConfigError, TypeConfig};
 use crate::shared::Name;
 use rusqlite::Connection;
 
@@ -131,7 +131,7 @@ fn order(config: &Config, chosen: &[Chosen<'_>]) -> Result<Vec<(usize, Vec<usize
 fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'_>>, order: &[(usize, Vec<usize>)]) -> Result<Mapping, ConfigError> {
     let flat: Vec<usize> = order.iter().flat_map(|(_, members)| members.iter().copied()).collect();
     let place = |i: usize| flat.iter().position(|f| *f == i).unwrap_or_default();
-    let mut mapping = Mapping::default();
+    let mut mapping = Mapping { scan: config.capture == Capture::Scan, ..Mapping::default() };
     for (kind, (root, members)) in order.iter().enumerate() {
         let name = &chosen[*root].table.name;
         let found = config.types.iter().find(|(n, _)| same(n, name));

@@ -46,6 +46,7 @@ impl Engine<'_> {
             applied = Some(p.applied_so_far());
         } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
             self.conn.prepare_cached("SAVEPOINT cfs_record")?.execute([])?;
+            let changes = self.conn.total_changes();
             let mut tried = self.apply(kind, &p);
             if tried.as_ref().is_err_and(|e| e.refusal().is_some()) && self.lookup.forget_numbers() {
                 // The host may have counted on meanwhile: once more, with the numbers asked for anew.
@@ -60,6 +61,8 @@ impl Engine<'_> {
                 Ok(done) => {
                     self.conn.prepare_cached("RELEASE cfs_record")?.execute([])?;
                     self.inserted += done.inserted;
+                    // What we wrote ourselves is not what the rows looked like.
+                    p.image.print = p.image.print.filter(|_| self.conn.total_changes() == changes);
                     self.log_applied(&mut p, &done);
                     waits = done.waits;
                     local = done.local;
@@ -249,6 +252,9 @@ impl Engine<'_> {
         let was_here = p.stored.root_key.is_some() && p.stored.flags & state::DELETED == 0 && !p.new;
         let n = self.state.save(&id, &stored, packed, now)?;
         self.lookup.forget_rows(&id);
+        if self.mapping.scan {
+            self.state.set_print(n, p.image.print)?;
+        }
         self.note_uses(n, &p.stored.known, &stored.known, &uses)?;
         // Announced, and its file is still torn: an empty record must not be written over that.
         let nothing = stored.known.version.0.is_empty();

@@ -47,6 +47,11 @@ impl Last {
         }
         Last { pointed, ..Last::default() }
     }
+
+    /// Whether everything else is settled.
+    pub(super) fn is_now(&self) -> bool {
+        self.now
+    }
 }
 
 impl Work {
@@ -95,6 +100,9 @@ impl Engine<'_> {
         if self.last.waiting.is_empty() {
             self.last.now = true;
             return Ok(());
+        }
+        if self.host_wrote()? {
+            self.compare_all(&mut |_, _, _| {})?;
         }
         // What the host typed while this sync was at the records before.
         for chunk in super::queue::chunks(self.typed()?) {

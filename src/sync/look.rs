@@ -1,6 +1,7 @@
 //! Look: what the host did since the last time, from the triggers' notes.
 
 use super::identity::NewRoot;
+use super::scan::Move;
 use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
@@ -41,6 +42,11 @@ pub(super) struct Notes {
     pub(super) scanned: BTreeSet<RecordId>,
     /// Up to where notes are still to be forgotten.
     pub(super) stale: Option<i64>,
+    /// How many notes a comparison made; what deleted rows hung from, by the numbers of those; and how often others
+    /// had written when it was made.
+    pub(super) made: i64,
+    pub(super) hung: HashMap<i64, HostKey>,
+    pub(super) version: i64,
 }
 
 impl Engine<'_> {
@@ -58,7 +64,7 @@ impl Engine<'_> {
         self.looks += u64::from(!notes.is_empty());
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();
-        let mut moves: Vec<(HostKey, HostKey, usize)> = Vec::new();
+        let mut moves: Vec<Move> = Vec::new();
         for n in &notes {
             let (old, new) = self.roots_of(n)?;
             let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
@@ -70,6 +76,11 @@ impl Engine<'_> {
             }
             touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
         }
+        self.follow(touched, moves)
+    }
+
+    /// Follows notes to records: those whose rows they are about, and those between which rows moved.
+    pub(super) fn follow(&mut self, mut touched: Vec<(usize, HostKey)>, moves: Vec<Move>) -> Result<(), Error> {
         touched.sort_by_key(|a| (a.0, encode(&a.1)));
         touched.dedup();
         self.sever()?;
@@ -173,7 +184,7 @@ impl Engine<'_> {
         Ok(self.conn.prepare_cached(&sql)?.exists(rusqlite::params_from_iter(key.iter().map(rows::Param)))?)
     }
 
-    fn digest(&mut self, notes: &[Note]) -> Result<(), Error> {
+    pub(super) fn digest(&mut self, notes: &[Note]) -> Result<(), Error> {
         for n in notes {
             let old = || (n.table, encode(&n.old_key));
             match n.op {
@@ -218,6 +229,9 @@ impl Engine<'_> {
             return None;
         }
         let n = self.notes.deleted.get(&(table, encode(values)))?;
+        if self.mapping.scan {
+            return self.notes.hung.get(n).cloned();
+        }
         capture::notes(self.conn, self.mapping, n - 1).ok()?.into_iter().next().map(|n| n.old_owner).filter(|o| !o.is_empty())
     }
 

@@ -196,7 +196,7 @@ impl Engine<'_> {
             self.lock()?;
             let start = self.env.watch();
             let most = self.lock_time()?;
-            if capture::newest(self.conn)? != self.notes.upto || looks != self.looks {
+            if capture::newest(self.conn)? != self.notes.upto || looks != self.looks || self.host_wrote()? {
                 // The host wrote meanwhile: what it touched is looked at again, on its own.
                 self.unlock()?;
                 self.notes.foreign = true;
@@ -219,6 +219,7 @@ impl Engine<'_> {
             self.make_room(start.elapsed());
         }
         self.put_marks()?;
+        self.put_prints()?;
         self.give_files(false)
     }
 
@@ -252,14 +253,19 @@ impl Engine<'_> {
     pub(super) fn one_by_one(&mut self, rest: Vec<Work>) -> Result<(), Error> {
         let mut rest = rest.into_iter().peekable();
         while rest.peek().is_some() {
+            if self.last.is_now() && self.host_wrote()? {
+                self.compare_all(&mut |_, _, _| {})?;
+            }
             self.lock()?;
             let start = self.env.watch();
             let most = self.lock_time()?;
             self.look()?;
+            self.compare_under_lock()?;
             self.settle_typed()?;
             // One in any case: what the host does all the time must not keep us from ever getting on.
             let mut first = true;
             while let Some(work) = rest.next_if(|_| std::mem::take(&mut first) || start.elapsed() < most) {
+                self.compare_again(&work.id)?;
                 if let Some(p) = self.prepare(work)? {
                     self.commit(p)?;
                 }

@@ -205,6 +205,7 @@ impl Engine<'_> {
         };
         self.stamp(&mut p, &came.sources)?;
         if settled && p.is_as_it_was() {
+            self.prints.extend(p.image.print.map(|print| (p.stored.n, print)));
             return Ok(None);
         }
         self.fetch_large(&p)?;
@@ -234,7 +235,8 @@ impl Engine<'_> {
             lives: &lives,
             recycled: &self.notes.recycled,
         };
-        Ok(image::build(&context, host, &mut self.lookup.of(work.id), &mut self.env.random)?)
+        let print = self.mapping.scan.then(|| super::scan::print_of(&self.mapping.tables, &host));
+        Ok(Image { print, ..image::build(&context, host, &mut self.lookup.of(work.id), &mut self.env.random)? })
     }
 
     /// Stamps what the host and people did, on top of what came.

@@ -73,6 +73,7 @@ impl Engine<'_> {
                 self.log_applied(&mut p, &done);
                 self.lookup.forget_all();
                 self.settled.insert(p.work.id);
+                p.image.print = None;
                 self.store(p, 0, None, done.waits, None, done.local)?;
                 Ok(true)
             }

@@ -1,0 +1,305 @@
+//! Capture by comparing: where the host's schema must hold no triggers, all its rows are read and compared with what
+//! was stored, and that gives the notes that triggers would have made (decision 0023).
+
+use super::{Engine, Error, Progress};
+use crate::host::capture::Note;
+use crate::host::key::{HostKey, decode, encode};
+use crate::host::mapping::{RecordType, Role, Rule, Table};
+use crate::host::rows::{self, HostRecord, HostRow, Span, look_up};
+use crate::id::RecordId;
+use crate::record::{FieldKey, Record, Row, RowKey};
+use crate::shared::Name;
+use crate::state::{RowsPrint, Stored};
+use crate::value::Value;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+
+/// So many records' rows are read at a time.
+const BLOCK: usize = 256;
+/// How often all is read anew where somebody writes meanwhile and no snapshot can be had.
+const TRIES: usize = 3;
+
+/// Two root keys of a type: where rows were and where they are.
+pub(super) type Move = (HostKey, HostKey, usize);
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+struct Seen {
+    notes: Vec<Note>,
+    /// Root rows that notes are about.
+    touched: Vec<(usize, HostKey)>,
+    moves: Vec<Move>,
+}
+
+/// A record as it is stored, for the comparison.
+struct Was<'r> {
+    kind: usize,
+    root: &'r HostKey,
+    stored: &'r Stored,
+}
+
+/// What a record's rows look like, in whatever order they were read.
+pub(super) fn print_of(tables: &[Table], rows: &HostRecord) -> RowsPrint {
+    let mut hash = Sha256::new();
+    let mut put = |b: &[u8]| {
+        hash.update((b.len() as u64).to_le_bytes());
+        hash.update(b);
+    };
+    for (table, list) in rows {
+        let Some(t) = tables.get(*table) else { continue };
+        put(t.name.as_bytes());
+        t.columns.iter().for_each(|c| put(c.name.as_bytes()));
+        let mut list: Vec<Vec<u8>> = list.iter().map(|r| [encode(&r.key), encode(&r.values)].concat()).collect();
+        list.sort();
+        put(&(list.len() as u64).to_le_bytes());
+        list.iter().for_each(|r| put(r));
+    }
+    let mut print = RowsPrint::default();
+    print.copy_from_slice(&hash.finalize()[..16]);
+    print
+}
+
+/// Whether the root row under a key is somebody else than it was. Taken wrongly for another, the one who was there comes
+/// back beside them; taken wrongly for the same, a stranger would be written over everywhere.
+fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row) -> bool {
+    let (mut all, mut other) = (0, 0);
+    let (mut who, mut other_who) = (0, 0);
+    for (c, has) in t.columns.iter().zip(&row.values).filter(|(c, _)| c.role == Role::Data && c.rule == Rule::Latest) {
+        let had = was.current(&FieldKey::shared(c.name.clone())).unwrap_or(&Value::Null);
+        if had.is_null() && has.is_null() {
+            continue;
+        }
+        let differs = u32::from(had != has);
+        (all, other) = (all + 1, other + differs);
+        let says_who = k.match_columns().contains(&&c.name) || t.unique.iter().any(|set| set.contains(&c.name));
+        if says_who && !had.is_null() && !has.is_null() {
+            (who, other_who) = (who + 1, other_who + differs);
+        }
+    }
+    let by_who = who >= 2 && other_who == who && other * 2 >= all;
+    by_who || all >= 3 && other_who == who && other * 4 > all * 3
+}
+
+/// Whether a child row that stands in another record now is not the one that stood under its number.
+fn is_another_row(now: &[(Name, Value)], was: Option<&Row>) -> bool {
+    let Some(was) = was else { return false };
+    let told: Vec<bool> = now.iter().filter(|(_, v)| !v.is_null()).map(|(c, v)| was.current(&FieldKey::shared(c.clone())) == Some(v)).collect();
+    !told.is_empty() && !told.contains(&true)
+}
+
+impl Engine<'_> {
+    /// Finds what the host did since each record was stored.
+    pub(super) fn compare_all(&mut self, progress: Progress<'_>) -> Result<(), Error> {
+        if !self.mapping.scan {
+            return Ok(());
+        }
+        if self.state.meta::<i64>("scanned")?.is_none() {
+            // All is new.
+            self.notes.version = self.state.data_version()?;
+            return Ok(());
+        }
+        let locked = !self.conn.is_autocommit();
+        let in_pieces = !locked && self.state.readers_block()?;
+        let mut tries = 0;
+        let seen = loop {
+            tries += 1;
+            self.notes.version = self.state.data_version()?;
+            if !locked && !in_pieces {
+                self.conn.prepare_cached("BEGIN")?.execute([])?;
+                self.notes.version = self.state.data_version()?;
+            }
+            let seen = self.compare(progress)?;
+            if !locked && !in_pieces {
+                self.conn.prepare_cached("COMMIT")?.execute([])?;
+                break seen;
+            }
+            if locked || tries == TRIES || self.state.data_version()? == self.notes.version {
+                break seen;
+            }
+        };
+        self.take_seen(seen)
+    }
+
+    /// Whether anybody else has written since the rows were compared.
+    pub(super) fn host_wrote(&self) -> Result<bool, Error> {
+        Ok(self.mapping.scan && self.state.data_version()? != self.notes.version)
+    }
+
+    /// Under the lock, where somebody wrote meanwhile: a record's rows are compared once more before it is prepared.
+    pub(super) fn compare_again(&mut self, id: &RecordId) -> Result<(), Error> {
+        if !self.mapping.scan {
+            return Ok(());
+        }
+        self.drop_own_notes()?;
+        let mut seen = Seen::default();
+        if let Some(stored) = self.state.load(id)?
+            && let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), stored.root_key.clone())
+        {
+            let rows = rows::read(self.conn, self.mapping, kind, Span::One(&root))?.into_values().next().unwrap_or_default();
+            self.compare_record(&Was { kind, root: &root, stored: &stored }, &rows, &mut seen)?;
+        }
+        self.take_seen(seen)
+    }
+
+    /// Under the lock, where somebody wrote meanwhile: what is deleted takes nothing with it that nobody has read.
+    pub(super) fn compare_under_lock(&mut self) -> Result<(), Error> {
+        if !self.mapping.scan {
+            return Ok(());
+        }
+        if self.last.is_now() && self.host_wrote()? {
+            self.compare_all(&mut |_, _, _| {})?;
+        }
+        self.last.typed = usize::MAX;
+        self.looks += 1;
+        self.notes.version = self.state.data_version()?;
+        Ok(())
+    }
+
+    fn take_seen(&mut self, mut seen: Seen) -> Result<(), Error> {
+        for note in &mut seen.notes {
+            self.notes.made += 1;
+            note.n = self.notes.made;
+        }
+        self.digest(&seen.notes)?;
+        self.notes.hung.extend(seen.notes.iter().filter(|n| n.op == 'D' && !n.old_owner.is_empty()).map(|n| (n.n, n.old_owner.clone())));
+        self.follow(seen.touched, seen.moves)
+    }
+
+    fn compare(&mut self, progress: Progress<'_>) -> Result<Seen, Error> {
+        let mut seen = Seen::default();
+        for kind in 0..self.mapping.types.len() {
+            let Some(k) = self.mapping.types.get(kind) else { continue };
+            let mut known = self.state.prints(&k.name)?;
+            let roots: Vec<HostKey> = rows::roots(self.conn, self.mapping, kind)?.into_iter().map(|(key, _)| key).collect();
+            for (n, block) in roots.chunks(BLOCK).enumerate() {
+                progress("comparing rows", (n * BLOCK) as u64, roots.len() as u64);
+                let span = block.first().zip(block.last()).and_then(|(a, b)| rows::close(a, b, block.len()));
+                let mut read = match span {
+                    Some(span) => rows::read(self.conn, self.mapping, kind, span)?,
+                    None if block.iter().all(|k| k.len() == 1) => rows::read(self.conn, self.mapping, kind, Span::Many(block))?,
+                    None => BTreeMap::new(),
+                };
+                for key in block {
+                    let bytes = encode(key);
+                    let Some((id, print)) = known.remove(&bytes) else {
+                        seen.touched.push((kind, key.clone()));
+                        continue;
+                    };
+                    let rows = match read.remove(&bytes) {
+                        Some(r) => r,
+                        None => rows::read(self.conn, self.mapping, kind, Span::One(key))?.into_values().next().unwrap_or_default(),
+                    };
+                    if print == Some(print_of(&self.mapping.tables, &rows)) {
+                        continue;
+                    }
+                    self.compare_known(kind, key, id, &rows, &mut seen)?;
+                }
+            }
+            // Those whose root row is gone.
+            let mut gone: Vec<(Vec<u8>, RecordId)> = known.into_iter().map(|(key, (id, _))| (key, id)).collect();
+            gone.sort();
+            for (key, id) in gone {
+                if let Some(key) = decode(&key) {
+                    self.compare_known(kind, &key, id, &HostRecord::new(), &mut seen)?;
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    fn compare_known(&mut self, kind: usize, root: &HostKey, id: RecordId, rows: &HostRecord, seen: &mut Seen) -> Result<(), Error> {
+        let Some(stored) = self.state.load(&id)? else { return Ok(()) };
+        let before = (seen.notes.len(), seen.moves.len());
+        self.compare_record(&Was { kind, root, stored: &stored }, rows, seen)?;
+        if before == (seen.notes.len(), seen.moves.len()) && !self.notes.dirty.contains(&id) {
+            self.notes.scanned.insert(id);
+        }
+        self.notes.dirty.insert(id);
+        Ok(())
+    }
+
+    /// The notes that triggers would have made about one record.
+    fn compare_record(&self, was: &Was<'_>, rows: &HostRecord, seen: &mut Seen) -> Result<(), Error> {
+        let m = self.mapping;
+        let (Some(k), Some(root_at)) = (m.types.get(was.kind), m.types.get(was.kind).map(|k| k.root)) else { return Ok(()) };
+        let before = was.stored.applied.as_ref().unwrap_or(&was.stored.known);
+        let note = |op: char, table: usize, old: (&HostKey, HostKey), new: (&HostKey, HostKey)| Note {
+            n: 0,
+            op,
+            table,
+            old_key: old.0.clone(),
+            new_key: new.0.clone(),
+            old_owner: old.1,
+            new_owner: new.1,
+        };
+        let none = HostKey::new();
+        let mut held: HashMap<(usize, Vec<u8>), &RowKey> =
+            was.stored.local.rows.iter().filter(|(_, l)| l.away.is_none()).filter_map(|(key, l)| Some(((m.table(&key.table)?, encode(&l.key)), key))).collect();
+        let root_row = rows.get(&root_at).and_then(|r| r.first());
+        let root_was = before.rows.get(&before.root_key());
+        if let (Some(t), Some(row), Some(had)) = (m.tables.get(root_at), root_row, root_was)
+            && is_somebody_else(k, t, row, had)
+        {
+            seen.notes.push(note('D', root_at, (was.root, none.clone()), (&none, none.clone())));
+            seen.notes.push(note('I', root_at, (&none, none.clone()), (was.root, none.clone())));
+            seen.touched.push((was.kind, was.root.clone()));
+            return Ok(());
+        }
+        let mut came: Vec<Note> = Vec::new();
+        for (table, list) in rows {
+            for row in list {
+                if held.remove(&(*table, encode(&row.key))).is_none() && *table != root_at {
+                    came.push(note('I', *table, (&none, none.clone()), (&row.key, none.clone())));
+                }
+            }
+        }
+        let mut gone: Vec<(usize, &RowKey)> = held.into_iter().map(|((table, _), key)| (table, key)).collect();
+        gone.sort();
+        for (table, key) in gone {
+            let (Some(t), Some(at)) = (m.tables.get(table), was.stored.local.rows.get(key).map(|l| &l.key)) else { continue };
+            let owner = self.hung_from(was.stored, before, t, key)?;
+            let want = if t.owner.is_some() { t.owner_columns() } else { t.key_columns() };
+            let Some(elsewhere) = look_up(self.conn, t, want, t.key_columns(), at)? else {
+                seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
+                continue;
+            };
+            let Some(to) = rows::climb(self.conn, m, table, t.key_columns(), at, &|_, _, _| None)? else { continue };
+            if to == *was.root {
+                continue;
+            }
+            let columns: Vec<Name> = t.columns.iter().filter(|c| c.role == Role::Data && c.rule == Rule::Latest).map(|c| c.name.clone()).collect();
+            let values = look_up(self.conn, t, &columns, t.key_columns(), at)?.unwrap_or_default();
+            let now: Vec<(Name, Value)> = columns.into_iter().zip(values.into_iter().map(Value::known)).collect();
+            if is_another_row(&now, before.rows.get(key)) {
+                // Its number is in use for another row, in another record.
+                seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
+                seen.notes.push(note('I', table, (&none, none.clone()), (at, elsewhere)));
+            } else {
+                seen.moves.push((was.root.clone(), to.clone(), was.kind));
+            }
+            seen.touched.push((was.kind, to));
+        }
+        seen.notes.extend(came);
+        Ok(())
+    }
+
+    /// The values by which a row hung from its owner, as far as that is the owner's key.
+    fn hung_from(&self, stored: &Stored, before: &Record, t: &Table, key: &RowKey) -> Result<HostKey, Error> {
+        let (Some(owner), Some(to)) = (t.owner_ref(), before.rows.get(key).and_then(|r| r.owner())) else { return Ok(HostKey::new()) };
+        let crate::host::mapping::Target::Table { table, columns } = &owner.target else { return Ok(HostKey::new()) };
+        let Some(parent) = self.mapping.tables.get(*table).filter(|p| p.is_key(columns)) else { return Ok(HostKey::new()) };
+        Ok(stored.local.rows.get(&RowKey::new(parent.name.clone(), to.row)).map(|l| l.key.clone()).unwrap_or_default())
+    }
+
+    /// Remembers what the rows of records look like that were found as they were stored.
+    pub(super) fn put_prints(&mut self) -> Result<(), Error> {
+        if self.prints.is_empty() {
+            return Ok(());
+        }
+        self.lock()?;
+        for (n, print) in std::mem::take(&mut self.prints) {
+            self.state.set_print(n, Some(print))?;
+        }
+        self.unlock()
+    }
+}

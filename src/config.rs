@@ -195,6 +195,8 @@ pub enum ColumnRule {
     Min,
     /// All items of lists, with this sign between the items, or with the usual ones.
     Union(Option<char>),
+    /// Notes: both texts' lines, merged three ways.
+    Text,
 }
 
 impl ColumnRule {
@@ -204,6 +206,7 @@ impl ColumnRule {
             ColumnRule::Latest => "latest".to_owned(),
             ColumnRule::Max => "max".to_owned(),
             ColumnRule::Min => "min".to_owned(),
+            ColumnRule::Text => "text".to_owned(),
             ColumnRule::Union(None) => "union".to_owned(),
             ColumnRule::Union(Some(sign)) => format!("union {sign}"),
         }
@@ -218,6 +221,7 @@ impl TryFrom<String> for ColumnRule {
             "latest" => return Ok(ColumnRule::Latest),
             "max" => return Ok(ColumnRule::Max),
             "min" => return Ok(ColumnRule::Min),
+            "text" => return Ok(ColumnRule::Text),
             "union" => return Ok(ColumnRule::Union(None)),
             _ => {}
         }
@@ -225,7 +229,7 @@ impl TryFrom<String> for ColumnRule {
         let mut sign = text.strip_prefix("union ").unwrap_or_default().chars();
         match (sign.next(), sign.next()) {
             (Some(c), None) if !c.is_alphanumeric() => Ok(ColumnRule::Union(Some(c))),
-            _ => Err(format!("`{text}` is not a rule; it is `latest`, `max`, `min`, `union`, or `union` and the sign between the items, as in `union ;`")),
+            _ => Err(format!("`{text}` is not a rule; it is `latest`, `max`, `min`, `text`, `union`, or `union` and the sign between the items, as in `union ;`")),
         }
     }
 }

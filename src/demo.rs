@@ -104,7 +104,7 @@ impl Place {
         let conn = open_database(&database)?;
         let options = InitOptions { root: None, match_on: Some(vec!["national_id".to_owned()]), ..InitOptions::default() };
         let mut proposal = propose(&conn, &Schema::read(&conn)?, &options).map_err(|e| Error::Usage(e.to_string()))?;
-        proposal.settings = Settings { database: "clinic.db".to_owned(), folder: "../folder".to_owned(), site: name.to_owned() };
+        proposal.settings = Settings { database: "clinic.db".to_owned(), folder: "../folder".to_owned(), site: name.to_owned(), ..Default::default() };
         let config = home.join("cfs.toml");
         let text = format!("# Kept in the demo's own directory, so that nothing is left elsewhere.\nstate_dir = \"../state\"\n\n{}", render(&proposal));
         let written = std::fs::File::create(&config).and_then(|mut f| f.write_all(text.as_bytes()));

@@ -8,6 +8,7 @@ mod rescue;
 mod restamp;
 mod same;
 mod shown;
+pub mod text;
 mod tree;
 mod write;
 
@@ -15,7 +16,7 @@ pub use deletion::{Life, life, strip};
 pub use rescue::{partial_rows, rescue};
 pub use restamp::{denies, restamp};
 pub use same::{Shape, brought, by_itself, fold, folded_to, has_arrived, said, same_target, unfold, unsettled};
-pub use shown::{adds_nothing, settles, shown};
+pub use shown::{adds_nothing, settles, shown, shows_all};
 pub use tree::{above, below, tree};
 pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};
 

@@ -110,6 +110,8 @@ pub enum Rule {
     Min,
     /// All items of all values, which are lists with this sign between the items, or with the usual ones.
     Union(Option<char>),
+    /// Both texts' lines, merged three ways.
+    Text,
 }
 
 /// An explicit, attributable statement that a row and all below it are deleted.

@@ -1,7 +1,7 @@
 //! `cfs init`: sets up a place.
 
 use super::{Failure, Json, out, text};
-use crate::config::{Config, real};
+use crate::config::{Capture, Config, real};
 use crate::folder::Folder as _;
 use crate::folder::disk::Disk;
 use crate::host::propose::{InitOptions, Settings, propose, render};
@@ -24,7 +24,7 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "NAME", required_unless_present = "check")]
     site: Option<String>,
     /// Compare cfs.toml with the database, as after an upgrade of the application; changes nothing.
-    #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "succeeds", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "succeeds", "no_triggers", "dry_run"])]
     check: bool,
     /// The table that is the record, where cfs cannot tell.
     #[arg(long, value_name = "TABLE")]
@@ -38,6 +38,9 @@ pub(super) struct InitArgs {
     /// The place whose computer is lost, by its name: this one takes over, and gets its chart and visit numbers back.
     #[arg(long, value_name = "SITE")]
     succeeds: Option<String>,
+    /// Make no triggers in the application's database: each synchronization reads and compares every row (`capture = "scan"`).
+    #[arg(long)]
+    no_triggers: bool,
     /// Only print what would be set up.
     #[arg(long)]
     dry_run: bool,
@@ -79,7 +82,12 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
     let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
     let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
     let base = beside(&file);
-    proposal.settings = Settings { database: relative(place.database, &base), folder: relative(place.folder, &base), site: place.site.to_owned() };
+    proposal.settings = Settings {
+        database: relative(place.database, &base),
+        folder: relative(place.folder, &base),
+        site: place.site.to_owned(),
+        capture: if args.no_triggers { Capture::Scan } else { Capture::Triggers },
+    };
     joining(args, place.folder, &proposal, &conn)?;
     let lost = args.succeeds.as_ref().map(|name| find_lost(&Disk::new(place.folder.to_owned()), name)).transpose()?;
     let text = render(&proposal);

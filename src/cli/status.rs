@@ -113,7 +113,10 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         (t.segments, "log segment", ""),
         (t.files, "record file", ""),
     ];
-    let parts: Vec<String> = parts.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, more)| format!("{}{more}", text::count(n, one))).collect();
+    let mut parts: Vec<String> = parts.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, more)| format!("{}{more}", text::count(n, one))).collect();
+    if s.capture == "scan" {
+        parts.push("what was changed here is found by the next sync".to_owned());
+    }
     lines.push(format!("To send     {}", or_nothing(&parts)));
     let a = &s.to_apply;
     let mut parts: Vec<String> = if a.segments > 0 { vec![text::count(a.segments, "log segment")] } else { Vec::new() };

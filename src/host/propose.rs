@@ -21,7 +21,7 @@ mod tree;
 pub use render::{render, section};
 
 use super::schema::{HostTable, Schema, same};
-use crate::config::{ColumnRule, Config, nearest};
+use crate::config::{Capture, ColumnRule, Config, nearest};
 use rusqlite::Connection;
 
 /// What a person said on the command line.
@@ -46,6 +46,8 @@ pub struct Settings {
     pub folder: String,
     /// This site's name.
     pub site: String,
+    /// How what the host changed is found.
+    pub capture: Capture,
 }
 
 /// A proposed `cfs.toml`, with the reasons.

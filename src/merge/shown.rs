@@ -1,5 +1,6 @@
 //! What of a field's several values a host is shown, by its column's rule: a pure function of the set.
 
+use super::text;
 use crate::record::{Field, Rule};
 use crate::value::Value;
 use std::borrow::Cow;
@@ -19,6 +20,11 @@ pub fn shown(f: &Field, rule: Rule) -> Option<Cow<'_, Value>> {
             Some(values) => Some(union(f, &values, sign)),
             None => f.current().map(|e| Cow::Borrowed(&e.value)),
         },
+        Rule::Text if f.0.len() < 2 => f.current().map(|e| Cow::Borrowed(&e.value)),
+        Rule::Text => match text::merged(f) {
+            Some(m) => Some(Cow::Owned(Value::text(m.text))),
+            None => f.current().map(|e| Cow::Borrowed(&e.value)),
+        },
     }
 }
 
@@ -28,6 +34,15 @@ pub fn settles(f: &Field, rule: Rule) -> bool {
         Rule::Latest => false,
         Rule::Max | Rule::Min => true,
         Rule::Union(_) => texts(f).is_some(),
+        Rule::Text => text::merged(f).is_some_and(|m| !m.both),
+    }
+}
+
+/// Whether who sees what is shown by a rule has seen the whole set.
+pub fn shows_all(f: &Field, rule: Rule) -> bool {
+    match rule {
+        Rule::Text => text::merged(f).is_some(),
+        _ => settles(f, rule),
     }
 }
 
@@ -36,10 +51,11 @@ pub fn adds_nothing(f: &Field, rule: Rule, value: &Value) -> bool {
     let Some(now) = shown(f, rule) else { return false };
     match rule {
         Rule::Latest => false,
+        Rule::Text => *value == *now,
         Rule::Max => *value <= *now,
         Rule::Min => *value >= *now,
         Rule::Union(sign) => {
-            let (Some(new), Some(old)) = (text(value), text(&now)) else { return false };
+            let (Some(new), Some(old)) = (text::of(value), text::of(&now)) else { return false };
             let sign = sign.or_else(|| SIGNS.into_iter().find(|s| old.contains(*s) || new.contains(*s)));
             let old: BTreeSet<&str> = items(old, sign).collect();
             items(new, sign).all(|i| old.contains(i))
@@ -47,18 +63,10 @@ pub fn adds_nothing(f: &Field, rule: Rule, value: &Value) -> bool {
     }
 }
 
-fn text(v: &Value) -> Option<&str> {
-    match v {
-        Value::Null => Some(""),
-        Value::Text(t) => std::str::from_utf8(t).ok(),
-        _ => None,
-    }
-}
-
 /// The set's values, the oldest first, if all of them are text or empty. One that lies elsewhere (a large text) is not
 /// known here.
 fn texts(f: &Field) -> Option<Vec<&str>> {
-    f.0.iter().map(|e| text(&e.value)).collect()
+    f.0.iter().map(|e| text::of(&e.value)).collect()
 }
 
 fn items(text: &str, sign: Option<char>) -> impl Iterator<Item = &str> {
@@ -70,7 +78,7 @@ fn union<'f>(f: &'f Field, values: &[&str], sign: Option<char>) -> Cow<'f, Value
     let distinct: BTreeSet<&&str> = values.iter().filter(|v| !v.is_empty()).collect();
     if distinct.len() < 2 {
         // Empty beside something is not something less.
-        let typed = f.0.iter().rev().find(|e| text(&e.value).is_some_and(|t| !t.is_empty())).or_else(|| f.current());
+        let typed = f.0.iter().rev().find(|e| text::of(&e.value).is_some_and(|t| !t.is_empty())).or_else(|| f.current());
         return typed.map_or(Cow::Owned(Value::Null), |e| Cow::Borrowed(&e.value));
     }
     let found = sign.or_else(|| SIGNS.into_iter().find(|s| values.iter().any(|v| v.contains(*s))));
@@ -123,7 +131,7 @@ mod tests {
     fn what_is_no_list_goes_by_the_latest_and_is_left_to_decide() {
         let f = field(&[Value::text("a"), Value::Integer(4)]);
         assert_eq!(*shown(&f, Rule::Union(None)).unwrap(), Value::Integer(4));
-        assert!(!settles(&f, Rule::Union(None)));
+        assert!(!settles(&f, Rule::Union(None)) && !shows_all(&f, Rule::Union(None)));
         let f = field(&[Value::Null, Value::Null]);
         assert_eq!(*shown(&f, Rule::Union(None)).unwrap(), Value::Null);
     }

@@ -1,7 +1,7 @@
 //! What a write does to a record's state, and the delta between two states.
 
 use crate::id::SiteId;
-use crate::record::{Delta, Entry, Erasure, Field, FieldKey, Record, Row, RowKey, SortedMap, Tombstone, Unknown};
+use crate::record::{Delta, Entry, Erasure, Field, FieldKey, Record, Row, RowKey, SortedMap, Tombstone};
 use crate::stamp::Stamp;
 use crate::value::Value;
 use crate::version::Version;
@@ -29,6 +29,8 @@ pub struct Change {
     pub value: Value,
     /// What the writer had seen.
     pub seen: Seen,
+    /// For a column whose rule is `text`: the way back to what the writer had seen ([`super::text`]).
+    pub back: Option<String>,
 }
 
 /// Writes a field. `applied` is the record as the writer's host held it (`None`: all that is
@@ -52,7 +54,8 @@ pub fn write_field(known: &mut Record, applied: Option<&Record>, change: &Change
         Seen::Current => !(Some(&e.value) == current.as_ref() && shows(e)),
         Seen::All => !shows(e),
     });
-    field.0.insert(Entry { stamp, value: change.value.clone(), unknown: Unknown::new() });
+    let unknown = change.back.iter().map(|w| (super::text::BACK.to_owned(), w.clone())).collect();
+    field.0.insert(Entry { stamp, value: change.value.clone(), unknown });
     known.version.add(stamp);
 }
 

@@ -87,7 +87,13 @@ fn notice(text: &str, session: &Session) -> Markup {
 fn standing(s: &Status) -> Markup {
     let t = &s.to_send;
     let tiles: [(&str, u64, &str, Option<&str>, bool); 8] = [
-        ("To send", t.rows_touched + t.delete_requests + t.changes, "rows changed here", None, false),
+        (
+            "To send",
+            t.rows_touched + t.delete_requests + t.changes,
+            if s.capture == "scan" { "changes waiting; the next sync looks for more" } else { "rows changed here" },
+            None,
+            false,
+        ),
         ("To apply", s.to_apply.segments, "changes announced by other sites", None, false),
         ("Pending", s.to_apply.pending, "announced, and not here yet", None, false),
         ("Held", s.held.len() as u64, "refused by the database for now", Some("/held"), true),

@@ -221,7 +221,8 @@ impl Engine<'_> {
         }
         flags |= mark(!p.known.same_as.is_empty() && merge::unsettled(&p.known, &p.lives, local.rows.values().any(|l| l.away.is_none())), state::SAME);
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
-        flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && p.new, state::AGAIN);
+        // What a reference leads to may get its name, or come back, later in this sync.
+        flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && (p.new || p.delta.is_some()), state::AGAIN);
         let uses = self.uses_of(&p, &local, flags)?;
         p.draw(&self.easel)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };

@@ -4,7 +4,8 @@ use crate::host::apply::raw;
 use crate::host::image::{Image, ImageRow};
 use crate::host::local::{Local, print};
 use crate::host::mapping::{Mapping, Rule, Table};
-use crate::merge::{Change, Life, Seen, adds_nothing, brought, shown};
+use crate::merge::text::way_back;
+use crate::merge::{Change, Life, Seen, adds_nothing, brought, shown, shows_all};
 use crate::planted;
 use crate::record::{Field, FieldKey, Record, Row, RowKey};
 use crate::shared::Name;
@@ -106,7 +107,7 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
         if dangling && was.is_none_or(Value::is_null) {
             continue;
         }
-        let change = |seen| Change { row: key.clone(), field: field.clone(), value: value.clone(), seen };
+        let change = |seen| Change { row: key.clone(), field: field.clone(), value: value.clone(), seen, back: None };
         match was {
             None if field.place.is_some() => out.own.push(change(Seen::All)),
             // Nor is the number beside one that a match brought.
@@ -119,11 +120,19 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
             _ if met && field.place.is_none() => out.changes.push(change(Seen::Nothing)),
             _ => {
                 let stale = at.and_then(|l| l.prior.get(&field.name)).is_some_and(|p| print_of(t, row, &field.name) == *p) && !planted::bug("stale-form-wins");
-                out.changes.push(change(match (stale, rule) {
+                let all = base.fields.get(field).is_some_and(|f| shows_all(f, rule));
+                let change = change(match (stale, all) {
                     (true, _) => Seen::Nothing,
-                    (false, Rule::Latest) => Seen::Current,
-                    (false, _) => Seen::All,
-                }));
+                    (false, false) => Seen::Current,
+                    (false, true) => Seen::All,
+                });
+                // A stale form puts back what its author had seen before.
+                let back = match rule {
+                    Rule::Text if stale => way_back(value, Some(value), None),
+                    Rule::Text => way_back(value, was, base.fields.get(field)),
+                    _ => None,
+                };
+                out.changes.push(Change { back, ..change });
             }
         }
     }

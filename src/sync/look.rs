@@ -6,6 +6,7 @@ use super::settle::Work;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
 use crate::host::key::{HostKey, encode};
+use crate::host::mapping::Table;
 use crate::host::rows::{self, climb};
 use crate::id::RecordId;
 use crate::planted;
@@ -47,6 +48,8 @@ pub(super) struct Notes {
     pub(super) made: i64,
     pub(super) hung: HashMap<i64, HostKey>,
     pub(super) version: i64,
+    /// Whether others have written since, and not all was compared again.
+    pub(super) unread: bool,
 }
 
 impl Engine<'_> {
@@ -190,6 +193,10 @@ impl Engine<'_> {
             match n.op {
                 'D' => {
                     self.notes.deleted.insert(old(), n.n);
+                    // VACUUM gives the number to another row, and no trigger tells.
+                    if self.mapping.tables.get(n.table).is_some_and(Table::renumbered) {
+                        self.notes.recycled.insert((n.table, n.old_key.clone()));
+                    }
                 }
                 'I' => {
                     let key = (n.table, encode(&n.new_key));

@@ -276,6 +276,11 @@ impl Others for Of<'_, '_> {
         let Some(root) = rows::climb(l.conn, l.mapping, table, t.key_columns(), &key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = l.record_of_root(t.kind, &root).map_err(wrap)? else { return Ok(None) };
         let row = if t.owner.is_none() { Some(record) } else { l.local(&record).map_err(wrap)?.and_then(|loc| loc.find(&t.name, &key).map(|k| k.id)) };
+        let row = match row {
+            // It moved there in this sync, and that record may not be stored yet.
+            None => l.of(record).moved_here(table, &key)?,
+            found => found,
+        };
         let Some(row) = row else { return Ok(None) };
         l.found.borrow_mut().insert((table, sign), (row, record));
         l.led_to.borrow_mut().insert(record);

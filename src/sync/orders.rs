@@ -91,7 +91,7 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
                 if let (Some(shown), Some(entries)) = (shown, seen.rows.get_mut(&row).and_then(|r| r.fields.get_mut(&field))) {
                     entries.0.retain(|e| shown.contains(&e.stamp));
                 }
-                let change = Change { row, field, value, seen: Seen::All };
+                let change = Change { row, field, value, seen: Seen::All, back: None };
                 merge::write_field(p.parts().0, Some(&seen), &change, stamp);
             }
             Order::TakeBack { row } => {

@@ -5,7 +5,7 @@ use super::pipeline::Chunk;
 use super::settle::{Prepared, Work};
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
-use crate::host::rows::{self, Span};
+use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::shared::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,35 @@ use std::time::Duration;
 const READ_TIME: Duration = Duration::from_millis(25);
 /// How many records are prepared before the lock is taken.
 const CHUNK: usize = 32;
+
+/// How many records' rows are read at a time: about so many rows, however many each has.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    records: usize,
+    last: usize,
+}
+
+/// So many rows are read at a time, or one record's.
+const ROWS: usize = 6000;
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Blocks { records: CHUNK, last: 0 }
+    }
+}
+
+impl Blocks {
+    /// The records to read next.
+    pub(super) fn next<'l, T>(&mut self, left: &'l [T]) -> &'l [T] {
+        self.last = self.records.min(left.len());
+        left.get(..self.last).unwrap_or(left)
+    }
+
+    /// So many rows were read for them.
+    pub(super) fn read(&mut self, rows: usize) {
+        self.records = (ROWS * self.last / rows.max(1)).clamp(1, CHUNK * 8);
+    }
+}
 
 impl Engine<'_> {
     /// Settles everything: shared types before those that point to them, what came before what is
@@ -66,15 +95,19 @@ impl Engine<'_> {
                 self.settle_chunk(chunk)?;
             }
             let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
-            let mut blocks = new.chunks(CHUNK * 8);
+            let (mut from, mut blocks) = (0, Blocks::default());
             self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
                 if let Some(chunk) = read.next() {
                     done += chunk.len() as u64;
                     progress("sending records", done, total);
                     return Ok(Some(chunk));
                 }
-                let Some(block) = blocks.next() else { return Ok(None) };
-                read = chunks(engine.read_ahead(kind, block)?).collect::<Vec<_>>().into_iter();
+                let Some(left) = new.get(from..).filter(|left| !left.is_empty()) else { return Ok(None) };
+                let block = blocks.next(left);
+                from += block.len();
+                let works = engine.read_ahead(kind, block)?;
+                blocks.read(works.iter().filter_map(|w| w.rows.as_ref()).flat_map(HostRecord::values).map(Vec::len).sum());
+                read = chunks(works).collect::<Vec<_>>().into_iter();
             })?;
         }
         self.take_strays()?;
@@ -253,8 +286,8 @@ impl Engine<'_> {
     pub(super) fn one_by_one(&mut self, rest: Vec<Work>) -> Result<(), Error> {
         let mut rest = rest.into_iter().peekable();
         while rest.peek().is_some() {
-            if self.last.is_now() && self.host_wrote()? {
-                self.compare_all(&mut |_, _, _| {})?;
+            if self.last.is_now() {
+                self.compare_late()?;
             }
             self.lock()?;
             let start = self.env.watch();

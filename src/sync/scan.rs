@@ -1,6 +1,7 @@
 //! Capture by comparing: where the host's schema must hold no triggers, all its rows are read and compared with what
 //! was stored, and that gives the notes that triggers would have made (decision 0023).
 
+use super::queue::Blocks;
 use super::{Engine, Error, Progress};
 use crate::host::capture::Note;
 use crate::host::key::{HostKey, decode, encode};
@@ -14,8 +15,6 @@ use crate::value::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
-/// So many records' rows are read at a time.
-const BLOCK: usize = 256;
 /// How often all is read anew where somebody writes meanwhile and no snapshot can be had.
 const TRIES: usize = 3;
 
@@ -49,10 +48,11 @@ pub(super) fn print_of(tables: &[Table], rows: &HostRecord) -> RowsPrint {
         let Some(t) = tables.get(*table) else { continue };
         put(t.name.as_bytes());
         t.columns.iter().for_each(|c| put(c.name.as_bytes()));
-        let mut list: Vec<Vec<u8>> = list.iter().map(|r| [encode(&r.key), encode(&r.values)].concat()).collect();
+        // Not `encode`: to that a large value, known by its hash, is like none.
+        let mut list: Vec<Vec<Vec<u8>>> = list.iter().map(|r| r.key.iter().chain(&r.values).map(Value::bytes).collect()).collect();
         list.sort();
         put(&(list.len() as u64).to_le_bytes());
-        list.iter().for_each(|r| put(r));
+        list.iter().flatten().for_each(|v| put(v));
     }
     let mut print = RowsPrint::default();
     print.copy_from_slice(&hash.finalize()[..16]);
@@ -71,20 +71,26 @@ fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row) -> bool
         }
         let differs = u32::from(had != has);
         (all, other) = (all + 1, other + differs);
-        let says_who = k.match_columns().contains(&&c.name) || t.unique.iter().any(|set| set.contains(&c.name));
+        let says_who = k.match_columns().contains(&c.name) || t.unique.iter().any(|set| set.contains(&c.name));
         if says_who && !had.is_null() && !has.is_null() {
             (who, other_who) = (who + 1, other_who + differs);
         }
     }
-    let by_who = who >= 2 && other_who == who && other * 2 >= all;
-    by_who || all >= 3 && other_who == who && other * 4 > all * 3
+    let by_who = who >= 2 && other * 2 >= all;
+    let by_all = all + who.min(1) >= 3 && other * 4 > all * 3;
+    other_who == who && (by_who || by_all)
 }
 
-/// Whether a child row that stands in another record now is not the one that stood under its number.
-fn is_another_row(now: &[(Name, Value)], was: Option<&Row>) -> bool {
+/// Whether a child row is not the one that stood under its number: it has nothing of it. `most` columns at least must say so.
+fn is_another_row<'v>(now: impl Iterator<Item = (&'v Name, &'v Value)>, was: Option<&Row>, most: usize) -> bool {
     let Some(was) = was else { return false };
-    let told: Vec<bool> = now.iter().filter(|(_, v)| !v.is_null()).map(|(c, v)| was.current(&FieldKey::shared(c.clone())) == Some(v)).collect();
-    !told.is_empty() && !told.contains(&true)
+    let told: Vec<bool> = now.filter(|(_, v)| !v.is_null()).map(|(c, v)| was.current(&FieldKey::shared(c.clone())) == Some(v)).collect();
+    told.len() >= most && !told.contains(&true)
+}
+
+/// The columns of a table that say what a row is.
+fn telling(t: &Table) -> impl Iterator<Item = (usize, &Name)> {
+    t.columns.iter().enumerate().filter(|(_, c)| c.role == Role::Data && c.rule == Rule::Latest).map(|(i, c)| (i, &c.name))
 }
 
 impl Engine<'_> {
@@ -117,7 +123,13 @@ impl Engine<'_> {
                 break seen;
             }
         };
+        self.notes.unread = false;
         self.take_seen(seen)
+    }
+
+    /// Compares all once more, if anybody else has written since that was done.
+    pub(super) fn compare_late(&mut self) -> Result<(), Error> {
+        if self.notes.unread || self.host_wrote()? { self.compare_all(&mut |_, _, _| {}) } else { Ok(()) }
     }
 
     /// Whether anybody else has written since the rows were compared.
@@ -146,8 +158,12 @@ impl Engine<'_> {
         if !self.mapping.scan {
             return Ok(());
         }
-        if self.last.is_now() && self.host_wrote()? {
-            self.compare_all(&mut |_, _, _| {})?;
+        if self.host_wrote()? {
+            if self.last.is_now() {
+                self.compare_all(&mut |_, _, _| {})?;
+            } else {
+                self.notes.unread = true;
+            }
         }
         self.last.typed = usize::MAX;
         self.looks += 1;
@@ -171,14 +187,17 @@ impl Engine<'_> {
             let Some(k) = self.mapping.types.get(kind) else { continue };
             let mut known = self.state.prints(&k.name)?;
             let roots: Vec<HostKey> = rows::roots(self.conn, self.mapping, kind)?.into_iter().map(|(key, _)| key).collect();
-            for (n, block) in roots.chunks(BLOCK).enumerate() {
-                progress("comparing rows", (n * BLOCK) as u64, roots.len() as u64);
+            let (mut done, mut blocks) = (0, Blocks::default());
+            while let Some(block) = roots.get(done..).filter(|left| !left.is_empty()).map(|left| blocks.next(left)) {
+                progress("comparing rows", done as u64, roots.len() as u64);
+                done += block.len();
                 let span = block.first().zip(block.last()).and_then(|(a, b)| rows::close(a, b, block.len()));
                 let mut read = match span {
                     Some(span) => rows::read(self.conn, self.mapping, kind, span)?,
                     None if block.iter().all(|k| k.len() == 1) => rows::read(self.conn, self.mapping, kind, Span::Many(block))?,
                     None => BTreeMap::new(),
                 };
+                blocks.read(read.values().flat_map(HostRecord::values).map(Vec::len).sum());
                 for key in block {
                     let bytes = encode(key);
                     let Some((id, print)) = known.remove(&bytes) else {
@@ -248,9 +267,16 @@ impl Engine<'_> {
         let mut came: Vec<Note> = Vec::new();
         for (table, list) in rows {
             for row in list {
-                if held.remove(&(*table, encode(&row.key))).is_none() && *table != root_at {
-                    came.push(note('I', *table, (&none, none.clone()), (&row.key, none.clone())));
+                let had = held.remove(&(*table, encode(&row.key)));
+                let Some(t) = m.tables.get(*table).filter(|_| *table != root_at) else { continue };
+                if let Some(key) = had {
+                    let now = telling(t).filter_map(|(i, c)| Some((c, row.values.get(i)?)));
+                    if t.renumbered() || !is_another_row(now, before.rows.get(key), 2) {
+                        continue;
+                    }
+                    seen.notes.push(note('D', *table, (&row.key, self.hung_from(was.stored, before, t, key)?), (&none, none.clone())));
                 }
+                came.push(note('I', *table, (&none, none.clone()), (&row.key, none.clone())));
             }
         }
         let mut gone: Vec<(usize, &RowKey)> = held.into_iter().map(|((table, _), key)| (table, key)).collect();
@@ -267,10 +293,10 @@ impl Engine<'_> {
             if to == *was.root {
                 continue;
             }
-            let columns: Vec<Name> = t.columns.iter().filter(|c| c.role == Role::Data && c.rule == Rule::Latest).map(|c| c.name.clone()).collect();
+            let columns: Vec<Name> = telling(t).map(|(_, c)| c.clone()).collect();
             let values = look_up(self.conn, t, &columns, t.key_columns(), at)?.unwrap_or_default();
-            let now: Vec<(Name, Value)> = columns.into_iter().zip(values.into_iter().map(Value::known)).collect();
-            if is_another_row(&now, before.rows.get(key)) {
+            let values: Vec<Value> = values.into_iter().map(Value::known).collect();
+            if is_another_row(columns.iter().zip(&values), before.rows.get(key), 1) {
                 // Its number is in use for another row, in another record.
                 seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
                 seen.notes.push(note('I', table, (&none, none.clone()), (at, elsewhere)));

@@ -261,6 +261,7 @@ impl Doctor {
         let wanted = capture::wanted(&mapping);
         let missing = wanted.keys().filter(|n| !present(n)).count();
         match missing {
+            0 if mapping.scan => self.ok("triggers", "none is wanted (capture = \"scan\"): each synchronization reads and compares all rows"),
             0 => self.ok("triggers", format!("all {} are there", wanted.len())),
             n if n == wanted.len() => self.say("triggers", Level::Fail, "none is there: this database was not set up, or was detached", "run `cfs init`"),
             n => self.say(

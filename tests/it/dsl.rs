@@ -53,6 +53,17 @@ impl MemoryKeeper {
     }
 }
 
+thread_local! {
+    static COMPARING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tells a story in which every site finds out by comparing what its host did.
+pub(crate) fn comparing(story: impl FnOnce()) {
+    COMPARING.set(true);
+    story();
+    COMPARING.set(false);
+}
+
 /// A place: its host database, its replica of the folder, its clock and dice.
 pub(crate) struct Site {
     pub(crate) name: String,
@@ -77,7 +88,7 @@ impl Site {
     /// A site with a database and a mapping of its own.
     pub(crate) fn with(name: &str, folder: Memory, conn: Connection, toml: &str) -> Site {
         let mut mapping = schema::mapping(&conn, toml);
-        mapping.scan |= std::env::var("DSL_CAPTURE").is_ok_and(|c| c == "scan");
+        mapping.scan |= COMPARING.get();
         let clock = Rc::new(Cell::new(START_MS));
         let seed = name.bytes().fold(7u64, |h, b| h.wrapping_mul(0x100_0000_01b3) ^ u64::from(b));
         Site {

@@ -74,7 +74,7 @@ fn legacy(rows: bool) -> Connection {
 fn proposal(db: &Connection, options: &InitOptions) -> Result<Proposal, ProposeError> {
     let schema = Schema::read(db).unwrap();
     let mut p = propose(db, &schema, options)?;
-    p.settings = Settings { database: "clinic.db".into(), folder: "sync".into(), site: "Nörd \"1\"".into() };
+    p.settings = Settings { database: "clinic.db".into(), folder: "sync".into(), site: "Nörd \"1\"".into(), ..Default::default() };
     Ok(p)
 }
 

@@ -86,7 +86,7 @@ impl Place {
     fn write(&mut self, target: &str, value: Value, seen: Seen) {
         let stamp = self.stamp();
         let (row, field) = target.split_once('.').unwrap();
-        let change = Change { row: key(row), field: FieldKey::shared(field), value, seen };
+        let change = Change { row: key(row), field: FieldKey::shared(field), value, seen, back: None };
         merge::write_field(&mut self.record, None, &change, stamp);
     }
 

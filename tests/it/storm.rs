@@ -24,7 +24,7 @@ use oracle::Oracle;
 use std::fmt::Write as _;
 
 /// Dice with a seed.
-pub(crate) struct Dice(Random);
+pub(crate) struct Dice(pub(crate) Random);
 
 impl Dice {
     pub(crate) fn below(&mut self, n: usize) -> usize {
@@ -85,6 +85,8 @@ impl Storm {
             // Every other story goes through the threads, whose order must not matter.
             s.env.many = if seed.is_multiple_of(2) { 2 } else { 128 };
             s.env.bulk = if merciless && seed.is_multiple_of(3) { 2 } else { 500 };
+            // In every fifth story some find out by comparing what their hosts did.
+            s.mapping.scan = merciless && seed % 5 == 3 && sites.len() % 2 == 0;
             s.set_up_keeping(if short { 1 } else { 30 });
             cloud.carry();
             sites.push(s);

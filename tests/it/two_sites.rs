@@ -1,6 +1,7 @@
 //! Two sites, one folder: one test for each thing that must work.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compared;
 mod conflicts;
 mod deletion;
 mod edits;
@@ -13,6 +14,7 @@ mod large_faults;
 mod matching;
 mod matching_storm;
 mod meanwhile;
+mod notes;
 mod retired;
 mod saving;
 mod threads;

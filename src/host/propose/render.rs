@@ -2,6 +2,7 @@
 
 use super::report::{one_line, shows};
 use super::{LocalColumn, Proposal, ProposedTable, ProposedType};
+use crate::config::Capture;
 use std::fmt::Write;
 
 const WIDTH: usize = 96;
@@ -24,7 +25,14 @@ auto_sync_minutes = 5      # for the service (`cfs run`), and soon after a chang
 # sync_at = \"*/10 8-18 * * mon-fri\"  # the times at which the service synchronizes instead
 local_deletes = \"restore\"  # a row deleted here comes back; \"ask\": it stays away until a person decides
 retention_days = 30        # what was deleted can be restored this long
-# state_dir = \"…\"           # where a small file beside the database is kept, if not in the usual place
+",
+    );
+    out.push_str(match p.settings.capture {
+        Capture::Triggers => "# capture = \"scan\"         # where the application allows no triggers: each sync reads and compares all rows\n",
+        Capture::Scan => "capture = \"scan\"           # no triggers in the application's schema: each sync reads and compares all rows\n",
+    });
+    out.push_str(
+        "# state_dir = \"…\"           # where a small file beside the database is kept, if not in the usual place
 ",
     );
     for t in p.types.iter().rev() {

@@ -153,6 +153,7 @@ pub(super) fn shows(rule: ColumnRule) -> &'static str {
         ColumnRule::Latest => "the newest is shown",
         ColumnRule::Max => "the larger of two is shown",
         ColumnRule::Min => "the smaller of two is shown",
+        ColumnRule::Text => "both texts are merged line by line",
         ColumnRule::Union(_) => "all items of both lists are shown",
     }
 }

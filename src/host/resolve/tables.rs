@@ -141,6 +141,7 @@ pub(super) fn table(
             ColumnRule::Latest => Rule::Latest,
             ColumnRule::Max => Rule::Max,
             ColumnRule::Min => Rule::Min,
+            ColumnRule::Text => Rule::Text,
             ColumnRule::Union(sign) => Rule::Union(*sign),
         });
         let travels = said.renamed.iter().find(|(new, _)| same(new, &c.name)).map(|(_, old)| Name::of(old));

@@ -27,7 +27,7 @@ fn equal_stamps_with_different_values_keep_both() {
                     1 => Value::text(["", "a", "b"][(rng.bits() % 3) as usize]),
                     _ => Value::Real((rng.bits() % 3) as f64),
                 };
-                let change = Change { row: root(), field: FieldKey::shared("a"), value: value.clone(), seen: Seen::Current };
+                let change = Change { row: root(), field: FieldKey::shared("a"), value: value.clone(), seen: Seen::Current, back: None };
                 merge::write_field(&mut copy, None, &change, stamp(2));
                 values.push(value);
                 copy

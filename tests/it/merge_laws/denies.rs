@@ -12,7 +12,7 @@ fn at(ms: u64, site: u128) -> Stamp {
 }
 
 fn write(r: &mut Record, field: &str, value: &str, stamp: Stamp, seen: Seen) {
-    let change = Change { row: root(), field: FieldKey::shared(field), value: Value::text(value), seen };
+    let change = Change { row: root(), field: FieldKey::shared(field), value: Value::text(value), seen, back: None };
     merge::write_field(r, None, &change, stamp);
 }
 

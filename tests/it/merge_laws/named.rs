@@ -43,7 +43,7 @@ fn chart() -> Record {
 }
 
 fn write(r: &mut Record, k: &RowKey, name: &str, value: Value, stamp: Stamp) {
-    merge::write_field(r, None, &Change { row: k.clone(), field: FieldKey::shared(name), value, seen: Seen::Current }, stamp);
+    merge::write_field(r, None, &Change { row: k.clone(), field: FieldKey::shared(name), value, seen: Seen::Current, back: None }, stamp);
 }
 
 fn delete(r: &mut Record, k: &RowKey, seen: &Version, stamp: Stamp) {
@@ -334,7 +334,7 @@ fn an_attribute_of_a_later_format_makes_no_conflict() {
     let mut entry = field.0.pop_first().unwrap();
     entry.unknown.insert("later".into(), "yes".into());
     field.0.insert(entry);
-    let change = Change { row: key(2), field: FieldKey::shared("a"), value: Value::Integer(1), seen: Seen::Current };
+    let change = Change { row: key(2), field: FieldKey::shared("a"), value: Value::Integer(1), seen: Seen::Current, back: None };
     merge::write_field(&mut known, Some(&applied), &change, at(10, A));
     assert_eq!(integers(&known, &key(2), "a"), [1]);
 }

@@ -110,7 +110,7 @@ impl Site {
         let mut replaces = Ids::default();
         here.into_iter().filter(|i| seen == Seen::All || (seen == Seen::Current && Some(&o.events[*i].value) == current.as_ref())).for_each(|i| replaces.add(i));
         let new = o.add(key, Slot::Field(name.into()), stamp, value.clone(), replaces);
-        let change = Change { row: key.clone(), field: FieldKey::shared(name), value, seen };
+        let change = Change { row: key.clone(), field: FieldKey::shared(name), value, seen, back: None };
         if decide {
             merge::write_field(&mut self.known, None, &change, stamp);
         } else {

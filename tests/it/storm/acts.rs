@@ -185,6 +185,10 @@ impl Storm {
             }
             1 => {
                 let (table, key, _) = TYPED[1 + self.dice.below(TYPED.len() - 1)];
+                if self.sites[i].mapping.scan {
+                    // Who compares takes a row that went beside one that came for rewritten (decision 0023).
+                    self.sync(i);
+                }
                 let Some(at) = self.any(i, table, key) else { return };
                 let shown = self.shown(i, table, at);
                 if self.host(i, &format!("DELETE FROM {table} WHERE {key} = {at}")) {

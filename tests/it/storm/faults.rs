@@ -10,7 +10,7 @@ use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{DAY_MS, Site, schema};
 use cloud_folder_sync::folder::memory::{Bytes, Memory};
 use cloud_folder_sync::host::local::Away;
-use cloud_folder_sync::host::mapping::LocalDeletes;
+use cloud_folder_sync::host::mapping::{LocalDeletes, Mapping};
 use cloud_folder_sync::id::{Random, RecordId};
 use cloud_folder_sync::record::{Entry, Row, RowKey};
 use cloud_folder_sync::state;
@@ -514,7 +514,7 @@ impl Storm {
                 s.conn.set_prepared_statement_cache_capacity(512);
                 if new {
                     self.swarm.upgraded.remove(&i);
-                    self.sites[i].mapping = schema::mapping(&self.sites[i].conn, schema::TOML);
+                    self.sites[i].mapping = Mapping { scan: self.sites[i].mapping.scan, ..schema::mapping(&self.sites[i].conn, schema::TOML) };
                 }
                 self.swarm.copies += 1;
                 self.swarm.partial_logs = true;

@@ -10,7 +10,7 @@ use cloud_folder_sync::sync::{Options, Order};
 use cloud_folder_sync::value::Value;
 
 #[test]
-fn different_fields_both_live() {
+pub(super) fn different_fields_both_live() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "a-phone");
     b.edit("p1", "first_name", "b-name");
@@ -23,7 +23,7 @@ fn different_fields_both_live() {
 }
 
 #[test]
-fn of_the_same_field_the_later_lives_and_the_other_is_kept() {
+pub(super) fn of_the_same_field_the_later_lives_and_the_other_is_kept() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "first");
     b.pass(5000);
@@ -37,7 +37,7 @@ fn of_the_same_field_the_later_lives_and_the_other_is_kept() {
 }
 
 #[test]
-fn the_same_value_at_both_is_no_conflict() {
+pub(super) fn the_same_value_at_both_is_no_conflict() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "same");
     b.edit("p1", "phone", "same");
@@ -48,7 +48,7 @@ fn the_same_value_at_both_is_no_conflict() {
 }
 
 #[test]
-fn a_write_replaces_only_what_the_host_showed() {
+pub(super) fn a_write_replaces_only_what_the_host_showed() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "one");
     b.pass(5000);
@@ -63,7 +63,7 @@ fn a_write_replaces_only_what_the_host_showed() {
 }
 
 #[test]
-fn a_decision_takes_the_others_away_everywhere() {
+pub(super) fn a_decision_takes_the_others_away_everywhere() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "one");
     b.pass(5000);
@@ -79,7 +79,7 @@ fn a_decision_takes_the_others_away_everywhere() {
 }
 
 #[test]
-fn a_decision_that_had_not_seen_a_third_value_keeps_it() {
+pub(super) fn a_decision_that_had_not_seen_a_third_value_keeps_it() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "one");
     b.pass(5000);
@@ -98,7 +98,7 @@ fn a_decision_that_had_not_seen_a_third_value_keeps_it() {
 }
 
 #[test]
-fn a_conflict_copy_is_merged_and_deleted() {
+pub(super) fn a_conflict_copy_is_merged_and_deleted() {
     for copies in [Copies::Dropbox, Copies::Syncthing, Copies::LastWins] {
         let (mut a, mut b, mut cloud) = two_with_p1();
         cloud.copies = copies;
@@ -120,7 +120,7 @@ fn a_conflict_copy_is_merged_and_deleted() {
 }
 
 #[test]
-fn a_conflict_copy_stays_where_it_is_wanted() {
+pub(super) fn a_conflict_copy_stays_where_it_is_wanted() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     for s in [&mut a, &mut b] {
         s.settings.use_logs = false;
@@ -140,7 +140,7 @@ fn a_conflict_copy_stays_where_it_is_wanted() {
 
 /// Every name that clients are known to give, at one site only, and with the canonical file gone.
 #[test]
-fn a_conflict_copy_under_every_name_is_imported() {
+pub(super) fn a_conflict_copy_under_every_name_is_imported() {
     let table = include_str!("../../../fixtures/names.tsv");
     let names: Vec<&str> = table.lines().filter_map(|l| l.strip_prefix("file\tconflict\t")?.split('\t').nth(1)).collect();
     assert!(names.len() > 60, "{}", names.len());
@@ -169,7 +169,7 @@ fn a_conflict_copy_under_every_name_is_imported() {
 /// What rclone bisync leaves of a file that both sites wrote: two copies, and no file under its own name. Where
 /// all in them is known already, the copies must not go before the file is there again.
 #[test]
-fn copies_of_a_file_that_is_gone_make_it_again() {
+pub(super) fn copies_of_a_file_that_is_gone_make_it_again() {
     for use_logs in [true, false] {
         let (mut a, mut b, mut cloud) = two_with_p1();
         a.settings.use_logs = use_logs;
@@ -188,7 +188,7 @@ fn copies_of_a_file_that_is_gone_make_it_again() {
 }
 
 #[test]
-fn a_silent_overwrite_is_made_good_by_the_log_alone() {
+pub(super) fn a_silent_overwrite_is_made_good_by_the_log_alone() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     cloud.copies = Copies::LastWins;
     for n in 0..4 {
@@ -205,7 +205,7 @@ fn a_silent_overwrite_is_made_good_by_the_log_alone() {
 }
 
 #[test]
-fn children_of_both_sites_all_live() {
+pub(super) fn children_of_both_sites_all_live() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "da", "a");
     b.visit("p1", "db", "b");
@@ -220,7 +220,7 @@ fn children_of_both_sites_all_live() {
 }
 
 #[test]
-fn a_stale_form_counts_as_not_having_seen_the_import() {
+pub(super) fn a_stale_form_counts_as_not_having_seen_the_import() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "new-number");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -233,7 +233,7 @@ fn a_stale_form_counts_as_not_having_seen_the_import() {
 
 /// A person decides between what is listed; with the same sync another value arrives.
 #[test]
-fn a_decision_does_not_remove_what_came_since() {
+pub(super) fn a_decision_does_not_remove_what_came_since() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "one");
     b.edit("p1", "phone", "two");
@@ -275,7 +275,7 @@ fn beside_a_copy(newer: bool, with_log: bool, own: &dyn Fn(&[u8]) -> Option<Vec<
 }
 
 #[test]
-fn a_copy_goes_once_the_records_file_holds_it() {
+pub(super) fn a_copy_goes_once_the_records_file_holds_it() {
     let as_it_was = |b: &[u8]| Some(b.to_vec());
     assert!(beside_a_copy(true, false, &as_it_was), "the copy alone");
     assert!(beside_a_copy(true, true, &as_it_was), "the log came with it");
@@ -285,7 +285,7 @@ fn a_copy_goes_once_the_records_file_holds_it() {
 
 /// Somebody looks at two values, a third one comes with a sync of a service, and the decision about the two after it.
 #[test]
-fn a_decision_takes_only_what_was_shown() {
+pub(super) fn a_decision_takes_only_what_was_shown() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let id = a.id("p1");
     a.edit("p1", "phone", "one");
@@ -305,7 +305,7 @@ fn a_decision_takes_only_what_was_shown() {
 
 /// A value that lost goes with its row to another record: in the trash of the old one it would go with the trash.
 #[test]
-fn a_value_that_lost_moves_with_its_row() {
+pub(super) fn a_value_that_lost_moves_with_its_row() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);

@@ -18,7 +18,7 @@ fn log(s: &Site) -> Vec<String> {
 }
 
 #[test]
-fn a_local_delete_that_came_back_is_told_from_what_was_received() {
+pub(super) fn a_local_delete_that_came_back_is_told_from_what_was_received() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let before = log(&b).len();
     b.sql("DELETE FROM allergy; DELETE FROM visit");
@@ -36,7 +36,7 @@ fn a_local_delete_that_came_back_is_told_from_what_was_received() {
 }
 
 #[test]
-fn a_restore_from_the_trash_is_no_edit_that_brought_something_back() {
+pub(super) fn a_restore_from_the_trash_is_no_edit_that_brought_something_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let id = a.id("p1");
     a.delete("p1");
@@ -78,7 +78,7 @@ fn a_restore_from_the_trash_is_no_edit_that_brought_something_back() {
 }
 
 #[test]
-fn deleting_a_doctor_whom_charts_point_to_says_what_happens() {
+pub(super) fn deleting_a_doctor_whom_charts_point_to_says_what_happens() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let key: i64 = a.conn.query_row("SELECT doctor_id FROM doctor", [], |r| r.get(0)).unwrap();
     let (id, row) = a.row("doctor", &vec![Value::Integer(key)]);
@@ -92,7 +92,7 @@ fn deleting_a_doctor_whom_charts_point_to_says_what_happens() {
 
 /// The host refuses to delete a row while another points to it, wherever that one hangs.
 #[test]
-fn a_deleted_patient_goes_though_their_rows_point_to_each_other() {
+pub(super) fn a_deleted_patient_goes_though_their_rows_point_to_each_other() {
     let sql = schema::SQL
         .replace("doctor_id INTEGER REFERENCES doctor(doctor_id));", "doctor_id INTEGER REFERENCES doctor(doctor_id), previous_id INTEGER REFERENCES visit(visit_id));")
         .replace("severity TEXT, UNIQUE", "severity TEXT, visit_id INTEGER REFERENCES visit(visit_id), UNIQUE")
@@ -137,7 +137,7 @@ fn a_deleted_patient_goes_though_their_rows_point_to_each_other() {
 }
 
 #[test]
-fn a_local_delete_comes_back() {
+pub(super) fn a_local_delete_comes_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let before = content(&a);
     a.sql("DELETE FROM patient");
@@ -156,7 +156,7 @@ fn a_local_delete_comes_back() {
 }
 
 #[test]
-fn a_local_delete_of_an_edited_row_comes_back_as_known() {
+pub(super) fn a_local_delete_of_an_edited_row_comes_back_as_known() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("UPDATE visit SET notes = 'unsent'; DELETE FROM visit");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
@@ -165,7 +165,7 @@ fn a_local_delete_of_an_edited_row_comes_back_as_known() {
 }
 
 #[test]
-fn ask_keeps_a_deleted_row_away_here_only() {
+pub(super) fn ask_keeps_a_deleted_row_away_here_only() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let n = a.mapping.table("allergy").unwrap();
     a.mapping.tables[n].local_deletes = LocalDeletes::Ask;
@@ -190,7 +190,7 @@ fn ask_keeps_a_deleted_row_away_here_only() {
 }
 
 #[test]
-fn ask_for_a_whole_patient() {
+pub(super) fn ask_for_a_whole_patient() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     for t in &mut a.mapping.tables {
         t.local_deletes = LocalDeletes::Ask;
@@ -206,7 +206,7 @@ fn ask_for_a_whole_patient() {
 }
 
 #[test]
-fn an_ordered_delete_travels() {
+pub(super) fn an_ordered_delete_travels() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let id = a.id("p1");
     a.delete("p1");
@@ -216,7 +216,7 @@ fn an_ordered_delete_travels() {
 }
 
 #[test]
-fn an_ordered_delete_of_a_row_takes_what_is_below() {
+pub(super) fn an_ordered_delete_of_a_row_takes_what_is_below() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.delete_row("visit", "SELECT visit_id FROM visit");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
@@ -226,7 +226,7 @@ fn an_ordered_delete_of_a_row_takes_what_is_below() {
 }
 
 #[test]
-fn cfs_delete_in_the_hosts_own_transaction() {
+pub(super) fn cfs_delete_in_the_hosts_own_transaction() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit; DELETE FROM visit");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
@@ -238,7 +238,7 @@ fn cfs_delete_in_the_hosts_own_transaction() {
 }
 
 #[test]
-fn cfs_delete_of_a_row_that_was_never_sent() {
+pub(super) fn cfs_delete_of_a_row_that_was_never_sent() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "d2", "two");
     a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit WHERE day = 'd2'; DELETE FROM visit WHERE day = 'd2'");
@@ -248,7 +248,7 @@ fn cfs_delete_of_a_row_that_was_never_sent() {
 }
 
 #[test]
-fn cfs_delete_of_a_new_row_still_there() {
+pub(super) fn cfs_delete_of_a_new_row_still_there() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "d2", "two");
     a.sql("INSERT INTO cfs_delete (table_name, key, reason) SELECT 'visit', visit_id, 'typo' FROM visit WHERE day = 'd2'");
@@ -257,7 +257,7 @@ fn cfs_delete_of_a_new_row_still_there() {
 }
 
 #[test]
-fn delete_here_and_edit_there_brings_it_back_and_says_so() {
+pub(super) fn delete_here_and_edit_there_brings_it_back_and_says_so() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let before = content(&a).len();
     a.delete("p1");
@@ -273,7 +273,7 @@ fn delete_here_and_edit_there_brings_it_back_and_says_so() {
 }
 
 #[test]
-fn delete_here_and_a_new_child_there_brings_it_back() {
+pub(super) fn delete_here_and_a_new_child_there_brings_it_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.delete("p1");
     b.visit("p1", "d2", "new");
@@ -284,7 +284,7 @@ fn delete_here_and_a_new_child_there_brings_it_back() {
 }
 
 #[test]
-fn a_delete_that_had_seen_the_edit_deletes() {
+pub(super) fn a_delete_that_had_seen_the_edit_deletes() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     b.edit("p1", "phone", "5");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -294,7 +294,7 @@ fn a_delete_that_had_seen_the_edit_deletes() {
 }
 
 #[test]
-fn a_delete_follows_an_edit_whose_segment_never_came() {
+pub(super) fn a_delete_follows_an_edit_whose_segment_never_came() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     b.edit("p1", "phone", "5");
     b.sync();
@@ -306,7 +306,7 @@ fn a_delete_follows_an_edit_whose_segment_never_came() {
 }
 
 #[test]
-fn deleted_at_both_stays_deleted() {
+pub(super) fn deleted_at_both_stays_deleted() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.delete("p1");
     b.delete("p1");
@@ -317,7 +317,7 @@ fn deleted_at_both_stays_deleted() {
 }
 
 #[test]
-fn restore_brings_everything_back_everywhere() {
+pub(super) fn restore_brings_everything_back_everywhere() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let (before, id) = (content(&a), a.id("p1"));
     a.delete("p1");
@@ -332,7 +332,7 @@ fn restore_brings_everything_back_everywhere() {
 }
 
 #[test]
-fn purge_strips_and_an_unseen_edit_brings_back_what_its_author_has() {
+pub(super) fn purge_strips_and_an_unseen_edit_brings_back_what_its_author_has() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let (before, id) = (content(&a).len(), a.id("p1"));
     b.edit("p1", "phone", "unseen");
@@ -347,7 +347,7 @@ fn purge_strips_and_an_unseen_edit_brings_back_what_its_author_has() {
 }
 
 #[test]
-fn purge_strips_everywhere() {
+pub(super) fn purge_strips_everywhere() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let id = a.id("p1");
     a.delete("p1");
@@ -364,7 +364,7 @@ fn purge_strips_everywhere() {
 }
 
 #[test]
-fn an_erased_patient_never_comes_back() {
+pub(super) fn an_erased_patient_never_comes_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let id = a.id("p1");
     b.edit("p1", "phone", "unseen");
@@ -380,7 +380,7 @@ fn an_erased_patient_never_comes_back() {
 }
 
 #[test]
-fn a_link_to_a_deleted_patient_leaves_no_orphan() {
+pub(super) fn a_link_to_a_deleted_patient_leaves_no_orphan() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     a.sql("INSERT INTO patient_link VALUES (1, 2, 'brother')");
@@ -393,7 +393,7 @@ fn a_link_to_a_deleted_patient_leaves_no_orphan() {
 }
 
 #[test]
-fn a_doctor_deleted_while_another_site_points_to_them() {
+pub(super) fn a_doctor_deleted_while_another_site_points_to_them() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let key: i64 = a.conn.query_row("SELECT doctor_id FROM doctor", [], |r| r.get(0)).unwrap();
     let (id, row) = a.row("doctor", &vec![Value::Integer(key)]);
@@ -419,7 +419,7 @@ fn six(which: &str) -> (Site, Site, Cloud) {
 
 /// Our own DELETE must not take, by the host's CASCADE, what was typed since the last sync.
 #[test]
-fn links_typed_just_before_the_people_they_point_to_are_deleted() {
+pub(super) fn links_typed_just_before_the_people_they_point_to_are_deleted() {
     let (mut a, mut b, mut cloud) = six("1");
     let stay = ["p4", "p5", "p6"].map(|n| (n, a.id(n).to_string()));
     for n in ["p1", "p2", "p3"] {
@@ -441,7 +441,7 @@ fn links_typed_just_before_the_people_they_point_to_are_deleted() {
 
 /// A large value's content stands in the host's row alone until it is in the folder.
 #[test]
-fn a_link_with_a_long_story_typed_just_before_the_person_it_points_to_is_deleted() {
+pub(super) fn a_link_with_a_long_story_typed_just_before_the_person_it_points_to_is_deleted() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -456,7 +456,7 @@ fn a_link_with_a_long_story_typed_just_before_the_person_it_points_to_is_deleted
 
 /// The same with a deletion that comes from elsewhere: who deleted had not seen the links.
 #[test]
-fn links_typed_just_before_a_deletion_arrives_bring_the_people_back() {
+pub(super) fn links_typed_just_before_a_deletion_arrives_bring_the_people_back() {
     let (mut a, mut b, mut cloud) = six("x.national_id > 'p3' AND y.national_id < 'p4'");
     for n in ["p1", "p2", "p3"] {
         b.delete(n);
@@ -471,7 +471,7 @@ fn links_typed_just_before_a_deletion_arrives_bring_the_people_back() {
 
 /// The links arrive with the very sync that deletes: who ordered that had not seen them.
 #[test]
-fn links_that_arrive_with_the_deletion_bring_the_people_back() {
+pub(super) fn links_that_arrive_with_the_deletion_bring_the_people_back() {
     let (mut a, mut b, mut cloud) = six("x.national_id > 'p3' AND y.national_id < 'p4'");
     a.sync();
     cloud.carry();
@@ -487,7 +487,7 @@ fn links_that_arrive_with_the_deletion_bring_the_people_back() {
 
 /// The host's own CASCADE takes the link away with the person it points to.
 #[test]
-fn a_link_comes_back_with_the_person_it_points_to() {
+pub(super) fn a_link_comes_back_with_the_person_it_points_to() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     a.sql("INSERT INTO patient_link VALUES (2, 1, 'brother')");
@@ -502,7 +502,7 @@ fn a_link_comes_back_with_the_person_it_points_to() {
 }
 
 #[test]
-fn a_link_that_the_deleter_had_not_seen_brings_the_person_back() {
+pub(super) fn a_link_that_the_deleter_had_not_seen_brings_the_person_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -516,7 +516,7 @@ fn a_link_that_the_deleter_had_not_seen_brings_the_person_back() {
 }
 
 #[test]
-fn erasure_reaches_the_logs_and_what_else_they_said_still_arrives() {
+pub(super) fn erasure_reaches_the_logs_and_what_else_they_said_still_arrives() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "secret-phone");
     a.add("p2");

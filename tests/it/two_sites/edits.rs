@@ -4,7 +4,7 @@ use crate::dsl::check::{at_rest, both_see, content, quiet};
 use crate::dsl::{settle, two, two_with_p1};
 
 #[test]
-fn a_new_patient_travels_with_everything_below() {
+pub(super) fn a_new_patient_travels_with_everything_below() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     assert_eq!(content(&a).len(), 10);
     assert_eq!(b.see("p1", "hex(photo)"), "00FF10");
@@ -12,7 +12,7 @@ fn a_new_patient_travels_with_everything_below() {
 }
 
 #[test]
-fn an_update_travels_from_every_depth() {
+pub(super) fn an_update_travels_from_every_depth() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.edit("p1", "phone", "555");
     b.sql("UPDATE visit SET notes = 'changed'");
@@ -34,7 +34,7 @@ fn an_update_travels_from_every_depth() {
 }
 
 #[test]
-fn a_row_inserted_at_every_depth_travels() {
+pub(super) fn a_row_inserted_at_every_depth_travels() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "d2", "second");
     a.prescribe("d2", "iron", "3");
@@ -52,7 +52,7 @@ fn a_row_inserted_at_every_depth_travels() {
 }
 
 #[test]
-fn an_idle_sync_writes_nothing() {
+pub(super) fn an_idle_sync_writes_nothing() {
     let (mut a, mut b, mut cloud) = two();
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     a.add("p1");

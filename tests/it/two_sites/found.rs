@@ -1,6 +1,7 @@
 //! What storms found, each as short as it can be told.
 
 use crate::dsl::check::at_rest;
+use crate::dsl::cloud::Cloud;
 use crate::dsl::faulty::Faulty;
 use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{DAY_MS, Site, has, path_of, settle, sites, two, two_with_p1};
@@ -221,4 +222,68 @@ fn an_erasure_takes_nobody_who_was_entered_before_it_came() {
         c.sync();
     }
     assert_eq!(b.get("SELECT last_name FROM patient"), "typed here");
+}
+
+/// A clinic whose invoices name the visit, and that never asks SQLite to mind its references.
+fn loose() -> (Site, Site, Cloud) {
+    let sql = "CREATE TABLE host_clock (now TEXT); INSERT INTO host_clock VALUES ('0');
+        CREATE TABLE patient (patient_id INTEGER PRIMARY KEY, national_id TEXT UNIQUE, name TEXT);
+        CREATE TABLE visit (visit_id INTEGER PRIMARY KEY, patient_id INTEGER REFERENCES patient(patient_id), day TEXT);
+        CREATE TABLE invoice (invoice_id INTEGER PRIMARY KEY, patient_id INTEGER REFERENCES patient(patient_id), visit_id INTEGER REFERENCES visit(visit_id), title TEXT);";
+    let toml = "[type.patient]\nmatch_on = \"national_id\"\n[table.visit]\nowner = \"patient_id\"\n[table.invoice]\nowner = \"patient_id\"\n[leave_out]\nhost_clock = \"ours\"\n";
+    let mut cloud = Cloud::default();
+    let mut site = |name: &str| {
+        let mut s = Site::with(name, cloud.join(), crate::dsl::schema::open(sql), toml);
+        s.set_up();
+        cloud.carry();
+        s
+    };
+    let (mut a, mut b) = (site("north"), site("south"));
+    a.sql("INSERT INTO patient VALUES (1, 'p1', 'One'), (2, 'p2', 'Two'); INSERT INTO visit VALUES (5, 1, 'd5'), (6, 1, 'd6'); INSERT INTO invoice VALUES (9, 1, 5, 'of d5'), (10, 1, 6, 'of d6')");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    (a, b, cloud)
+}
+
+const INVOICES: &str = "SELECT group_concat(title || '/' || coalesce(day, '-')) FROM (SELECT title, day FROM invoice LEFT JOIN visit USING (visit_id) ORDER BY title)";
+
+/// Seen by hand: a visit that moved to another chart left the invoices that name it without it, at all other sites.
+#[test]
+pub(super) fn what_points_to_a_visit_that_moved_still_points_to_it() {
+    let (mut a, mut b, mut cloud) = loose();
+    a.sql("UPDATE visit SET patient_id = 2 WHERE visit_id = 5");
+    a.sync();
+    let emptied = a.state().changes(None, None).unwrap().into_iter().filter(|(_, c)| c.field.as_deref() == Some("visit_id") && c.new.is_none()).count();
+    assert_eq!(emptied, 0, "the log tells of a reference that was emptied");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get(INVOICES), "of d5/d5,of d6/d6", "{}", s.name);
+    }
+}
+
+/// A visit that the host deleted comes back, and so does what pointed to it: the host's rows still do.
+#[test]
+pub(super) fn what_points_to_a_visit_that_came_back_points_to_it_again() {
+    let (mut a, mut b, mut cloud) = loose();
+    a.sql("DELETE FROM visit WHERE visit_id = 5");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get(INVOICES), "of d5/d5,of d6/d6", "{}", s.name);
+    }
+}
+
+/// Of a table without a key a row is deleted, which another was typed beside, and VACUUM gives that one its number: the
+/// deleted row looked like that one edited, and did not come back (storm 3188).
+#[test]
+pub(super) fn a_deleted_memo_comes_back_though_its_number_was_given_away() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql("INSERT INTO memo VALUES (1, 'first'), (1, 'second')");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("INSERT INTO memo VALUES (1, 'third'); DELETE FROM memo WHERE words = 'second'");
+    a.conn.execute_batch("VACUUM").unwrap();
+    assert_eq!(a.get("SELECT words FROM memo WHERE rowid = 3"), "third");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT group_concat(words) FROM (SELECT words FROM memo ORDER BY words)"), "first,hello,second,third", "{}", s.name);
+    }
 }

@@ -10,7 +10,7 @@ fn site_id(s: &Site) -> String {
 }
 
 #[test]
-fn a_restored_backup_undoes_nothing_and_loses_nothing() {
+pub(super) fn a_restored_backup_undoes_nothing_and_loses_nothing() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let backup = a.backup();
     let old = site_id(&a);
@@ -32,7 +32,7 @@ fn a_restored_backup_undoes_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn a_restored_backup_before_the_folder_has_arrived() {
+pub(super) fn a_restored_backup_before_the_folder_has_arrived() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let backup = a.backup();
     a.edit("p1", "phone", "since");
@@ -71,7 +71,7 @@ fn a_restored_backup_before_the_folder_has_arrived() {
 }
 
 #[test]
-fn a_backup_does_not_undo_a_deletion() {
+pub(super) fn a_backup_does_not_undo_a_deletion() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let backup = a.backup();
     b.delete("p1");
@@ -82,7 +82,7 @@ fn a_backup_does_not_undo_a_deletion() {
 }
 
 #[test]
-fn a_backup_of_the_deleter_does_not_undo_its_deletion() {
+pub(super) fn a_backup_of_the_deleter_does_not_undo_its_deletion() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let backup = a.backup();
     a.delete("p1");
@@ -93,12 +93,12 @@ fn a_backup_of_the_deleter_does_not_undo_its_deletion() {
 }
 
 #[test]
-fn a_database_copied_to_a_second_computer() {
+pub(super) fn a_database_copied_to_a_second_computer() {
     copied(false);
 }
 
 #[test]
-fn a_whole_machine_copied() {
+pub(super) fn a_whole_machine_copied() {
     copied(true);
     copied_same_field(true);
 }
@@ -130,7 +130,7 @@ fn copied(with_keeper: bool) {
 }
 
 #[test]
-fn a_copy_with_the_same_field_edited_keeps_both_values() {
+pub(super) fn a_copy_with_the_same_field_edited_keeps_both_values() {
     copied_same_field(false);
 }
 
@@ -154,7 +154,7 @@ fn copied_same_field(with_keeper: bool) {
 }
 
 #[test]
-fn the_keeper_lost_costs_a_new_id_and_nothing_else() {
+pub(super) fn the_keeper_lost_costs_a_new_id_and_nothing_else() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let old = site_id(&a);
     a.edit("p1", "phone", "unsent");
@@ -168,7 +168,7 @@ fn the_keeper_lost_costs_a_new_id_and_nothing_else() {
 }
 
 #[test]
-fn a_site_that_joins_late_gets_everything() {
+pub(super) fn a_site_that_joins_late_gets_everything() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     a.edit("p1", "phone", "x");
@@ -186,7 +186,7 @@ fn a_site_that_joins_late_gets_everything() {
 }
 
 #[test]
-fn a_site_that_joins_by_logs_alone_or_files_alone() {
+pub(super) fn a_site_that_joins_by_logs_alone_or_files_alone() {
     for part in ["records/", "logs/"] {
         let (mut a, mut b, mut cloud) = two_with_p1();
         a.add("p2");
@@ -208,7 +208,7 @@ fn a_site_that_joins_by_logs_alone_or_files_alone() {
 }
 
 #[test]
-fn joining_with_the_same_people() {
+pub(super) fn joining_with_the_same_people() {
     let (mut a, mut b, mut cloud) = two();
     a.sql(schema::P1);
     a.add("p2");
@@ -233,7 +233,7 @@ fn joining_with_the_same_people() {
 }
 
 #[test]
-fn joining_with_the_same_people_one_after_the_other() {
+pub(super) fn joining_with_the_same_people_one_after_the_other() {
     let (mut a, mut b, mut cloud) = two();
     a.sql(schema::P1);
     settle(&mut [&mut a], &mut cloud);
@@ -247,7 +247,7 @@ fn joining_with_the_same_people_one_after_the_other() {
 }
 
 #[test]
-fn joining_with_a_database_that_began_as_a_copy_of_the_other() {
+pub(super) fn joining_with_a_database_that_began_as_a_copy_of_the_other() {
     let (mut all, mut cloud) = sites(1);
     let mut a = all.pop().unwrap();
     a.sql(schema::P1);
@@ -265,7 +265,7 @@ fn joining_with_a_database_that_began_as_a_copy_of_the_other() {
 }
 
 #[test]
-fn a_database_of_another_folder_is_refused() {
+pub(super) fn a_database_of_another_folder_is_refused() {
     let (a, _b, _cloud) = two_with_p1();
     let other = Site::bare("other", cloud_folder_sync::folder::memory::Memory::new());
     let mut stray = a.clone_to("stray", other.folder.clone(), true);
@@ -273,7 +273,7 @@ fn a_database_of_another_folder_is_refused() {
 }
 
 #[test]
-fn clocks_ten_years_apart() {
+pub(super) fn clocks_ten_years_apart() {
     for ahead in [true, false] {
         let (mut a, mut b, mut cloud) = two_with_p1();
         let ten = 10 * 365 * DAY_MS;
@@ -297,7 +297,7 @@ fn clocks_ten_years_apart() {
 }
 
 #[test]
-fn ten_sites() {
+pub(super) fn ten_sites() {
     let (mut all, mut cloud) = sites(10);
     for (n, s) in all.iter().enumerate() {
         s.add(&format!("own{n}"));
@@ -316,7 +316,7 @@ fn ten_sites() {
 }
 
 #[test]
-fn a_site_away_for_a_year() {
+pub(super) fn a_site_away_for_a_year() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     b.edit("p1", "first_name", "typed a year ago");
     b.visit("p1", "old", "typed offline");

@@ -81,7 +81,7 @@ fn typed_at_call(n: usize) -> bool {
 }
 
 #[test]
-fn nothing_typed_at_any_moment_of_a_sync_is_lost() {
+pub(super) fn nothing_typed_at_any_moment_of_a_sync_is_lost() {
     let calls = (0..).take_while(|n| typed_at_call(*n)).count();
     assert!(calls > 30, "{calls}");
 }

@@ -8,7 +8,7 @@ fn count(s: &Site, start: &str) -> usize {
 }
 
 #[test]
-fn an_update_of_all_columns_with_equal_values_is_no_news() {
+pub(super) fn an_update_of_all_columns_with_equal_values_is_no_news() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("UPDATE visit SET patient_id = patient_id, day = day, notes = notes, doctor_id = doctor_id; UPDATE prescription SET drug = drug, dose = dose, visit_id = visit_id");
     let r = a.sync();
@@ -17,7 +17,7 @@ fn an_update_of_all_columns_with_equal_values_is_no_news() {
 }
 
 #[test]
-fn replace_under_the_same_key_is_a_change_of_that_row() {
+pub(super) fn replace_under_the_same_key_is_a_change_of_that_row() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("REPLACE INTO prescription (prescription_id, visit_id, drug, dose) SELECT prescription_id, visit_id, drug, '7' FROM prescription WHERE drug = 'aspirin'");
     b.sql("UPDATE prescription SET drug = 'aspirin forte' WHERE drug = 'aspirin'");
@@ -27,7 +27,7 @@ fn replace_under_the_same_key_is_a_change_of_that_row() {
 }
 
 #[test]
-fn replace_of_a_patient_keeps_the_children() {
+pub(super) fn replace_of_a_patient_keeps_the_children() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     // ON DELETE CASCADE takes the children away at the host; they come back.
     a.sql("REPLACE INTO patient (patient_id, file_no, national_id, last_name, phone) SELECT patient_id, file_no, national_id, last_name, '777' FROM patient");
@@ -38,7 +38,7 @@ fn replace_of_a_patient_keeps_the_children() {
 }
 
 #[test]
-fn replace_that_takes_a_unique_value_from_another_row_deletes_nobody() {
+pub(super) fn replace_that_takes_a_unique_value_from_another_row_deletes_nobody() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     b.visit("p1", "d9", "nine");
     a.sql("INSERT INTO allergy (patient_id, code, severity) VALUES (1, 'milk', 'mild')");
@@ -51,7 +51,7 @@ fn replace_that_takes_a_unique_value_from_another_row_deletes_nobody() {
 }
 
 #[test]
-fn lines_deleted_and_inserted_anew_are_the_same_lines() {
+pub(super) fn lines_deleted_and_inserted_anew_are_the_same_lines() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let before = a.known(&a.id("p1")).rows.len();
     a.sql("DELETE FROM prescription; INSERT INTO prescription (visit_id, drug, dose) VALUES (1, 'aspirin', '1'), (1, 'codeine', '2')");
@@ -61,7 +61,7 @@ fn lines_deleted_and_inserted_anew_are_the_same_lines() {
 }
 
 #[test]
-fn a_changed_line_saved_anew_does_not_double_the_list() {
+pub(super) fn a_changed_line_saved_anew_does_not_double_the_list() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("DELETE FROM prescription; INSERT INTO prescription (visit_id, drug, dose) VALUES (1, 'aspirin', '1'), (1, 'codeine', '3')");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
@@ -71,7 +71,7 @@ fn a_changed_line_saved_anew_does_not_double_the_list() {
 }
 
 #[test]
-fn a_line_rewritten_here_and_edited_there_comes_back() {
+pub(super) fn a_line_rewritten_here_and_edited_there_comes_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("DELETE FROM prescription; INSERT INTO prescription (visit_id, drug, dose) VALUES (1, 'aspirin', '1'), (1, 'codeine', '3')");
     b.sql("UPDATE prescription SET dose = '2 at night' WHERE drug = 'codeine'");
@@ -83,7 +83,7 @@ fn a_line_rewritten_here_and_edited_there_comes_back() {
 }
 
 #[test]
-fn keyless_and_composite_lines_saved_anew() {
+pub(super) fn keyless_and_composite_lines_saved_anew() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("DELETE FROM memo; INSERT INTO memo VALUES (1, 'hello'), (1, 'more'); DELETE FROM invoice_line; INSERT INTO invoice_line VALUES (1, 1, 'visit', '50'), (1, 2, 'plaster', '71')");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
@@ -92,7 +92,7 @@ fn keyless_and_composite_lines_saved_anew() {
 }
 
 #[test]
-fn a_key_used_again_is_a_new_row() {
+pub(super) fn a_key_used_again_is_a_new_row() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "d2", "two");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -106,7 +106,7 @@ fn a_key_used_again_is_a_new_row() {
 }
 
 #[test]
-fn a_patient_key_used_again_is_another_person() {
+pub(super) fn a_patient_key_used_again_is_another_person() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -123,7 +123,7 @@ fn a_patient_key_used_again_is_another_person() {
 }
 
 #[test]
-fn a_row_moves_within_its_record() {
+pub(super) fn a_row_moves_within_its_record() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.visit("p1", "d2", "two");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -134,7 +134,7 @@ fn a_row_moves_within_its_record() {
 }
 
 #[test]
-fn a_visit_moves_to_another_patient_with_its_prescriptions() {
+pub(super) fn a_visit_moves_to_another_patient_with_its_prescriptions() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -149,7 +149,7 @@ fn a_visit_moves_to_another_patient_with_its_prescriptions() {
 }
 
 #[test]
-fn a_visit_moved_at_both_sites_alike_is_one() {
+pub(super) fn a_visit_moved_at_both_sites_alike_is_one() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -162,7 +162,7 @@ fn a_visit_moved_at_both_sites_alike_is_one() {
 }
 
 #[test]
-fn a_visit_moved_here_and_edited_there_is_in_both() {
+pub(super) fn a_visit_moved_here_and_edited_there_is_in_both() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -176,7 +176,7 @@ fn a_visit_moved_here_and_edited_there_is_in_both() {
 }
 
 #[test]
-fn a_visit_moves_there_and_back() {
+pub(super) fn a_visit_moves_there_and_back() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -190,7 +190,7 @@ fn a_visit_moves_there_and_back() {
 }
 
 #[test]
-fn a_vacuum_of_the_host_hides_no_edit() {
+pub(super) fn a_vacuum_of_the_host_hides_no_edit() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     for n in 0..5 {
         a.edit("p1", "phone", &format!("x{n}"));
@@ -203,7 +203,7 @@ fn a_vacuum_of_the_host_hides_no_edit() {
 }
 
 #[test]
-fn a_vacuum_between_edit_and_sync_hides_no_edit() {
+pub(super) fn a_vacuum_between_edit_and_sync_hides_no_edit() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("INSERT INTO memo VALUES (1, 'a'), (1, 'b'), (1, 'c')");
     settle(&mut [&mut a, &mut b], &mut cloud);
@@ -216,7 +216,7 @@ fn a_vacuum_between_edit_and_sync_hides_no_edit() {
 }
 
 #[test]
-fn a_table_rebuilt_without_our_triggers_is_scanned() {
+pub(super) fn a_table_rebuilt_without_our_triggers_is_scanned() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.conn
         .execute_batch(
@@ -231,7 +231,7 @@ fn a_table_rebuilt_without_our_triggers_is_scanned() {
 }
 
 #[test]
-fn a_swap_of_unique_values_travels() {
+pub(super) fn a_swap_of_unique_values_travels() {
     let (mut a, mut b, mut cloud) = two();
     a.add("p1");
     a.add("p2");
@@ -244,7 +244,7 @@ fn a_swap_of_unique_values_travels() {
 
 /// A row of a table without a key is deleted, and VACUUM gives its number to the next one.
 #[test]
-fn a_vacuum_does_not_make_one_row_another() {
+pub(super) fn a_vacuum_does_not_make_one_row_another() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("DELETE FROM memo");
     a.sync();
@@ -266,7 +266,7 @@ fn a_vacuum_does_not_make_one_row_another() {
 
 /// The last line of an invoice is deleted, and another one typed: it gets the same number.
 #[test]
-fn a_new_line_under_a_deleted_ones_number_is_another_line() {
+pub(super) fn a_new_line_under_a_deleted_ones_number_is_another_line() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     a.sql("DELETE FROM invoice_line WHERE line_no = 2; INSERT INTO invoice_line SELECT invoice_id, coalesce(max(line_no), 0) + 1, 'dressing', '15' FROM invoice_line");
     assert_eq!(a.get("SELECT group_concat(line_no || what) FROM invoice_line"), "1visit,2dressing");

@@ -176,6 +176,19 @@ pub(crate) fn later_in_our_namespace() -> Record {
 }
 
 /// All whole records by name; the last is not for the schemas of this format.
+/// Two texts of a column with the rule `text`, each with its way back.
+fn notes() -> Record {
+    let mut r = record(10);
+    let row = r.rows.get_mut(&RowKey::new("patient", r.id)).unwrap();
+    let field = row.fields.get_or_default(FieldKey::shared("notes"));
+    for (n, text, back) in [(70, "first\nBP 130", "8,0,MjA"), (80, "first\nBP 120\ncoughs", "12,0, 5,0,")] {
+        let mut e = entry(stamp(n, 1), Value::text(text));
+        e.unknown.insert("back".to_owned(), back.to_owned());
+        field.0.insert(e);
+    }
+    r
+}
+
 pub(crate) fn all() -> Vec<(&'static str, Record)> {
     vec![
         ("values", values()),
@@ -184,6 +197,7 @@ pub(crate) fn all() -> Vec<(&'static str, Record)> {
         ("tombstones", tombstones()),
         ("erased", erased()),
         ("empty", Record::new("patient", id(9))),
+        ("notes", notes()),
         ("later-format", later_format()),
         ("later-in-our-namespace", later_in_our_namespace()),
     ]

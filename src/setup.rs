@@ -8,7 +8,7 @@ use crate::manifest::{self, Manifest};
 use crate::names;
 use crate::stamp::Time;
 use crate::state::{self, State};
-use crate::sync::{Env, Error, read_manifest};
+use crate::sync::{Env, Error, hear, read_manifest};
 use rusqlite::Connection;
 
 /// What setting up found and made.
@@ -63,7 +63,7 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &N
             site
         }
     };
-    capture::install(conn, mapping)?;
+    hear(conn, &probe, mapping)?;
     Ok(Done { new_folder, folder: manifest.folder, site })
 }
 

@@ -39,7 +39,7 @@ mod withdraw;
 pub use dry::dry_run;
 pub use env::{Env, Now};
 pub use error::Error;
-pub use fresh::had;
+pub use fresh::{had, hear};
 pub use orders::Order;
 pub use token::{Keeper, NoKeeper};
 
@@ -290,7 +290,7 @@ impl Engine<'_> {
             self.read_sites()?;
         }
         self.find_places()?;
-        let made = capture::install(self.conn, self.mapping)?;
+        let made = fresh::hear(self.conn, &self.state, self.mapping)?;
         self.state.keep_prints(self.mapping.scan)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;

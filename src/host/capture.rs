@@ -70,15 +70,21 @@ fn triggers(t: &Table) -> Vec<(String, String)> {
     ]
 }
 
-/// Makes the triggers that are missing and drops those that no longer fit. Gives the tables whose
-/// triggers had to be made: they must be scanned.
-pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> {
+/// The tables some of whose triggers are missing, or no longer fit: nobody noted what was done to them.
+pub fn unheard(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> {
+    let (wanted, present) = (wanted(m), present(conn, "sqlite_master")?);
+    let missing = wanted.iter().filter(|(name, sql)| present.get(*name) != Some(sql));
+    Ok(missing.filter_map(|(name, _)| Some(name.strip_prefix("cfs_insert_")?.to_owned())).collect())
+}
+
+/// Makes the triggers that are missing and drops those that no longer fit. Who asks first which tables are
+/// [`unheard`] must remember that: afterwards nothing tells.
+pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<()> {
     let wanted = wanted(m);
     let present = present(conn, "sqlite_master")?;
     if present == wanted {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let mut made = Vec::new();
     for (name, sql) in &present {
         if wanted.get(name) != Some(sql) {
             conn.execute_batch(&format!("DROP TRIGGER {}", quote(name)))?;
@@ -87,12 +93,9 @@ pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> 
     for (name, sql) in &wanted {
         if present.get(name) != Some(sql) {
             conn.execute_batch(sql)?;
-            if let Some(t) = name.strip_prefix("cfs_insert_") {
-                made.push(t.to_owned());
-            }
         }
     }
-    Ok(made)
+    Ok(())
 }
 
 fn present(conn: &Connection, master: &str) -> rusqlite::Result<BTreeMap<String, String>> {

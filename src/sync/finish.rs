@@ -1,6 +1,6 @@
 //! Finish: cursors move, and the account of the run is closed, when everything they pass is applied or kept.
 
-use super::{Engine, Error, look};
+use super::{Engine, Error, fresh, look};
 use crate::host::capture;
 
 impl Engine<'_> {
@@ -12,7 +12,9 @@ impl Engine<'_> {
         let refused = self.refused;
         let was_refused = self.state.meta::<i64>("refused")?.is_some_and(|r| r != 0);
         let seen: i64 = self.state.meta("notes_seen")?.unwrap_or(0);
+        let unheard = self.state.meta::<String>(fresh::UNHEARD)?.is_some_and(|t| !t.is_empty());
         let nothing = self.run.is_none()
+            && !unheard
             && self.peers.is_empty()
             && self.new_dirs.is_empty()
             && self.requests_done.is_empty()
@@ -38,6 +40,9 @@ impl Engine<'_> {
             self.notes.stale = capture::forget(self.conn, upto, look::NOTES)?.then_some(upto);
             self.state.set_meta("notes_seen", upto)?;
             self.state.set_meta("scanned", 1)?;
+            if unheard {
+                self.state.set_meta(fresh::UNHEARD, "")?;
+            }
             if self.state.meta::<String>("columns")? != Some(self.columns()) {
                 self.state.set_meta("columns", self.columns())?;
                 self.state.set_meta("columns_ever", self.columns_ever()?)?;

@@ -1,15 +1,35 @@
 //! Columns that a host's upgrade brought.
 
 use super::{Engine, Error};
+use crate::host::capture;
+use crate::host::mapping::Mapping;
 use crate::host::rows;
 use crate::host::upgraded::Had;
 use crate::record::Record;
+use crate::state::State;
+use rusqlite::Connection;
 use std::collections::BTreeSet;
 
 /// Reads what stands in our table about the columns that are synchronized.
 pub fn had(text: &str) -> Had {
     text.lines().filter_map(|l| serde_json::from_str::<(String, Vec<String>)>(l).ok()).collect()
 }
+
+/// Makes the triggers that are missing. Gives the tables that must be looked at as a whole: they are remembered before
+/// the triggers are there, and until a synchronization has come to its end.
+pub fn hear(conn: &Connection, state: &State<'_>, m: &Mapping) -> Result<Vec<String>, Error> {
+    let missing = capture::unheard(conn, m)?;
+    let mut due: BTreeSet<String> = state.meta::<String>(UNHEARD)?.unwrap_or_default().lines().map(str::to_owned).collect();
+    if missing.iter().any(|t| !due.contains(t)) {
+        due.extend(missing);
+        state.set_meta(UNHEARD, due.iter().cloned().collect::<Vec<_>>().join("\n"))?;
+    }
+    capture::install(conn, m)?;
+    Ok(due.into_iter().collect())
+}
+
+/// Under this name stands which tables nobody has heard of for some time, one on each line.
+pub(super) const UNHEARD: &str = "unheard";
 
 impl Engine<'_> {
     /// The columns that are synchronized, as text: a line for each table.

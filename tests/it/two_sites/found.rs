@@ -287,3 +287,35 @@ pub(super) fn a_deleted_memo_comes_back_though_its_number_was_given_away() {
         assert_eq!(s.get("SELECT group_concat(words) FROM (SELECT words FROM memo ORDER BY words)"), "first,hello,second,third", "{}", s.name);
     }
 }
+
+const REBUILD: &str = "CREATE TABLE new_memo (patient_id INTEGER NOT NULL REFERENCES patient(patient_id) ON DELETE CASCADE, words TEXT);
+    INSERT INTO new_memo SELECT * FROM memo; DROP TABLE memo; ALTER TABLE new_memo RENAME TO memo; INSERT INTO memo SELECT patient_id, 'after the upgrade' FROM patient WHERE national_id = 'p1'";
+
+/// The synchronization that made the triggers of a rebuilt table again waited for a person and did nothing else: what had been typed
+/// while there were none was never looked at (storm 300840).
+#[test]
+fn what_was_typed_without_triggers_is_found_after_a_sync_that_waits() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    (2..40).for_each(|i| a.add(&format!("p{i}")));
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let gone: Vec<(String, _)> = a.folder.all().into_iter().filter(|(p, _)| p.starts_with("records/patient")).collect();
+    gone.iter().for_each(|(p, _)| drop(a.folder.take(p)));
+    a.sql(REBUILD);
+    assert!(a.full().notices.iter().any(|n| n.contains("--yes")), "nothing waited for a person");
+    gone.into_iter().for_each(|(p, b)| a.folder.put(&p, b));
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM memo WHERE words = 'after the upgrade'"), "1");
+}
+
+/// `cfs init` once more, after an upgrade of the host, makes the triggers again, and it looks at nothing.
+#[test]
+fn what_was_typed_without_triggers_is_found_after_another_init() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.sql(REBUILD);
+    a.set_up();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM memo WHERE words = 'after the upgrade'"), "1");
+    let before = a.conn.total_changes();
+    a.sync();
+    assert_eq!(a.conn.total_changes() - before, 1, "all is looked at once");
+}

@@ -152,7 +152,7 @@ pub unsafe extern "C" fn cfs_sync_now(site: *const CfsSite, full: c_int, progres
 }
 
 fn synchronize(s: &Synchronizer, full: bool, tell: &mut dyn FnMut(&str, u64, u64)) -> Result<Report, Failed> {
-    match door::ask(s.config(), &Question::Sync { full, scan: false, confirm: None }, tell)? {
+    match door::ask(s.config(), &Question::Sync { full, scan: false, confirm: None, timings: false }, tell)? {
         Some(Answer::Report(report)) => Ok(*report),
         Some(Answer::Failed(f)) => Err(f),
         _ => Ok(s.sync_now(&Options { full, ..Options::default() }, &mut |what, done, total| tell(what, done, total))?),

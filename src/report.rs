@@ -42,6 +42,17 @@ pub struct Held {
     pub reason: String,
 }
 
+/// How long a piece of the work took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The piece.
+    pub work: String,
+    /// How long, in seconds.
+    pub seconds: f64,
+    /// In so many parts.
+    pub times: u64,
+}
+
 /// What a synchronization did. `cfs sync --json` prints it; fields are only ever added.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -95,6 +106,9 @@ pub struct Report {
     pub bytes_written: u64,
     /// What a person should know, in sentences.
     pub notices: Vec<String>,
+    /// Where the time went, if that was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timings: Vec<Timing>,
 }
 
 /// `1 record`, `2 records`.

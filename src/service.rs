@@ -391,6 +391,7 @@ fn next_job(waiting: &mut Vec<Ask>, why: Why) -> Option<Job> {
             Some(j) if joins(&j.options, &options) => {
                 j.options.full |= options.full;
                 j.options.scan |= options.scan;
+                j.options.timings |= options.timings;
                 j.replies.extend(reply);
             }
             Some(_) => rest.push(Ask::Sync(options, reply)),

@@ -30,6 +30,7 @@ mod settle;
 mod swap;
 mod take;
 pub(crate) mod tell;
+mod timer;
 mod token;
 mod unite;
 mod vanished;
@@ -55,6 +56,7 @@ use lookup::Lookup;
 use rusqlite::Connection;
 use settle::Work;
 use std::collections::{BTreeMap, BTreeSet};
+use timer::Work as At;
 
 /// What a person set for the synchronization.
 #[derive(Debug, Clone)]
@@ -78,6 +80,8 @@ pub struct Options {
     pub confirm: Option<String>,
     /// A person's yes to writing a folder anew that is lost for good.
     pub rebuild: bool,
+    /// Say where the time went.
+    pub timings: bool,
     /// What people decided, by record.
     pub orders: Vec<(RecordId, Order)>,
 }
@@ -109,6 +113,7 @@ pub(crate) struct Engine<'a> {
     undelivered: bool,
     refused: bool,
     report: Report,
+    timer: timer::Timer,
     run: Option<i64>,
     lookup: Lookup<'a>,
     notes: look::Notes,
@@ -212,6 +217,7 @@ pub fn sync(
         undelivered: false,
         refused: false,
         report: Report::default(),
+        timer: timer::Timer::new(env.watch()),
         run: None,
         lookup: Lookup::new(conn, state, mapping),
         notes: look::Notes::default(),
@@ -258,6 +264,9 @@ pub fn sync(
     }
     done?;
     e.report.seconds = e.seconds();
+    if options.timings {
+        e.report.timings = e.timings();
+    }
     Ok(e.report)
 }
 
@@ -290,6 +299,7 @@ impl Engine<'_> {
             self.read_sites()?;
         }
         self.find_places()?;
+        self.now_at(At::Look);
         let made = fresh::hear(self.conn, &self.state, self.mapping)?;
         self.state.keep_prints(self.mapping.scan)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
@@ -301,6 +311,7 @@ impl Engine<'_> {
         self.compare_all(progress)?;
         self.look_at_all(&upgraded)?;
         self.look_further(&made)?;
+        self.now_at(At::Folder);
         let mut works = take::Works::new();
         self.discover(&mut works, full)?;
         if self.refused {
@@ -310,6 +321,7 @@ impl Engine<'_> {
         for id in std::mem::take(&mut self.notes.dirty) {
             works.entry(id).or_insert_with(|| Work { id, scanned: self.notes.scanned.contains(&id), ..Work::default() }).dirty = true;
         }
+        self.now_at(At::Decide);
         self.delete_requests(&mut works)?;
         let new_day = self.new_day()?;
         let kept = if new_day { self.retention()? } else { Vec::new() };
@@ -320,13 +332,16 @@ impl Engine<'_> {
         }
         self.bulk = works.len() + self.roots.len() > 2000;
         self.settle_all(works, progress)?;
+        self.now_at(At::Write);
         self.give_large()?;
         self.give_left_over()?;
+        self.now_at(At::Log);
         self.put_back_segments(full)?;
         let withdrawn = self.find_withdrawn()?;
         self.seal()?;
         self.give_segments()?;
         self.clear_conflicts()?;
+        self.now_at(At::Finish);
         self.finish(full)?;
         let range = if new_day { self.compact()? } else { None };
         self.give_site()?;
@@ -342,6 +357,13 @@ impl Engine<'_> {
     }
 
     fn unlock(&mut self) -> Result<(), Error> {
+        let at = self.now_at(At::Commit);
+        let done = self.unlock_now();
+        self.now_at(at);
+        done
+    }
+
+    fn unlock_now(&mut self) -> Result<(), Error> {
         if self.ticked {
             self.state.set_meta("clock_ms", self.clock.last.ms.cast_signed())?;
             self.state.set_meta("clock_counter", i64::from(self.clock.last.counter))?;

@@ -37,6 +37,9 @@ pub(super) struct SyncArgs {
     /// Say how far it is on stderr, a line of JSON at a time, for a program that draws the bar itself.
     #[arg(long)]
     progress: bool,
+    /// Say where the time went, piece by piece.
+    #[arg(long)]
+    timings: bool,
     #[command(flatten)]
     json: Json,
 }
@@ -44,7 +47,7 @@ pub(super) struct SyncArgs {
 pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     if !args.dry_run && !args.rebuild {
         let mut bar = if args.progress { Bar::for_programs() } else { Bar::new() };
-        let question = Question::Sync { full: args.full, scan: args.scan, confirm: args.yes.clone() };
+        let question = Question::Sync { full: args.full, scan: args.scan, confirm: args.yes.clone(), timings: args.timings };
         match door::ask(&Config::load(config)?, &question, &mut |what, done, total| bar.show(what, done, total))? {
             Some(Answer::Report(report)) => {
                 bar.end();
@@ -58,7 +61,8 @@ pub(super) fn run(args: &SyncArgs, config: &Path) -> Result<u8, Failure> {
     if args.rebuild {
         s.rebuild_folder()?;
     }
-    let options = Options { full: args.full || args.rebuild, scan: args.scan || args.rebuild, confirm: args.yes.clone(), rebuild: args.rebuild, ..Options::default() };
+    let options =
+        Options { full: args.full || args.rebuild, scan: args.scan || args.rebuild, confirm: args.yes.clone(), rebuild: args.rebuild, timings: args.timings, ..Options::default() };
     if args.dry_run {
         return dry_run(&s, &options, args.json);
     }
@@ -120,8 +124,17 @@ pub(super) fn summary(r: &Report) -> String {
         lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));
     }
     lines.extend(r.bad_files.iter().map(|b| format!("Left alone: {} ({})", clean(&b.path), clean(&b.reason))));
+    lines.extend(timings(r));
     lines.extend(r.notices.iter().map(|n| wrap(&format!("Note: {}", clean(n)), 79, "  ")));
     lines.join("\n")
+}
+
+/// Where the time went, what took longest first.
+fn timings(r: &Report) -> Vec<String> {
+    let mut all: Vec<_> = r.timings.iter().collect();
+    all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    let whole: f64 = all.iter().map(|t| t.seconds).sum();
+    all.iter().map(|t| format!("{:>10.3} s {:>5.1} %  {:<12} {}", t.seconds, 100.0 * t.seconds / whole.max(f64::MIN_POSITIVE), t.work, plural(t.times, "part"))).collect()
 }
 
 /// A progress bar on stderr, once the work takes more than a second.

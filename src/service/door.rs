@@ -26,6 +26,9 @@ pub enum Question {
         /// A person's yes to a plan.
         #[serde(default)]
         confirm: Option<String>,
+        /// Say where the time went.
+        #[serde(default)]
+        timings: bool,
     },
     /// What the service is doing.
     Status,
@@ -167,9 +170,9 @@ mod sys {
         let asked = tokio::time::timeout(Duration::from_secs(10), AsyncReader::new(tokio::io::AsyncReadExt::take(read, QUESTION)).read_line(&mut line)).await;
         let Ok(Ok(_)) = asked else { return };
         let answer = match serde_json::from_str::<Question>(&line) {
-            Ok(Question::Sync { full, scan, confirm }) => {
+            Ok(Question::Sync { full, scan, confirm, timings }) => {
                 let mut events = handle.events();
-                let sync = handle.sync_now(Options { full, scan, confirm, ..Options::default() });
+                let sync = handle.sync_now(Options { full, scan, confirm, timings, ..Options::default() });
                 tokio::pin!(sync);
                 loop {
                     tokio::select! {

@@ -2,6 +2,7 @@
 
 use super::pipeline::Drawn;
 use super::settle::{Prepared, type_path};
+use super::timer::Work as At;
 use super::{Engine, Error};
 use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
@@ -124,6 +125,13 @@ impl Engine<'_> {
     }
 
     pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
+        let at = self.now_at(At::Apply);
+        let done = self.apply_now(kind, p);
+        self.now_at(at);
+        done
+    }
+
+    fn apply_now(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
         let before = p.stored.applied.as_ref().unwrap_or(&p.stored.known);
         let job = Job { mapping: self.mapping, kind, known: &p.known, lives: &p.lives, before, image: &p.image, places: &self.heir.places };
         let mut done = apply::apply(self.conn, &job, &p.stored.local, &mut self.lookup.of(p.work.id))?;
@@ -202,7 +210,14 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn store(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
+    pub(super) fn store(&mut self, p: Prepared, flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
+        let at = self.now_at(At::Store);
+        let done = self.store_now(p, flags, reason, waits, applied, local);
+        self.now_at(at);
+        done
+    }
+
+    fn store_now(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
         let id = p.work.id;
         let root = p.known.root_key();
         let alive = p.lives.get(&root) == Some(&Life::Live);

@@ -3,6 +3,7 @@
 use super::orders::Order;
 use super::pipeline::Chunk;
 use super::settle::{Prepared, Work};
+use super::timer::Work as At;
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, HostRecord, Span};
@@ -167,7 +168,9 @@ impl Engine<'_> {
     /// Reads the rows of many records of one type at once.
     pub(super) fn read_ahead(&mut self, kind: usize, chunk: &[(crate::host::key::HostKey, RecordId)]) -> Result<Vec<Work>, Error> {
         let span = chunk.first().zip(chunk.last()).and_then(|((a, _), (b, _))| rows::close(a, b, chunk.len()));
+        let at = self.now_at(At::Rows);
         let mut rows = span.map(|s| rows::read(self.conn, self.mapping, kind, s)).transpose()?.unwrap_or_default();
+        self.now_at(at);
         Ok(chunk
             .iter()
             .map(|(key, id)| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&crate::host::key::encode(key)), ..Work::default() })

@@ -5,6 +5,7 @@
 //! writes, that is of no concern.
 
 use super::env::Now;
+use super::timer::Work as At;
 use super::{Engine, Error};
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,9 @@ impl Engine<'_> {
         self.room.freed = Some(Instant::now());
         // Where the clock is told nobody waits.
         if self.room.owed > BUSY && matches!(self.env.now, Now::System) {
+            let at = self.now_at(At::Room);
             std::thread::sleep(self.room.owed);
+            self.now_at(at);
         }
     }
 }

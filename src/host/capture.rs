@@ -159,6 +159,12 @@ fn read(conn: &Connection, m: &Mapping, after: i64, only: &str) -> rusqlite::Res
     Ok(out)
 }
 
+/// Forgets the notes between two. The later one stays: rowids must go on growing.
+pub fn drop_between(conn: &Connection, after: i64, before: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM cfs_note WHERE rowid > ?1 AND rowid < ?2")?.execute([after, before])?;
+    Ok(())
+}
+
 /// Forgets notes up to a number, but for the last: rowids must go on growing. A first import leaves
 /// millions, and the host waits meanwhile: only so many at a time. Says whether there are more.
 pub fn forget(conn: &Connection, upto: i64, most: i64) -> rusqlite::Result<bool> {

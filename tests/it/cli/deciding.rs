@@ -190,3 +190,43 @@ fn lists_of_two_sites_are_joined() {
     c.rounds();
     assert!(!c.run("north", &["conflicts"]).ended(0).starts_with("No "));
 }
+
+/// `rules.COLUMN = "text"`, and a place without triggers, with the program itself.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test changes the configuration")]
+fn notes_of_two_sites_are_merged_also_where_there_are_no_triggers() {
+    let c = Clinics::new();
+    for site in ["north", "south"] {
+        let file = c.dir().join(site).join("cfs.toml");
+        let text = std::fs::read_to_string(&file).expect("is there").replacen("[table.patient]", "[table.patient]\nrules.phone = \"text\"", 1);
+        let capture = if site == "south" { "capture = \"scan\"\n" } else { "" };
+        std::fs::write(&file, format!("{capture}{text}")).expect("written");
+    }
+    c.sql("north", "UPDATE patient SET phone = 'one' WHERE last_name = 'Pemberwick'");
+    c.rounds();
+    assert_eq!(c.see("south", "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs%'"), "0");
+    assert!(c.run("south", &["doctor"]).ended(0).contains("capture = \"scan\""));
+    assert!(c.run("south", &["status"]).ended(0).contains("found by the next sync"));
+    c.sql("north", "UPDATE patient SET phone = 'one' || char(10) || 'two' WHERE last_name = 'Pemberwick'");
+    c.sql("south", "UPDATE patient SET phone = 'zero' || char(10) || 'one' WHERE last_name = 'Pemberwick'");
+    c.rounds();
+    for site in ["north", "south"] {
+        assert_eq!(c.see(site, "SELECT phone FROM patient WHERE last_name = 'Pemberwick'"), "zero\none\ntwo", "{site}");
+        assert!(c.run(site, &["conflicts"]).ended(0).starts_with("No "), "{site}");
+        assert_eq!(c.run(site, &["sync", "--json"]).json(0)["files_written"], 0, "{site} is quiet");
+        assert_eq!(c.run(site, &["verify", "--json"]).json(0)["differences"].as_array().map(Vec::len), Some(0), "{site}");
+    }
+}
+
+/// `cfs sync --timings`: each moment counts for one piece of the work.
+#[test]
+fn the_pieces_of_a_synchronization_are_timed() {
+    let c = Clinics::new();
+    c.sql("north", "UPDATE patient SET phone = '555' WHERE last_name = 'Pemberwick'");
+    let report = c.run("north", &["sync", "--json", "--timings"]).json(0);
+    let sum: f64 = report["timings"].as_array().expect("timings").iter().filter_map(|t| t["seconds"].as_f64()).sum();
+    let whole = report["seconds"].as_f64().expect("seconds");
+    assert!(sum > 0.0 && (sum - whole).abs() <= whole / 10.0 + 0.01, "{sum} of {whole}: {report}");
+    assert!(c.run("north", &["sync", "--timings"]).ended(0).contains(" %  folder"));
+    assert!(c.run("north", &["sync", "--json"]).json(0).get("timings").is_none());
+}

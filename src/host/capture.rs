@@ -87,7 +87,7 @@ pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<()> {
     }
     for (name, sql) in &present {
         if wanted.get(name) != Some(sql) {
-            conn.execute_batch(&format!("DROP TRIGGER {}", quote(name)))?;
+            conn.execute_batch(&format!("DROP TRIGGER main.{}", quote(name)))?;
         }
     }
     for (name, sql) in &wanted {
@@ -117,7 +117,7 @@ pub fn hush(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Drops all our triggers.
 pub fn uninstall(conn: &Connection) -> rusqlite::Result<()> {
-    present(conn, "sqlite_master")?.keys().try_for_each(|n| conn.execute_batch(&format!("DROP TRIGGER {}", quote(n))))
+    present(conn, "sqlite_master")?.keys().try_for_each(|n| conn.execute_batch(&format!("DROP TRIGGER main.{}", quote(n))))
 }
 
 /// The newest note's number.

@@ -208,6 +208,8 @@ fn a_site_that_changes_how_it_captures_misses_nothing() {
             a.edit("p1", "phone", &format!("before {n}"));
             a.mapping.scan = scan;
             a.sync();
+            let triggers = a.get("SELECT CAST(count(*) AS TEXT) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'cfs%'");
+            assert_eq!(triggers == "0", scan, "{triggers}");
             a.edit("p1", "first_name", &format!("after {n}"));
             settle(&mut [&mut a, &mut b], &mut cloud);
             assert_eq!(b.get("SELECT phone || first_name FROM patient"), format!("before {n}after {n}"));

@@ -272,6 +272,10 @@ impl Engine<'_> {
     /// Where a vanished row of a record stands now: the other record it moved to.
     pub(super) fn moved_to(&mut self, from: RecordId, table: usize, key: &HostKey, row: &RowKey) -> Result<Option<(RecordId, RowId)>, Error> {
         let Some(to) = self.notes.moves.get(&from).cloned() else { return Ok(None) };
+        if self.notes.recycled.contains(&(table, key.clone())) {
+            // What moved is the row that has its number now.
+            return Ok(None);
+        }
         let Some(t) = self.mapping.tables.get(table) else { return Ok(None) };
         let Some(root) = crate::host::rows::climb(self.conn, self.mapping, table, t.key_columns(), key, &|_, _, _| None)? else { return Ok(None) };
         let Some(record) = self.lookup.record_of_root(t.kind, &root)? else { return Ok(None) };

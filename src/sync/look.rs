@@ -209,6 +209,7 @@ impl Engine<'_> {
                 _ => {}
             }
         }
+        self.lookup.recycled.clone_from(&self.notes.recycled);
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub struct Lookup<'a> {
     deferred: Cell<bool>,
     /// For a record: records that rows of it came from, by a move in the host.
     pub moved_from: BTreeMap<RecordId, BTreeSet<RecordId>>,
+    /// Keys whose row was deleted and that are in use again: what moved under them is not that row.
+    pub recycled: BTreeSet<(usize, HostKey)>,
     found: RefCell<HashMap<(usize, Vec<u8>), (RowId, RecordId)>>,
     /// The records in `found` and the rows in `keys`.
     led_to: RefCell<HashSet<RecordId>>,
@@ -63,6 +65,7 @@ impl<'a> Lookup<'a> {
             taken: RefCell::default(),
             deferred: Cell::new(false),
             moved_from: BTreeMap::new(),
+            recycled: BTreeSet::new(),
             found: RefCell::default(),
             led_to: RefCell::default(),
             keys: RefCell::default(),
@@ -289,7 +292,7 @@ impl Others for Of<'_, '_> {
 
     fn moved_here(&mut self, table: usize, key: &HostKey) -> Result<Option<RowId>, host::Error> {
         let l = self.lookup;
-        let Some(t) = l.mapping.tables.get(table) else { return Ok(None) };
+        let Some(t) = l.mapping.tables.get(table).filter(|_| !l.recycled.contains(&(table, key.clone()))) else { return Ok(None) };
         for from in l.moved_from.get(&self.id).into_iter().flatten() {
             let old = l.local(from).map_err(wrap)?.and_then(|loc| loc.find(&t.name, key).map(|k| k.id));
             if let Some(old) = old {

@@ -16,6 +16,7 @@ macro_rules! again {
 
 again! {
     found {
+        a_line_whose_number_moves_away_with_another_one_comes_back
         what_points_to_a_visit_that_moved_still_points_to_it
         what_points_to_a_visit_that_came_back_points_to_it_again
     }

@@ -319,3 +319,21 @@ fn what_was_typed_without_triggers_is_found_after_another_init() {
     a.sync();
     assert_eq!(a.conn.total_changes() - before, 1, "all is looked at once");
 }
+
+/// A line is deleted, another one gets its number and moves to another chart: the deleted one was taken for moved, lay in the
+/// trash though nobody had deleted it, and went with that (storm 400116).
+#[test]
+pub(super) fn a_line_whose_number_moves_away_with_another_one_comes_back() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    a.add("p2");
+    a.visit("p2", "d2", "two");
+    a.sql("INSERT INTO prescription (visit_id, drug, dose) SELECT visit_id, 'old drug', '1' FROM visit WHERE day = 'd2'");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("DELETE FROM prescription WHERE drug = 'old drug'; INSERT INTO prescription (visit_id, drug, dose) SELECT visit_id, 'new drug', '2' FROM visit WHERE day = 'd2'");
+    a.sql("UPDATE prescription SET visit_id = (SELECT visit_id FROM visit WHERE day <> 'd2') WHERE drug = 'new drug'");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        let drugs = "SELECT group_concat(drug || ' on ' || day, ', ') FROM (SELECT drug, day FROM prescription JOIN visit USING (visit_id) WHERE drug LIKE '% drug' ORDER BY drug)";
+        assert_eq!(s.get(drugs), "new drug on d1, old drug on d2", "{}", s.name);
+    }
+}

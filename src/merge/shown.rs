@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::record::{Field, Rule};
-use crate::value::Value;
+use crate::value::{MAX_INLINE_BYTES, Value};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -64,9 +64,10 @@ pub fn adds_nothing(f: &Field, rule: Rule, value: &Value) -> bool {
 }
 
 /// The set's values, the oldest first, if all of them are text or empty. One that lies elsewhere (a large text) is not
-/// known here.
+/// known here, and what would become one together is not joined.
 fn texts(f: &Field) -> Option<Vec<&str>> {
-    f.0.iter().map(|e| text::of(&e.value)).collect()
+    let all: Vec<&str> = f.0.iter().map(|e| text::of(&e.value)).collect::<Option<_>>()?;
+    (all.iter().map(|t| t.len() + 2).sum::<usize>() <= MAX_INLINE_BYTES || all.len() < 2).then_some(all)
 }
 
 fn items(text: &str, sign: Option<char>) -> impl Iterator<Item = &str> {

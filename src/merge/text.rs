@@ -2,7 +2,7 @@
 //! seen (decision 0024).
 
 use crate::record::{Entry, Field};
-use crate::value::Value;
+use crate::value::{MAX_INLINE_BYTES, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
@@ -90,8 +90,15 @@ pub struct Merged {
     pub both: bool,
 }
 
+/// Texts of more lines, and fields of more values, are not merged: they come from a folder that anybody may write to.
+const MAX_LINES: usize = 2000;
+const MAX_VALUES: usize = 8;
+
 /// Merges a field's texts. `None` where one is no text, or two have nothing in common that both authors had seen.
 pub fn merged(f: &Field) -> Option<Merged> {
+    if f.0.len() > MAX_VALUES {
+        return None;
+    }
     let mut entries = f.0.iter();
     let first = entries.next()?;
     let mut now = Merged { text: of(&first.value)?.to_owned(), both: false };
@@ -103,7 +110,15 @@ pub fn merged(f: &Field) -> Option<Merged> {
             continue;
         }
         let at = came_from.iter().position(|t| others.contains(t))?;
-        let merged = three_way(came_from.get(at)?, &now.text, other);
+        let base = came_from.get(at)?;
+        if [base, now.text.as_str(), other].iter().any(|t| t.lines().count() > MAX_LINES) {
+            return None;
+        }
+        let merged = three_way(base, &now.text, other);
+        if merged.text.len() > MAX_INLINE_BYTES {
+            // A host would give it back as a large value, known by its hash.
+            return None;
+        }
         now = Merged { text: merged.text, both: now.both || merged.both };
         came_from.drain(..at);
         came_from.retain(|t| others.contains(t));
@@ -172,14 +187,8 @@ fn put_hunk<'t>(out: &mut Vec<&'t str>, base: &[&'t str], a: &[&'t str], b: &[&'
         out.extend(b);
         return false;
     }
-    // What both begin and end with is said once.
-    let first = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (same, a, b) = (a.get(..first).unwrap_or_default(), a.get(first..).unwrap_or_default(), b.get(first..).unwrap_or_default());
-    let last = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
-    let (a, end, b) = (a.get(..a.len() - last).unwrap_or_default(), a.get(a.len() - last..).unwrap_or_default(), b.get(..b.len() - last).unwrap_or_default());
-    for lines in [same, a, b, end] {
-        out.extend(lines);
-    }
+    out.extend(a);
+    out.extend(b);
     // Lines that both added at one place stand one after the other, and nothing is left to decide.
     !base.iter().all(|l| l.is_empty())
 }
@@ -224,6 +233,8 @@ mod tests {
             ("a\nb\nc", "a\nc", "a\nB\nc", "a\nB\nc", true),
             // Both emptied something else.
             ("a\nb", "a", "b", "", false),
+            // What both typed alike, each belongs to what stands above it.
+            ("a", "a\n10:00\nparacetamol", "a\n14:00\nparacetamol", "a\n10:00\nparacetamol\n14:00\nparacetamol", false),
             ("käse\nbrot", "kåse\nbrot", "käse\nbröt", "kåse\nbröt", false),
         ];
         for (base, a, b, text, left) in cases {
@@ -240,10 +251,10 @@ mod tests {
         let other = entry(2, "x\na", "a", None);
         let m = merged(&field([three, other])).unwrap();
         assert_eq!((m.text.as_str(), m.both), ("x\na\nb\nc\nd", false));
-        // And of three.
+        // And of three: the first shares less with the others than they with each other, and a line may stand there twice.
         let third = entry(4, "a\nb\nz", "a\nb", Some(&field([one])));
         let m = merged(&field([two, entry(2, "x\na", "a", None), third])).unwrap();
-        assert_eq!((m.text.as_str(), m.both), ("x\na\nb\nc\nz", false));
+        assert_eq!((m.text.as_str(), m.both), ("x\na\nb\nc\nb\nz", false));
     }
 
     #[test]

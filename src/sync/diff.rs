@@ -126,10 +126,9 @@ fn fields(out: &mut HostChanges, t: &Table, key: &RowKey, row: &ImageRow, local:
                     (false, false) => Seen::Current,
                     (false, true) => Seen::All,
                 });
-                // A stale form puts back what its author had seen before.
+                // What may be a stale form may be meant: a person decides, and nothing is merged.
                 let back = match rule {
-                    Rule::Text if stale => way_back(value, Some(value), None),
-                    Rule::Text => way_back(value, was, base.fields.get(field)),
+                    Rule::Text if !stale => way_back(value, was, base.fields.get(field)),
                     _ => None,
                 };
                 out.changes.push(Change { back, ..change });

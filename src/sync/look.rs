@@ -62,6 +62,8 @@ impl Engine<'_> {
         // Read once in a sync: later looks go on from there.
         let after = if self.notes.first.is_some() { self.notes.upto } else { seen };
         let notes = capture::notes(self.conn, self.mapping, after)?;
+        // What comes while we are at it is read once more by the next sync, whoever looks now.
+        self.notes.foreign |= self.notes.first.is_some() && !notes.is_empty();
         self.notes.upto = notes.last().map_or(after, |n| n.n);
         self.notes.first.get_or_insert(self.notes.upto);
         self.looks += u64::from(!notes.is_empty());

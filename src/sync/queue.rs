@@ -287,6 +287,8 @@ impl Engine<'_> {
 
     /// The same under the lock for each record, while the host is writing all the time.
     pub(super) fn one_by_one(&mut self, rest: Vec<Work>) -> Result<(), Error> {
+        // What was found before may not be so any more.
+        self.prints.clear();
         let mut rest = rest.into_iter().peekable();
         while rest.peek().is_some() {
             if self.last.is_now() {
@@ -322,13 +324,13 @@ impl Engine<'_> {
             let ours = capture::inserts(self.conn, self.notes.upto)? == self.inserted;
             let notes = if ours { capture::changes(self.conn, self.mapping, self.notes.upto)? } else { capture::notes(self.conn, self.mapping, self.notes.upto)? };
             let waiting = self.again.len();
+            let plain = ours && notes.is_empty();
             for n in notes {
                 self.keep_foreign(&n)?;
             }
-            if self.again.len() > waiting {
-                self.looks += 1;
-            } else {
-                // They say nothing that is not stored in this same transaction: gone at once, they cost least.
+            self.looks += u64::from(self.again.len() > waiting);
+            if plain {
+                // Rows that we inserted and nothing else: stored in this same transaction. Gone at once, they cost least.
                 capture::drop_between(self.conn, self.notes.upto, newest)?;
             }
             self.notes.upto = newest;

@@ -5,6 +5,7 @@ use super::queue::Blocks;
 use super::{Engine, Error, Progress};
 use crate::host::capture::Note;
 use crate::host::key::{HostKey, decode, encode};
+use crate::host::local::LocalRow;
 use crate::host::mapping::{RecordType, Role, Rule, Table};
 use crate::host::rows::{self, HostRecord, HostRow, Span, look_up};
 use crate::id::RecordId;
@@ -59,33 +60,51 @@ pub(super) fn print_of(tables: &[Table], rows: &HostRecord) -> RowsPrint {
     print
 }
 
-/// Whether the root row under a key is somebody else than it was. Taken wrongly for another, the one who was there comes
-/// back beside them; taken wrongly for the same, a stranger would be written over everywhere.
-fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row) -> bool {
-    let (mut all, mut other) = (0, 0);
-    let (mut who, mut other_who) = (0, 0);
-    for (c, has) in t.columns.iter().zip(&row.values).filter(|(c, _)| c.role == Role::Data && c.rule == Rule::Latest) {
-        let had = was.current(&FieldKey::shared(c.name.clone())).unwrap_or(&Value::Null);
-        if had.is_null() && has.is_null() {
-            continue;
-        }
-        let differs = u32::from(had != has);
-        (all, other) = (all + 1, other + differs);
-        let says_who = k.match_columns().contains(&c.name) || t.unique.iter().any(|set| set.contains(&c.name));
-        if says_who && !had.is_null() && !has.is_null() {
-            (who, other_who) = (who + 1, other_who + differs);
-        }
-    }
-    let by_who = who >= 2 && other * 2 >= all;
-    let by_all = all + who.min(1) >= 3 && other * 4 > all * 3;
-    other_who == who && (by_who || by_all)
+/// How much of a row is not as it was, of the columns that both say something in and that we did not leave otherwise:
+/// all that say anything, and those that say who it is.
+#[derive(Debug, Default)]
+struct Likeness {
+    all: u32,
+    other: u32,
+    who: u32,
+    other_who: u32,
 }
 
-/// Whether a child row is not the one that stood under its number: it has nothing of it. `most` columns at least must say so.
-fn is_another_row<'v>(now: impl Iterator<Item = (&'v Name, &'v Value)>, was: Option<&Row>, most: usize) -> bool {
+fn likeness<'v>(t: &Table, now: impl Iterator<Item = (usize, &'v Value)>, was: &Row, local: Option<&LocalRow>, says_who: &dyn Fn(&Name) -> bool) -> Likeness {
+    let mut like = Likeness::default();
+    for (i, has) in now {
+        let Some(c) = t.columns.get(i) else { continue };
+        let had = was.current(&FieldKey::shared(c.name.clone())).unwrap_or(&Value::Null);
+        if had.is_null() && has.is_null() || local.is_some_and(|l| l.differs.contains_key(&c.name)) {
+            continue;
+        }
+        let differs = u32::from(had != has && !c.affinity.makes(had, has));
+        like.all += 1;
+        like.other += differs;
+        if says_who(&c.name) && !had.is_null() && !has.is_null() {
+            like.who += 1;
+            like.other_who += differs;
+        }
+    }
+    like
+}
+
+/// Whether the root row under a key is somebody else than it was. Taken wrongly for another, the one who was there comes
+/// back beside them; taken wrongly for the same, a stranger would be written over everywhere.
+fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row, local: Option<&LocalRow>) -> bool {
+    let matched = k.match_columns();
+    let says_who = |c: &Name| matched.contains(c) || t.unique.iter().any(|set| set.contains(c));
+    let like = likeness(t, telling(t).filter_map(|(i, _)| Some((i, row.values.get(i)?))), was, local, &says_who);
+    let by_who = like.who >= 2 && like.other_who * 2 > like.who && like.other * 2 >= like.all;
+    let by_all = like.all + like.who.min(1) >= 3 && like.other * 3 > like.all * 2;
+    by_who || by_all
+}
+
+/// Whether a child row is not the one that stood under its number: it has nothing of it, and two columns at least say so.
+fn is_another_row(t: &Table, row: &HostRow, was: Option<&Row>, local: Option<&LocalRow>) -> bool {
     let Some(was) = was else { return false };
-    let told: Vec<bool> = now.filter(|(_, v)| !v.is_null()).map(|(c, v)| was.current(&FieldKey::shared(c.clone())) == Some(v)).collect();
-    told.len() >= most && !told.contains(&true)
+    let like = likeness(t, telling(t).filter_map(|(i, _)| Some((i, row.values.get(i)?))).filter(|(_, v)| !v.is_null()), was, local, &|_| false);
+    like.all >= 2 && like.other == like.all
 }
 
 /// The columns of a table that say what a row is.
@@ -257,7 +276,7 @@ impl Engine<'_> {
         let root_row = rows.get(&root_at).and_then(|r| r.first());
         let root_was = before.rows.get(&before.root_key());
         if let (Some(t), Some(row), Some(had)) = (m.tables.get(root_at), root_row, root_was)
-            && is_somebody_else(k, t, row, had)
+            && is_somebody_else(k, t, row, had, was.stored.local.rows.get(&before.root_key()))
         {
             seen.notes.push(note('D', root_at, (was.root, none.clone()), (&none, none.clone())));
             seen.notes.push(note('I', root_at, (&none, none.clone()), (was.root, none.clone())));
@@ -270,8 +289,7 @@ impl Engine<'_> {
                 let had = held.remove(&(*table, encode(&row.key)));
                 let Some(t) = m.tables.get(*table).filter(|_| *table != root_at) else { continue };
                 if let Some(key) = had {
-                    let now = telling(t).filter_map(|(i, c)| Some((c, row.values.get(i)?)));
-                    if t.renumbered() || !is_another_row(now, before.rows.get(key), 2) {
+                    if t.renumbered() || !is_another_row(t, row, before.rows.get(key), was.stored.local.rows.get(key)) {
                         continue;
                     }
                     seen.notes.push(note('D', *table, (&row.key, self.hung_from(was.stored, before, t, key)?), (&none, none.clone())));
@@ -294,9 +312,12 @@ impl Engine<'_> {
                 continue;
             }
             let columns: Vec<Name> = telling(t).map(|(_, c)| c.clone()).collect();
-            let values = look_up(self.conn, t, &columns, t.key_columns(), at)?.unwrap_or_default();
+            let values: Vec<Value> = if columns.is_empty() { Vec::new() } else { look_up(self.conn, t, &columns, t.key_columns(), at)?.unwrap_or_default() };
             let values: Vec<Value> = values.into_iter().map(Value::known).collect();
-            if is_another_row(columns.iter().zip(&values), before.rows.get(key), 1) {
+            let now = telling(t).map(|(i, _)| i).zip(&values);
+            let like = before.rows.get(key).map(|was_row| likeness(t, now, was_row, was.stored.local.rows.get(key), &|_| false)).unwrap_or_default();
+            // Only what says exactly what it said has moved; of a rowid that VACUUM may have given away nobody knows.
+            if like.all == 0 || like.other > 0 || t.renumbered() {
                 // Its number is in use for another row, in another record.
                 seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
                 seen.notes.push(note('I', table, (&none, none.clone()), (at, elsewhere)));

@@ -8,7 +8,7 @@ mod keys;
 pub use error::{ConfigError, Place};
 pub use keys::nearest;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -173,7 +173,7 @@ pub enum Deletes {
 }
 
 /// How what the host changed is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Capture {
     /// Triggers in the host's schema note which rows were touched.

@@ -63,7 +63,7 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &N
             site
         }
     };
-    hear(conn, &probe, mapping)?;
+    hear(&probe, mapping)?;
     Ok(Done { new_folder, folder: manifest.folder, site })
 }
 

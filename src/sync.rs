@@ -56,7 +56,7 @@ use lookup::Lookup;
 use rusqlite::Connection;
 use settle::Work;
 use std::collections::{BTreeMap, BTreeSet};
-use timer::Work as At;
+use timer::At;
 
 /// What a person set for the synchronization.
 #[derive(Debug, Clone)]
@@ -257,10 +257,14 @@ pub fn sync(
         env,
         keeper,
     };
-    let done = e.run_heard(progress);
+    // Without triggers in the host's schema, this connection alone hears what our own writes do.
+    let done = if mapping.scan { capture::listen(conn, mapping).map_err(Error::from) } else { Ok(()) }.and_then(|()| e.run(progress));
     if done.is_err() {
         // The connection may be used again.
         e.rollback();
+    }
+    if mapping.scan {
+        capture::hush(conn)?;
     }
     done?;
     e.report.seconds = e.seconds();
@@ -277,20 +281,6 @@ pub fn read_manifest(folder: &dyn Folder) -> Result<Manifest, Error> {
 }
 
 impl Engine<'_> {
-    /// Runs, hearing what our own writes do where the host's schema has no triggers of ours.
-    fn run_heard(&mut self, progress: Progress<'_>) -> Result<(), Error> {
-        if !self.mapping.scan {
-            return self.run(progress);
-        }
-        capture::listen(self.conn, self.mapping)?;
-        let done = self.run(progress);
-        if done.is_err() {
-            self.rollback();
-        }
-        capture::hush(self.conn)?;
-        done
-    }
-
     fn run(&mut self, progress: Progress<'_>) -> Result<(), Error> {
         // Who we are may depend on what the others say of us.
         self.read_sites()?;
@@ -300,7 +290,7 @@ impl Engine<'_> {
         }
         self.find_places()?;
         self.now_at(At::Look);
-        let made = fresh::hear(self.conn, &self.state, self.mapping)?;
+        let made = fresh::hear(&self.state, self.mapping)?;
         self.state.keep_prints(self.mapping.scan)?;
         let last_full: i64 = self.state.meta("full_ms")?.unwrap_or(-1);
         let day_over = self.now() - last_full > 86_400_000 || self.now() < last_full;
@@ -357,10 +347,7 @@ impl Engine<'_> {
     }
 
     fn unlock(&mut self) -> Result<(), Error> {
-        let at = self.now_at(At::Commit);
-        let done = self.unlock_now();
-        self.now_at(at);
-        done
+        self.timed(At::Commit, Self::unlock_now)
     }
 
     fn unlock_now(&mut self) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! `cfs status` and `cfs sites`: how things stand here, and how the other sites are.
 
 use super::{Failure, Json, json, open, out, text};
+use crate::config::Capture;
 use crate::service::door::{self, Answer, Question};
 use crate::synchronizer::status::{SiteStatus, Status};
 use clap::{Args, Subcommand};
@@ -114,7 +115,7 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         (t.files, "record file", ""),
     ];
     let mut parts: Vec<String> = parts.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, more)| format!("{}{more}", text::count(n, one))).collect();
-    if s.capture == "scan" {
+    if s.capture == Capture::Scan {
         parts.push("what was changed here is found by the next sync".to_owned());
     }
     lines.push(format!("To send     {}", or_nothing(&parts)));

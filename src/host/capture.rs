@@ -70,32 +70,32 @@ fn triggers(t: &Table) -> Vec<(String, String)> {
     ]
 }
 
-/// The tables some of whose triggers are missing, or no longer fit: nobody noted what was done to them.
-pub fn unheard(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<String>> {
-    let (wanted, present) = (wanted(m), present(conn, "sqlite_master")?);
-    let missing = wanted.iter().filter(|(name, sql)| present.get(*name) != Some(sql));
-    Ok(missing.filter_map(|(name, _)| Some(name.strip_prefix("cfs_insert_")?.to_owned())).collect())
+/// How the triggers in the host's schema are not as a mapping needs them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Misfits {
+    drop: Vec<String>,
+    make: BTreeMap<String, String>,
 }
 
-/// Makes the triggers that are missing and drops those that no longer fit. Who asks first which tables are
-/// [`unheard`] must remember that: afterwards nothing tells.
-pub fn install(conn: &Connection, m: &Mapping) -> rusqlite::Result<()> {
-    let wanted = wanted(m);
-    let present = present(conn, "sqlite_master")?;
-    if present == wanted {
-        return Ok(());
+/// Compares the triggers that are there with those that a mapping needs.
+pub fn misfits(conn: &Connection, m: &Mapping) -> rusqlite::Result<Misfits> {
+    let (mut make, mut present) = (wanted(m), present(conn, "sqlite_master")?);
+    // What fits is neither made nor dropped.
+    make.retain(|name, sql| present.get(name) != Some(sql) || present.remove(name).is_none());
+    Ok(Misfits { drop: present.into_keys().collect(), make })
+}
+
+impl Misfits {
+    /// The tables whose triggers are missing: nobody noted what was done to them, and once they are there nothing tells.
+    pub fn unheard(&self) -> impl Iterator<Item = &str> {
+        self.make.keys().filter_map(|name| name.strip_prefix("cfs_insert_"))
     }
-    for (name, sql) in &present {
-        if wanted.get(name) != Some(sql) {
-            conn.execute_batch(&format!("DROP TRIGGER main.{}", quote(name)))?;
-        }
+
+    /// Drops the triggers that do not fit, and makes those that are missing.
+    pub fn mend(&self, conn: &Connection) -> rusqlite::Result<()> {
+        self.drop.iter().try_for_each(|name| conn.execute_batch(&format!("DROP TRIGGER main.{}", quote(name))))?;
+        self.make.values().try_for_each(|sql| conn.execute_batch(sql))
     }
-    for (name, sql) in &wanted {
-        if present.get(name) != Some(sql) {
-            conn.execute_batch(sql)?;
-        }
-    }
-    Ok(())
 }
 
 fn present(conn: &Connection, master: &str) -> rusqlite::Result<BTreeMap<String, String>> {

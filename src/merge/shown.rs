@@ -12,20 +12,15 @@ const SIGNS: [char; 4] = ['\n', ';', '|', ','];
 
 /// The value of a field that a host is shown.
 pub fn shown(f: &Field, rule: Rule) -> Option<Cow<'_, Value>> {
-    match rule {
-        Rule::Latest => f.current().map(|e| Cow::Borrowed(&e.value)),
+    let all = match rule {
+        Rule::Latest => None,
         Rule::Max => f.0.iter().map(|e| &e.value).max().map(Cow::Borrowed),
         Rule::Min => f.0.iter().map(|e| &e.value).min().map(Cow::Borrowed),
-        Rule::Union(sign) => match texts(f) {
-            Some(values) => Some(union(f, &values, sign)),
-            None => f.current().map(|e| Cow::Borrowed(&e.value)),
-        },
-        Rule::Text if f.0.len() < 2 => f.current().map(|e| Cow::Borrowed(&e.value)),
-        Rule::Text => match text::merged(f) {
-            Some(m) => Some(Cow::Owned(Value::text(m.text))),
-            None => f.current().map(|e| Cow::Borrowed(&e.value)),
-        },
-    }
+        Rule::Union(sign) => texts(f).map(|values| union(f, &values, sign)),
+        // One text is shown as it is.
+        Rule::Text => Some(f).filter(|f| f.0.len() > 1).and_then(text::merged).map(|m| Cow::Owned(Value::text(m.text))),
+    };
+    all.or_else(|| f.current().map(|e| Cow::Borrowed(&e.value)))
 }
 
 /// Whether what is shown by a rule leaves nothing of the set for a person to decide.

@@ -29,11 +29,8 @@ pub fn way_back(new: &Value, shown: Option<&Value>, before: Option<&Field>) -> O
     let (new, old) = (of(new)?, of(shown.unwrap_or(&Value::Null))?);
     let mut steps = vec![step(new, old)];
     // Of several values together nobody knows yet which way each of them came.
-    if let Some([only]) = before.map(|f| f.0.iter().collect::<Vec<_>>()).as_deref()
-        && let Some(earlier) = only.unknown.get(BACK)
-    {
-        steps.extend(earlier.split(' ').map(str::to_owned));
-    }
+    let only = before.filter(|f| f.0.len() == 1).and_then(Field::current);
+    steps.extend(only.and_then(|e| e.unknown.get(BACK)).into_iter().flat_map(|earlier| earlier.split(' ')).map(str::to_owned));
     let mut out = String::new();
     for s in steps.into_iter().take(MAX_STEPS) {
         if out.len() + s.len() >= MAX_BYTES {

@@ -3,6 +3,7 @@
 use super::gate::{Posted, Session};
 use super::layout::{count, csrf, empty, moment, page, record, said, sentence};
 use super::{App, Drawn, Problem};
+use crate::config::Capture;
 use crate::report::plan;
 use crate::service::Now;
 use crate::sync::Options;
@@ -90,7 +91,7 @@ fn standing(s: &Status) -> Markup {
         (
             "To send",
             t.rows_touched + t.delete_requests + t.changes,
-            if s.capture == "scan" { "changes waiting; the next sync looks for more" } else { "rows changed here" },
+            if s.capture == Capture::Scan { "changes waiting; the next sync looks for more" } else { "rows changed here" },
             None,
             false,
         ),

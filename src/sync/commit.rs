@@ -2,7 +2,7 @@
 
 use super::pipeline::Drawn;
 use super::settle::{Prepared, type_path};
-use super::timer::Work as At;
+use super::timer::At;
 use super::{Engine, Error};
 use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
@@ -125,10 +125,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn apply(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
-        let at = self.now_at(At::Apply);
-        let done = self.apply_now(kind, p);
-        self.now_at(at);
-        done
+        self.timed(At::Apply, |e| e.apply_now(kind, p))
     }
 
     fn apply_now(&mut self, kind: usize, p: &Prepared) -> Result<Done, crate::host::Error> {
@@ -211,10 +208,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn store(&mut self, p: Prepared, flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
-        let at = self.now_at(At::Store);
-        let done = self.store_now(p, flags, reason, waits, applied, local);
-        self.now_at(at);
-        done
+        self.timed(At::Store, |e| e.store_now(p, flags, reason, waits, applied, local))
     }
 
     fn store_now(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {

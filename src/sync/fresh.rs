@@ -7,7 +7,6 @@ use crate::host::rows;
 use crate::host::upgraded::Had;
 use crate::record::Record;
 use crate::state::State;
-use rusqlite::Connection;
 use std::collections::BTreeSet;
 
 /// Reads what stands in our table about the columns that are synchronized.
@@ -17,14 +16,14 @@ pub fn had(text: &str) -> Had {
 
 /// Makes the triggers that are missing. Gives the tables that must be looked at as a whole: they are remembered before
 /// the triggers are there, and until a synchronization has come to its end.
-pub fn hear(conn: &Connection, state: &State<'_>, m: &Mapping) -> Result<Vec<String>, Error> {
-    let missing = capture::unheard(conn, m)?;
+pub fn hear(state: &State<'_>, m: &Mapping) -> Result<Vec<String>, Error> {
+    let misfits = capture::misfits(state.conn, m)?;
     let mut due: BTreeSet<String> = state.meta::<String>(UNHEARD)?.unwrap_or_default().lines().map(str::to_owned).collect();
-    if missing.iter().any(|t| !due.contains(t)) {
-        due.extend(missing);
+    if misfits.unheard().any(|t| !due.contains(t)) {
+        due.extend(misfits.unheard().map(str::to_owned));
         state.set_meta(UNHEARD, due.iter().cloned().collect::<Vec<_>>().join("\n"))?;
     }
-    capture::install(conn, m)?;
+    misfits.mend(state.conn)?;
     Ok(due.into_iter().collect())
 }
 

@@ -2,7 +2,7 @@
 
 use super::pipeline::{Batch, Written};
 use super::settle::type_path;
-use super::timer::Work as At;
+use super::timer::At;
 use super::{Engine, Error};
 use crate::folder;
 use crate::id::RecordId;
@@ -43,10 +43,7 @@ impl Engine<'_> {
 
     /// Writes the record files that are due. What cannot be written stays due.
     pub(super) fn give_files(&mut self, all: bool) -> Result<(), Error> {
-        let at = self.now_at(At::Write);
-        let done = self.give_files_now(all);
-        self.now_at(at);
-        done
+        self.timed(At::Write, |e| e.give_files_now(all))
     }
 
     fn give_files_now(&mut self, all: bool) -> Result<(), Error> {

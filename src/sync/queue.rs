@@ -3,7 +3,7 @@
 use super::orders::Order;
 use super::pipeline::Chunk;
 use super::settle::{Prepared, Work};
-use super::timer::Work as At;
+use super::timer::At;
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, HostRecord, Span};
@@ -17,31 +17,32 @@ const READ_TIME: Duration = Duration::from_millis(25);
 /// How many records are prepared before the lock is taken.
 const CHUNK: usize = 32;
 
-/// How many records' rows are read at a time: about so many rows, however many each has.
+/// So many rows are read at a time, or one record's.
+const ROWS: usize = 6000;
+
+/// A list of records in blocks of about so many rows, however many each has.
 #[derive(Debug)]
-pub(super) struct Blocks {
+pub(super) struct Blocks<'l, T> {
+    left: &'l [T],
     records: usize,
     last: usize,
 }
 
-/// So many rows are read at a time, or one record's.
-const ROWS: usize = 6000;
-
-impl Default for Blocks {
-    fn default() -> Self {
-        Blocks { records: CHUNK, last: 0 }
+impl<'l, T> Blocks<'l, T> {
+    pub(super) fn new(list: &'l [T]) -> Self {
+        Blocks { left: list, records: CHUNK, last: 0 }
     }
-}
 
-impl Blocks {
     /// The records to read next.
-    pub(super) fn next<'l, T>(&mut self, left: &'l [T]) -> &'l [T] {
-        self.last = self.records.min(left.len());
-        left.get(..self.last).unwrap_or(left)
+    pub(super) fn next(&mut self) -> Option<&'l [T]> {
+        let (block, left) = self.left.split_at(self.records.min(self.left.len()));
+        (self.left, self.last) = (left, block.len());
+        (!block.is_empty()).then_some(block)
     }
 
-    /// So many rows were read for them.
-    pub(super) fn read(&mut self, rows: usize) {
+    /// What was read for them: it says how many the next may be.
+    pub(super) fn read<'r>(&mut self, records: impl Iterator<Item = &'r HostRecord>) {
+        let rows: usize = records.flat_map(HostRecord::values).map(Vec::len).sum();
         self.records = (ROWS * self.last / rows.max(1)).clamp(1, CHUNK * 8);
     }
 }
@@ -96,18 +97,16 @@ impl Engine<'_> {
                 self.settle_chunk(chunk)?;
             }
             let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
-            let (mut from, mut blocks) = (0, Blocks::default());
+            let mut blocks = Blocks::new(&new);
             self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
                 if let Some(chunk) = read.next() {
                     done += chunk.len() as u64;
                     progress("sending records", done, total);
                     return Ok(Some(chunk));
                 }
-                let Some(left) = new.get(from..).filter(|left| !left.is_empty()) else { return Ok(None) };
-                let block = blocks.next(left);
-                from += block.len();
+                let Some(block) = blocks.next() else { return Ok(None) };
                 let works = engine.read_ahead(kind, block)?;
-                blocks.read(works.iter().filter_map(|w| w.rows.as_ref()).flat_map(HostRecord::values).map(Vec::len).sum());
+                blocks.read(works.iter().filter_map(|w| w.rows.as_ref()));
                 read = chunks(works).collect::<Vec<_>>().into_iter();
             })?;
         }
@@ -168,9 +167,7 @@ impl Engine<'_> {
     /// Reads the rows of many records of one type at once.
     pub(super) fn read_ahead(&mut self, kind: usize, chunk: &[(crate::host::key::HostKey, RecordId)]) -> Result<Vec<Work>, Error> {
         let span = chunk.first().zip(chunk.last()).and_then(|((a, _), (b, _))| rows::close(a, b, chunk.len()));
-        let at = self.now_at(At::Rows);
-        let mut rows = span.map(|s| rows::read(self.conn, self.mapping, kind, s)).transpose()?.unwrap_or_default();
-        self.now_at(at);
+        let mut rows = self.timed(At::Rows, |e| span.map(|s| rows::read(e.conn, e.mapping, kind, s)).transpose())?.unwrap_or_default();
         Ok(chunk
             .iter()
             .map(|(key, id)| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&crate::host::key::encode(key)), ..Work::default() })
@@ -232,7 +229,7 @@ impl Engine<'_> {
             self.lock()?;
             let start = self.env.watch();
             let most = self.lock_time()?;
-            if capture::newest(self.conn)? != self.notes.upto || looks != self.looks || self.host_wrote()? {
+            if looks != self.looks || self.host_wrote()? {
                 // The host wrote meanwhile: what it touched is looked at again, on its own.
                 self.unlock()?;
                 self.notes.foreign = true;
@@ -269,13 +266,18 @@ impl Engine<'_> {
                 self.stop_reading()?;
             }
             if !self.reading {
-                self.conn.prepare_cached("BEGIN")?.execute([])?;
-                self.reading = true;
+                self.start_reading()?;
                 start = self.env.watch();
             }
             prepared.extend(self.prepare(work)?);
         }
         Ok(prepared)
+    }
+
+    pub(super) fn start_reading(&mut self) -> Result<(), Error> {
+        self.conn.prepare_cached("BEGIN")?.execute([])?;
+        self.reading = true;
+        Ok(())
     }
 
     pub(super) fn stop_reading(&mut self) -> Result<(), Error> {

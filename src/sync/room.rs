@@ -5,7 +5,7 @@
 //! writes, that is of no concern.
 
 use super::env::Now;
-use super::timer::Work as At;
+use super::timer::At;
 use super::{Engine, Error};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ impl Engine<'_> {
     /// How long the lock that was just taken may be held.
     pub(super) fn lock_time(&mut self) -> Result<Duration, Error> {
         // Changes only when another connection commits.
-        let version: i64 = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
+        let version = self.state.data_version()?;
         if self.room.version.replace(version).is_some_and(|v| v != version) {
             self.room.wrote = Some(Instant::now());
         }
@@ -58,9 +58,7 @@ impl Engine<'_> {
         self.room.freed = Some(Instant::now());
         // Where the clock is told nobody waits.
         if self.room.owed > BUSY && matches!(self.env.now, Now::System) {
-            let at = self.now_at(At::Room);
-            std::thread::sleep(self.room.owed);
-            self.now_at(at);
+            self.timed(At::Room, |e| std::thread::sleep(e.room.owed));
         }
     }
 }

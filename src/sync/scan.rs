@@ -3,10 +3,10 @@
 
 use super::queue::Blocks;
 use super::{Engine, Error, Progress};
-use crate::host::capture::Note;
+use crate::host::capture::{self, Note};
 use crate::host::key::{HostKey, decode, encode};
 use crate::host::local::LocalRow;
-use crate::host::mapping::{RecordType, Role, Rule, Table};
+use crate::host::mapping::{Column, Mapping, RecordType, Role, Rule, Table, Target};
 use crate::host::rows::{self, HostRecord, HostRow, Span, look_up};
 use crate::id::RecordId;
 use crate::record::{FieldKey, Record, Row, RowKey};
@@ -36,6 +36,33 @@ struct Was<'r> {
     kind: usize,
     root: &'r HostKey,
     stored: &'r Stored,
+}
+
+impl Seen {
+    /// A row is gone from under its key.
+    fn gone(&mut self, table: usize, key: &HostKey, owner: HostKey) {
+        self.notes.push(Note { n: 0, op: 'D', table, old_key: key.clone(), new_key: HostKey::new(), old_owner: owner, new_owner: HostKey::new() });
+    }
+
+    /// A row came under a key.
+    fn came(&mut self, table: usize, key: &HostKey, owner: HostKey) {
+        self.notes.push(Note { n: 0, op: 'I', table, old_key: HostKey::new(), new_key: key.clone(), old_owner: HostKey::new(), new_owner: owner });
+    }
+}
+
+impl Was<'_> {
+    /// What the host was last given.
+    fn before(&self) -> &Record {
+        self.stored.applied.as_ref().unwrap_or(&self.stored.known)
+    }
+
+    /// The values by which a row hung from its owner, as far as that is the owner's key.
+    fn hung_from(&self, m: &Mapping, t: &Table, key: &RowKey) -> HostKey {
+        let owner = t.owner_ref().map(|r| &r.target).zip(self.before().rows.get(key).and_then(Row::owner));
+        let Some((Target::Table { table, columns }, to)) = owner else { return HostKey::new() };
+        let Some(parent) = m.tables.get(*table).filter(|p| p.is_key(columns)) else { return HostKey::new() };
+        self.stored.local.rows.get(&RowKey::new(parent.name.clone(), to.row)).map(|l| l.key.clone()).unwrap_or_default()
+    }
 }
 
 /// What a record's rows look like, in whatever order they were read.
@@ -70,10 +97,10 @@ struct Likeness {
     other_who: u32,
 }
 
-fn likeness<'v>(t: &Table, now: impl Iterator<Item = (usize, &'v Value)>, was: &Row, local: Option<&LocalRow>, says_who: &dyn Fn(&Name) -> bool) -> Likeness {
+fn likeness<'v>(t: &Table, now: impl Fn(usize) -> Option<&'v Value>, was: &Row, local: Option<&LocalRow>, says_who: &dyn Fn(&Name) -> bool) -> Likeness {
     let mut like = Likeness::default();
-    for (i, has) in now {
-        let Some(c) = t.columns.get(i) else { continue };
+    for (i, c) in telling(t) {
+        let Some(has) = now(i) else { continue };
         let had = was.current(&FieldKey::shared(c.name.clone())).unwrap_or(&Value::Null);
         if had.is_null() && has.is_null() || local.is_some_and(|l| l.differs.contains_key(&c.name)) {
             continue;
@@ -94,7 +121,7 @@ fn likeness<'v>(t: &Table, now: impl Iterator<Item = (usize, &'v Value)>, was: &
 fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row, local: Option<&LocalRow>) -> bool {
     let matched = k.match_columns();
     let says_who = |c: &Name| matched.contains(c) || t.unique.iter().any(|set| set.contains(c));
-    let like = likeness(t, telling(t).filter_map(|(i, _)| Some((i, row.values.get(i)?))), was, local, &says_who);
+    let like = likeness(t, |i| row.values.get(i), was, local, &says_who);
     let by_who = like.who >= 2 && like.other_who * 2 > like.who && like.other * 2 >= like.all;
     let by_all = like.all + like.who.min(1) >= 3 && like.other * 3 > like.all * 2;
     by_who || by_all
@@ -103,13 +130,13 @@ fn is_somebody_else(k: &RecordType, t: &Table, row: &HostRow, was: &Row, local: 
 /// Whether a child row is not the one that stood under its number: it has nothing of it, and two columns at least say so.
 fn is_another_row(t: &Table, row: &HostRow, was: Option<&Row>, local: Option<&LocalRow>) -> bool {
     let Some(was) = was else { return false };
-    let like = likeness(t, telling(t).filter_map(|(i, _)| Some((i, row.values.get(i)?))).filter(|(_, v)| !v.is_null()), was, local, &|_| false);
+    let like = likeness(t, |i| row.values.get(i).filter(|v| !v.is_null()), was, local, &|_| false);
     like.all >= 2 && like.other == like.all
 }
 
 /// The columns of a table that say what a row is.
-fn telling(t: &Table) -> impl Iterator<Item = (usize, &Name)> {
-    t.columns.iter().enumerate().filter(|(_, c)| c.role == Role::Data && c.rule == Rule::Latest).map(|(i, c)| (i, &c.name))
+fn telling(t: &Table) -> impl Iterator<Item = (usize, &Column)> {
+    t.columns.iter().enumerate().filter(|(_, c)| c.role == Role::Data && c.rule == Rule::Latest)
 }
 
 impl Engine<'_> {
@@ -123,25 +150,21 @@ impl Engine<'_> {
             self.notes.version = self.state.data_version()?;
             return Ok(());
         }
-        let locked = !self.conn.is_autocommit();
-        let in_pieces = !locked && self.state.readers_block()?;
-        let mut tries = 0;
+        // Under the lock nobody else writes, and in a snapshot nobody is seen to.
+        let free = self.conn.is_autocommit();
+        let mut tries = if free && self.state.readers_block()? { TRIES } else { 1 };
+        if free && tries == 1 {
+            self.start_reading()?;
+        }
         let seen = loop {
-            tries += 1;
             self.notes.version = self.state.data_version()?;
-            if !locked && !in_pieces {
-                self.conn.prepare_cached("BEGIN")?.execute([])?;
-                self.notes.version = self.state.data_version()?;
-            }
             let seen = self.compare(progress)?;
-            if !locked && !in_pieces {
-                self.conn.prepare_cached("COMMIT")?.execute([])?;
-                break seen;
-            }
-            if locked || tries == TRIES || self.state.data_version()? == self.notes.version {
+            tries -= 1;
+            if tries == 0 || self.state.data_version()? == self.notes.version {
                 break seen;
             }
         };
+        self.stop_reading()?;
         self.notes.unread = false;
         self.take_seen(seen)
     }
@@ -151,9 +174,9 @@ impl Engine<'_> {
         if self.notes.unread || self.host_wrote()? { self.compare_all(&mut |_, _, _| {}) } else { Ok(()) }
     }
 
-    /// Whether anybody else has written since the rows were compared.
+    /// Whether anybody else has written since the notes were read, or the rows compared.
     pub(super) fn host_wrote(&self) -> Result<bool, Error> {
-        Ok(self.mapping.scan && self.state.data_version()? != self.notes.version)
+        Ok(capture::newest(self.conn)? != self.notes.upto || self.mapping.scan && self.state.data_version()? != self.notes.version)
     }
 
     /// Under the lock, where somebody wrote meanwhile: a record's rows are compared once more before it is prepared.
@@ -206,17 +229,17 @@ impl Engine<'_> {
             let Some(k) = self.mapping.types.get(kind) else { continue };
             let mut known = self.state.prints(&k.name)?;
             let roots: Vec<HostKey> = rows::roots(self.conn, self.mapping, kind)?.into_iter().map(|(key, _)| key).collect();
-            let (mut done, mut blocks) = (0, Blocks::default());
-            while let Some(block) = roots.get(done..).filter(|left| !left.is_empty()).map(|left| blocks.next(left)) {
-                progress("comparing rows", done as u64, roots.len() as u64);
-                done += block.len();
+            let (mut done, mut blocks) = (0, Blocks::new(&roots));
+            while let Some(block) = blocks.next() {
+                progress("comparing rows", done, roots.len() as u64);
+                done += block.len() as u64;
                 let span = block.first().zip(block.last()).and_then(|(a, b)| rows::close(a, b, block.len()));
                 let mut read = match span {
                     Some(span) => rows::read(self.conn, self.mapping, kind, span)?,
                     None if block.iter().all(|k| k.len() == 1) => rows::read(self.conn, self.mapping, kind, Span::Many(block))?,
                     None => BTreeMap::new(),
                 };
-                blocks.read(read.values().flat_map(HostRecord::values).map(Vec::len).sum());
+                blocks.read(read.values());
                 for key in block {
                     let bytes = encode(key);
                     let Some((id, print)) = known.remove(&bytes) else {
@@ -259,83 +282,66 @@ impl Engine<'_> {
     /// The notes that triggers would have made about one record.
     fn compare_record(&self, was: &Was<'_>, rows: &HostRecord, seen: &mut Seen) -> Result<(), Error> {
         let m = self.mapping;
-        let (Some(k), Some(root_at)) = (m.types.get(was.kind), m.types.get(was.kind).map(|k| k.root)) else { return Ok(()) };
-        let before = was.stored.applied.as_ref().unwrap_or(&was.stored.known);
-        let note = |op: char, table: usize, old: (&HostKey, HostKey), new: (&HostKey, HostKey)| Note {
-            n: 0,
-            op,
-            table,
-            old_key: old.0.clone(),
-            new_key: new.0.clone(),
-            old_owner: old.1,
-            new_owner: new.1,
-        };
-        let none = HostKey::new();
-        let mut held: HashMap<(usize, Vec<u8>), &RowKey> =
-            was.stored.local.rows.iter().filter(|(_, l)| l.away.is_none()).filter_map(|(key, l)| Some(((m.table(&key.table)?, encode(&l.key)), key))).collect();
-        let root_row = rows.get(&root_at).and_then(|r| r.first());
-        let root_was = before.rows.get(&before.root_key());
-        if let (Some(t), Some(row), Some(had)) = (m.tables.get(root_at), root_row, root_was)
-            && is_somebody_else(k, t, row, had, was.stored.local.rows.get(&before.root_key()))
+        let Some(k) = m.types.get(was.kind) else { return Ok(()) };
+        let (before, local) = (was.before(), &was.stored.local.rows);
+        let root = before.root_key();
+        let row = rows.get(&k.root).and_then(|r| r.first());
+        if let (Some(t), Some(row), Some(had)) = (m.tables.get(k.root), row, before.rows.get(&root))
+            && is_somebody_else(k, t, row, had, local.get(&root))
         {
-            seen.notes.push(note('D', root_at, (was.root, none.clone()), (&none, none.clone())));
-            seen.notes.push(note('I', root_at, (&none, none.clone()), (was.root, none.clone())));
+            seen.gone(k.root, was.root, HostKey::new());
+            seen.came(k.root, was.root, HostKey::new());
             seen.touched.push((was.kind, was.root.clone()));
             return Ok(());
         }
-        let mut came: Vec<Note> = Vec::new();
+        let mut held: HashMap<(usize, Vec<u8>), &RowKey> =
+            local.iter().filter(|(_, l)| l.away.is_none()).filter_map(|(key, l)| Some(((m.table(&key.table)?, encode(&l.key)), key))).collect();
+        let mut came: Vec<(usize, &HostKey)> = Vec::new();
         for (table, list) in rows {
+            let Some(t) = m.tables.get(*table) else { continue };
             for row in list {
-                let had = held.remove(&(*table, encode(&row.key)));
-                let Some(t) = m.tables.get(*table).filter(|_| *table != root_at) else { continue };
-                if let Some(key) = had {
-                    if t.renumbered() || !is_another_row(t, row, before.rows.get(key), was.stored.local.rows.get(key)) {
-                        continue;
-                    }
-                    seen.notes.push(note('D', *table, (&row.key, self.hung_from(was.stored, before, t, key)?), (&none, none.clone())));
+                match held.remove(&(*table, encode(&row.key))) {
+                    _ if *table == k.root => continue,
+                    Some(key) if t.renumbered() || !is_another_row(t, row, before.rows.get(key), local.get(key)) => continue,
+                    Some(key) => seen.gone(*table, &row.key, was.hung_from(m, t, key)),
+                    None => {}
                 }
-                came.push(note('I', *table, (&none, none.clone()), (&row.key, none.clone())));
+                came.push((*table, &row.key));
             }
         }
         let mut gone: Vec<(usize, &RowKey)> = held.into_iter().map(|((table, _), key)| (table, key)).collect();
         gone.sort();
         for (table, key) in gone {
-            let (Some(t), Some(at)) = (m.tables.get(table), was.stored.local.rows.get(key).map(|l| &l.key)) else { continue };
-            let owner = self.hung_from(was.stored, before, t, key)?;
-            let want = if t.owner.is_some() { t.owner_columns() } else { t.key_columns() };
-            let Some(elsewhere) = look_up(self.conn, t, want, t.key_columns(), at)? else {
-                seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
-                continue;
-            };
-            let Some(to) = rows::climb(self.conn, m, table, t.key_columns(), at, &|_, _, _| None)? else { continue };
-            if to == *was.root {
-                continue;
-            }
-            let columns: Vec<Name> = telling(t).map(|(_, c)| c.clone()).collect();
-            let values: Vec<Value> = if columns.is_empty() { Vec::new() } else { look_up(self.conn, t, &columns, t.key_columns(), at)?.unwrap_or_default() };
-            let values: Vec<Value> = values.into_iter().map(Value::known).collect();
-            let now = telling(t).map(|(i, _)| i).zip(&values);
-            let like = before.rows.get(key).map(|was_row| likeness(t, now, was_row, was.stored.local.rows.get(key), &|_| false)).unwrap_or_default();
-            // Only what says exactly what it said has moved; of a rowid that VACUUM may have given away nobody knows.
-            if like.all == 0 || like.other > 0 || t.renumbered() {
-                // Its number is in use for another row, in another record.
-                seen.notes.push(note('D', table, (at, owner), (&none, none.clone())));
-                seen.notes.push(note('I', table, (&none, none.clone()), (at, elsewhere)));
-            } else {
-                seen.moves.push((was.root.clone(), to.clone(), was.kind));
-            }
-            seen.touched.push((was.kind, to));
+            self.compare_gone(was, table, key, seen)?;
         }
-        seen.notes.extend(came);
+        // A form is saved by DELETE and INSERT, in this order.
+        came.into_iter().for_each(|(table, key)| seen.came(table, key, HostKey::new()));
         Ok(())
     }
 
-    /// The values by which a row hung from its owner, as far as that is the owner's key.
-    fn hung_from(&self, stored: &Stored, before: &Record, t: &Table, key: &RowKey) -> Result<HostKey, Error> {
-        let (Some(owner), Some(to)) = (t.owner_ref(), before.rows.get(key).and_then(|r| r.owner())) else { return Ok(HostKey::new()) };
-        let crate::host::mapping::Target::Table { table, columns } = &owner.target else { return Ok(HostKey::new()) };
-        let Some(parent) = self.mapping.tables.get(*table).filter(|p| p.is_key(columns)) else { return Ok(HostKey::new()) };
-        Ok(stored.local.rows.get(&RowKey::new(parent.name.clone(), to.row)).map(|l| l.key.clone()).unwrap_or_default())
+    /// The notes about a row that is not in its record any more: it is gone, or in another one, or its number is.
+    fn compare_gone(&self, was: &Was<'_>, table: usize, key: &RowKey, seen: &mut Seen) -> Result<(), Error> {
+        let m = self.mapping;
+        let (Some(t), Some(local)) = (m.tables.get(table), was.stored.local.rows.get(key)) else { return Ok(()) };
+        let at = &local.key;
+        let owners = t.owner_columns().len();
+        let want: Vec<Name> = t.owner_columns().iter().chain(telling(t).map(|(_, c)| &c.name)).chain(t.key_columns()).cloned().collect();
+        let Some(mut there) = look_up(self.conn, t, &want, t.key_columns(), at)? else {
+            seen.gone(table, at, was.hung_from(m, t, key));
+            return Ok(());
+        };
+        let Some(to) = rows::climb(self.conn, m, table, t.key_columns(), at, &|_, _, _| None)?.filter(|to| to != was.root) else { return Ok(()) };
+        let told: BTreeMap<usize, Value> = telling(t).map(|(i, _)| i).zip(there.split_off(owners).into_iter().map(Value::known)).collect();
+        let like = was.before().rows.get(key).map(|had| likeness(t, |i| told.get(&i), had, Some(local), &|_| false)).unwrap_or_default();
+        // Only what says exactly what it said has moved; of a rowid that VACUUM may have given away nobody knows.
+        if like.all > 0 && like.other == 0 && !t.renumbered() {
+            seen.moves.push((was.root.clone(), to.clone(), was.kind));
+        } else {
+            seen.gone(table, at, was.hung_from(m, t, key));
+            seen.came(table, at, there);
+        }
+        seen.touched.push((was.kind, to));
+        Ok(())
     }
 
     /// Remembers what the rows of records look like that were found as they were stored.

@@ -4,7 +4,7 @@
 use super::diff::{diff, new_row};
 use super::orders::{self, Order};
 use super::pipeline::{Drawn, Easel};
-use super::timer::Work as At;
+use super::timer::At;
 use super::{Engine, Error};
 use crate::host::image::{self, Image};
 use crate::host::key::HostKey;
@@ -129,10 +129,7 @@ impl Engine<'_> {
         work.strays.extend(self.stray_sources.remove(&work.id).unwrap_or_default());
         let (read, items, orders, strays) = (work.files.clone(), work.items.clone(), work.orders.clone(), work.strays.clone());
         let counted = (self.report.pending, self.report.files_read, self.report.bytes_read);
-        let at = self.now_at(At::Read);
-        let came = self.gather(&mut work, &stored);
-        self.now_at(at);
-        let mut came = came?;
+        let mut came = self.timed(At::Read, |e| e.gather(&mut work, &stored))?;
         let matched = !self.same.matching && strays.is_empty() && !came.known.same_as.is_empty() && self.waits_for_match(&came.known)?;
         if matched || self.deletes_too_early(&work, &stored, &came.known) {
             // It is read once more then.
@@ -224,12 +221,7 @@ impl Engine<'_> {
         let Some(root) = stored.root_key.clone() else { return Ok(Image::default()) };
         let host = match work.rows.take() {
             Some(r) => r,
-            None => {
-                let at = self.now_at(At::Rows);
-                let read = rows::read(self.conn, self.mapping, kind, Span::One(&root))?;
-                self.now_at(at);
-                read.into_values().next().unwrap_or_default()
-            }
+            None => self.timed(At::Rows, |e| rows::read(e.conn, e.mapping, kind, Span::One(&root)))?.into_values().next().unwrap_or_default(),
         };
         let lives = merge::life(known);
         let context = image::Context {

@@ -4,11 +4,12 @@
 use super::Engine;
 use super::env::Watch;
 use crate::report::Timing;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A piece of the work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
+/// A piece of the work, in the order in which a synchronization comes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum At {
     /// Who we are, and who the others are.
     Sites,
     /// What the host changed.
@@ -37,57 +38,68 @@ pub(super) enum Work {
     Finish,
 }
 
-const ALL: [(Work, &str); 13] = [
-    (Work::Sites, "sites"),
-    (Work::Look, "look"),
-    (Work::Folder, "folder"),
-    (Work::Rows, "read rows"),
-    (Work::Read, "read files"),
-    (Work::Decide, "decide"),
-    (Work::Apply, "apply"),
-    (Work::Store, "store"),
-    (Work::Commit, "commit"),
-    (Work::Room, "leave room"),
-    (Work::Write, "write files"),
-    (Work::Log, "log"),
-    (Work::Finish, "finish"),
-];
+impl At {
+    /// What a report calls it.
+    fn name(self) -> &'static str {
+        match self {
+            At::Sites => "sites",
+            At::Look => "look",
+            At::Folder => "folder",
+            At::Rows => "read rows",
+            At::Read => "read files",
+            At::Decide => "decide",
+            At::Apply => "apply",
+            At::Store => "store",
+            At::Commit => "commit",
+            At::Room => "leave room",
+            At::Write => "write files",
+            At::Log => "log",
+            At::Finish => "finish",
+        }
+    }
+}
 
 /// Counts the time.
 #[derive(Debug)]
 pub(super) struct Timer {
-    now: Work,
+    now: At,
     since: Watch,
-    spent: [(Duration, u64); ALL.len()],
+    spent: BTreeMap<At, (Duration, u64)>,
 }
 
 impl Timer {
     pub(super) fn new(watch: Watch) -> Self {
-        Timer { now: Work::Sites, since: watch, spent: Default::default() }
+        Timer { now: At::Sites, since: watch, spent: BTreeMap::new() }
     }
 
-    fn enter(&mut self, next: Work, watch: Watch) -> Work {
+    fn enter(&mut self, next: At, watch: Watch) -> At {
         let passed = std::mem::replace(&mut self.since, watch).elapsed();
-        if let Some((time, times)) = self.spent.get_mut(self.now as usize) {
-            *time += passed;
-            *times += 1;
-        }
+        let (time, times) = self.spent.entry(self.now).or_default();
+        *time += passed;
+        *times += 1;
         std::mem::replace(&mut self.now, next)
     }
 }
 
 impl Engine<'_> {
     /// From now on the time counts for this. Gives what it counted for.
-    pub(super) fn now_at(&mut self, work: Work) -> Work {
+    pub(super) fn now_at(&mut self, at: At) -> At {
         let watch = self.env.watch();
-        self.timer.enter(work, watch)
+        self.timer.enter(at, watch)
+    }
+
+    /// Does something whose time counts for this.
+    pub(super) fn timed<R>(&mut self, at: At, work: impl FnOnce(&mut Self) -> R) -> R {
+        let was = self.now_at(at);
+        let done = work(self);
+        self.now_at(was);
+        done
     }
 
     /// What was counted, without what took no time.
     pub(super) fn timings(&mut self) -> Vec<Timing> {
-        let at = self.timer.now;
-        self.now_at(at);
-        let counted = ALL.iter().zip(&self.timer.spent).filter(|(_, (time, _))| !time.is_zero());
-        counted.map(|((_, name), (time, times))| Timing { work: (*name).to_owned(), seconds: time.as_secs_f64(), times: *times }).collect()
+        self.now_at(self.timer.now);
+        let counted = self.timer.spent.iter().filter(|(_, (time, _))| !time.is_zero());
+        counted.map(|(at, (time, times))| Timing { work: at.name().to_owned(), seconds: time.as_secs_f64(), times: *times }).collect()
     }
 }

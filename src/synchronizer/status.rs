@@ -107,8 +107,8 @@ pub struct Status {
     pub last_run: Option<i64>,
     /// When it was.
     pub last_run_at: Option<String>,
-    /// `"triggers"`, or `"scan"`: then rows touched here are found by the next synchronization only.
-    pub capture: &'static str,
+    /// How what the host changed is found; by comparing, only the next synchronization does.
+    pub capture: Capture,
     /// What this site has for the others.
     pub to_send: ToSend,
     /// What the others have for this site.
@@ -148,7 +148,7 @@ impl Synchronizer {
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
             last_run_at: run.map(|r| moment(r.started.unsigned_abs())),
-            capture: if self.config.capture == Capture::Scan { "scan" } else { "triggers" },
+            capture: self.config.capture,
             to_send: ToSend { rows_touched: brief.touched, delete_requests: brief.delete_requests, changes: brief.unsent, segments: brief.segments, files: brief.files },
             to_apply: ToApply {
                 segments: sites.iter().filter(|s| !s.here).map(|s| s.newest.saturating_sub(s.read_here)).sum(),

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(
     name = "cfs",
+    bin_name = "cfs",
     version,
     about,
     max_term_width = 100,

@@ -352,7 +352,7 @@ impl Config {
 
 /// A path without the links and detours that lead to it; as it is where it leads nowhere.
 pub fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn yes() -> bool {

@@ -63,7 +63,7 @@ pub fn run(dir: &Path, tell: &mut dyn FnMut(&Step)) -> Result<Told, Error> {
     for sub in ["north", "south", "folder", "state"] {
         std::fs::create_dir_all(dir.join(sub)).map_err(|e| refuse(&format!("cannot be made: {e}")))?;
     }
-    let dir = std::fs::canonicalize(dir).map_err(|e| refuse(&e.to_string()))?;
+    let dir = dunce::canonicalize(dir).map_err(|e| refuse(&e.to_string()))?;
     let north = Place::set_up(&dir, "North", NORTH)?;
     let mut demo = Demo { steps: Vec::new(), tell };
     let next = story::tell(&mut demo, &dir, north)?;
@@ -141,6 +141,13 @@ impl Place {
 /// A path that a shell takes as one word.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:\\".contains(c));
-    if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c) || cfg!(windows) && c == '\\');
+    if plain {
+        text
+    } else if cfg!(windows) {
+        // No path there can have this mark in it.
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }

@@ -60,20 +60,23 @@ impl DirKeeper {
     pub fn lock_for(&self, database: &str, purpose: &str) -> Result<Result<Lock, u32>, Error> {
         let path = self.path(database, purpose);
         let io = |source| Error::Keeper { path: path.display().to_string(), source };
-        let mut f = self.open(&path)?;
+        let f = self.open(&path)?;
+        // On Windows nobody else may read what is locked: who has it stands in a file beside it.
+        let beside = cfg!(windows).then(|| self.open(&self.path(database, &format!("{purpose}-pid")))).transpose()?;
+        let mut who = beside.as_ref().unwrap_or(&f);
         match FileExt::try_lock(&f) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
-                f.read_to_string(&mut pid).map_err(io)?;
+                who.read_to_string(&mut pid).map_err(io)?;
                 return Ok(Err(pid.trim().parse().unwrap_or(0)));
             }
             // Nobody has it: the system cannot lock here.
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
-        f.set_len(0).map_err(io)?;
-        f.rewind().map_err(io)?;
-        writeln!(f, "{}", std::process::id()).map_err(io)?;
+        who.set_len(0).map_err(io)?;
+        who.rewind().map_err(io)?;
+        writeln!(who, "{}", std::process::id()).map_err(io)?;
         Ok(Ok(Lock { _file: f }))
     }
 }
@@ -81,7 +84,11 @@ impl DirKeeper {
 fn platform_dir() -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     let base = etcetera::choose_base_strategy().ok()?;
-    Some(base.state_dir().unwrap_or_else(|| base.data_dir()).join("cloud-folder-sync"))
+    // Windows has no place for state, and `data_dir` there is `AppData\Roaming`, which follows its user to other
+    // computers: what is kept must not, or a copied database would meet its own witness there. `cache_dir` is
+    // `AppData\Local`, where programs keep such things; nothing empties it.
+    let state = if cfg!(windows) { base.cache_dir() } else { base.state_dir().unwrap_or_else(|| base.data_dir()) };
+    Some(state.join("cloud-folder-sync"))
 }
 
 impl Keeper for DirKeeper {

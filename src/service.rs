@@ -3,6 +3,7 @@
 
 pub mod door;
 pub mod journal;
+pub mod process;
 pub mod timing;
 mod watch;
 mod worker;
@@ -325,7 +326,7 @@ impl Service {
                     watch.renew(&self.folder);
                 }
                 _ = look.tick() => {
-                    if while_pid.is_some_and(|pid| !runs(pid)) {
+                    if while_pid.is_some_and(|pid| !process::runs(pid)) {
                         tracing::info!("the program it ran with has ended");
                         break;
                     }
@@ -412,18 +413,6 @@ async fn sleep(until: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.min(Instant::now() + Duration::from_secs(60))).await,
         None => std::future::pending().await,
     }
-}
-
-/// Whether a process is running. One that may not be asked is.
-#[cfg(unix)]
-fn runs(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|p| rustix::process::test_kill_process(p) != Err(rustix::io::Errno::SRCH))
-}
-
-#[cfg(not(unix))]
-fn runs(_pid: u32) -> bool {
-    true
 }
 
 /// 256 bits that nobody can guess, in hexadecimal digits.

@@ -4,6 +4,7 @@ use super::{Failure, Json, err, json, out, text};
 use crate::config::Config;
 use crate::keeper::DirKeeper;
 use crate::service::door::{self, Answer, Question};
+use crate::service::process::asked_to_end;
 use crate::service::{Handle, Service, journal};
 use clap::Args;
 use std::path::Path;
@@ -69,19 +70,7 @@ async fn serve(service: Service, config: &Config, args: &RunArgs) -> Result<(), 
 }
 
 async fn stop_on_signal(handle: Handle) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let term = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut s) => drop(s.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! { _ = tokio::signal::ctrl_c() => {}, () = term => {} }
-    }
-    #[cfg(not(unix))]
-    drop(tokio::signal::ctrl_c().await);
+    asked_to_end().await;
     handle.stop();
 }
 

@@ -144,7 +144,7 @@ fn next(dir: &Path, north: &Place, south: &Place) -> Result<Vec<Next>, Error> {
         next("What happened, field by field:", north.command("log --last 5")),
         next("The superseded phone number, and how to decide:", north.command("conflicts")),
         next("One chart as folder and database have it:", south.command(&format!("show {}", &casimir.to_string()[..8]))),
-        next("Its file in the folder:", format!("less {}", quoted(&file))),
+        next("Its file in the folder:", format!("{} {}", if cfg!(windows) { "notepad" } else { "less" }, quoted(&file))),
         next("Edit South's database with any program, then:", format!("{} && {}", south.command("sync"), north.command("sync"))),
         next("What would go wrong here:", north.command("doctor")),
     ])

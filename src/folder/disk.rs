@@ -108,7 +108,8 @@ impl Disk {
             Ok(f) => f,
             Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::NotADirectory => return Ok(None),
             // ELOOP: a link stands there.
-            Err(e) if cfg!(unix) && e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Err(Error::NotAFile(path.to_owned())),
+            #[cfg(unix)]
+            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Err(Error::NotAFile(path.to_owned())),
             Err(e) => return Err(io("read", path)(e)),
         };
         let m = f.metadata().map_err(io("look at", path))?;

@@ -83,7 +83,7 @@ pub fn save(file: &Path, seen: &str, settings: &Settings) -> Result<(), Error> {
 /// Replaces a file whole, with its permissions. What a link leads to is replaced, not the link.
 #[expect(clippy::disallowed_methods, reason = "cfs.toml is no file of the sync folder")]
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let file = std::fs::canonicalize(file)?;
+    let file = dunce::canonicalize(file)?;
     let part = file.with_extension("toml.part");
     let mut f = std::fs::File::create(&part)?;
     f.set_permissions(std::fs::metadata(&file)?.permissions())?;

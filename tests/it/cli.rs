@@ -50,6 +50,7 @@ pub(crate) fn cfs(dir: &Path, args: &[&str]) -> Said {
         .args(args)
         .current_dir(dir)
         .env("XDG_STATE_HOME", dir.join("state"))
+        .env("LOCALAPPDATA", dir.join("state"))
         .env("TZ", "UTC")
         .env("COLUMNS", "80")
         .output()
@@ -134,8 +135,9 @@ impl Clinics {
 
     /// What differs from run to run, by names that do not: UUIDs, times, durations, the directory.
     pub(crate) fn plain(&self, text: &str) -> String {
-        let real = std::fs::canonicalize(self.dir()).expect("is there");
+        let real = dunce::canonicalize(self.dir()).expect("is there");
         let text = text.replace(&real.display().to_string(), "<dir>").replace(&self.dir().display().to_string(), "<dir>");
+        let text = if cfg!(windows) { text.replace('\\', "/") } else { text };
         redact(&text)
     }
 }

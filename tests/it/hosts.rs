@@ -50,7 +50,13 @@ impl Clinic {
 
     /// On the computer whose state directory this is.
     pub(crate) fn run_on(&self, state: &str, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_cfs")).args(args).current_dir(self.dir.path()).env("XDG_STATE_HOME", self.path(state)).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_cfs"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("XDG_STATE_HOME", self.path(state))
+            .env("LOCALAPPDATA", self.path(state))
+            .output()
+            .unwrap()
     }
 
     pub(crate) fn cfs(&self, args: &[&str]) -> String {

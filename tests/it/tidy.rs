@@ -64,7 +64,7 @@ fn sources() -> Vec<(String, String, PathBuf)> {
     all.into_iter()
         .map(|p| {
             let inside = p.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
-            let room = inside.split(['/', '.']).next().unwrap().to_owned();
+            let room = inside.split(['/', '\\', '.']).next().unwrap().to_owned();
             let text = fs::read_to_string(&p).unwrap();
             // Tests in a file may reach up.
             let code = text.split("#[cfg(test)]").next().unwrap().to_owned();

@@ -49,5 +49,5 @@ fn the_story_as_json() {
     let tmp = tempfile::tempdir().expect("a temporary directory");
     let told = cfs(tmp.path(), &["demo", "a b", "--json"]).json(0);
     assert_eq!(told["steps"].as_array().map(Vec::len), Some(9));
-    assert!(told["next"][0]["command"].as_str().is_some_and(|c| c.contains("'")));
+    assert!(told["next"][0]["command"].as_str().is_some_and(|c| c.contains(if cfg!(windows) { '"' } else { '\'' })));
 }

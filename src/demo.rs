@@ -102,7 +102,7 @@ impl Place {
         app.execute_batch(SCHEMA)?;
         app.execute_batch(data)?;
         let conn = open_database(&database)?;
-        let options = InitOptions { root: None, match_on: Some(vec!["national_id".to_owned()]), ..InitOptions::default() };
+        let options = InitOptions { match_on: Some(vec!["national_id".to_owned()]), ..InitOptions::default() };
         let mut proposal = propose(&conn, &Schema::read(&conn)?, &options).map_err(|e| Error::Usage(e.to_string()))?;
         proposal.settings = Settings { database: "clinic.db".to_owned(), folder: "../folder".to_owned(), site: name.to_owned(), ..Default::default() };
         let config = home.join("cfs.toml");

@@ -26,10 +26,10 @@ pub(super) struct InitArgs {
     /// Compare cfs.toml with the database, as after an upgrade of the application; changes nothing.
     #[arg(long, conflicts_with_all = ["database", "folder", "site", "root", "match_on", "no_match", "succeeds", "no_triggers", "dry_run"])]
     check: bool,
-    /// The table that is the record, where cfs cannot tell.
+    /// The table that is the record, where cfs cannot tell. Again, for a table that is a record of its own beside it.
     #[arg(long, value_name = "TABLE")]
-    root: Option<String>,
-    /// Columns that say which records of two places are one person.
+    root: Vec<String>,
+    /// Columns of the (first) root that say which records of two places are one person.
     #[arg(long, value_name = "COL,…", value_delimiter = ',', conflicts_with = "no_match")]
     match_on: Option<Vec<String>>,
     /// Nobody is at two places: match nothing.
@@ -79,7 +79,7 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
     let schema = Schema::read(&conn)?;
     let folder = crate::sync::read_manifest(&Disk::new(place.folder.to_owned())).ok();
     let like = folder.filter(|m| !m.mapping.is_empty()).and_then(|m| Config::of_shared(&m.mapping).ok());
-    let options = InitOptions { root: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
+    let options = InitOptions { roots: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
     let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
     let base = beside(&file);
     proposal.settings = Settings {

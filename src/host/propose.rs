@@ -27,8 +27,8 @@ use rusqlite::Connection;
 /// What a person said on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InitOptions {
-    /// `--root`: the table that is the record.
-    pub root: Option<String>,
+    /// `--root`: the table that is the record, then those of further kinds of records.
+    pub roots: Vec<String>,
     /// `--match-on`: the columns that say which records of two sites are one.
     pub match_on: Option<Vec<String>>,
     /// `--no-match`: nobody is at two sites.
@@ -74,8 +74,10 @@ pub struct Proposal {
 pub struct ProposedType {
     /// Its root table.
     pub table: String,
-    /// Whether other records point to its rows.
+    /// Whether rows that mean the same at two sites are one: what records point to, and no people.
     pub shared: bool,
+    /// Whether it was asked for, beside the record.
+    pub further: bool,
     /// What is matched on.
     pub match_on: Vec<Vec<String>>,
     /// Why, or why nothing is.
@@ -274,13 +276,14 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     let schema = &counted;
     let like = like::Like::new(options.like.as_ref());
     let edges = edges::Edges::read(db, schema, &like)?;
-    let (root, root_why) = match like.root(schema).filter(|_| options.root.is_none()) {
+    let said = options.roots.first().map(String::as_str);
+    let (root, root_why) = match like.root(schema).filter(|_| said.is_none()) {
         Some(found) => found,
-        None => root::choose(schema, &edges, options.root.as_deref())?,
+        None => root::choose(schema, &edges, said)?,
     };
     let person = root;
     let mut above: Vec<usize> = Vec::new();
-    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| options.root.is_none() && like.root(schema).is_none()) {
+    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| said.is_none() && like.root(schema).is_none()) {
         Some((chain, top, why)) => {
             above = chain.into_iter().filter(|t| schema.tables[*t].rowid_alias.is_some()).collect();
             (top, format!("{}: {root_why}. {why}", schema.tables[person].name))
@@ -288,10 +291,15 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
         None => (root, root_why),
     };
     let name = schema.tables[root].name.clone();
-    if schema.tables[root].rowid_name.is_none() && schema.tables[root].key_columns().is_empty() {
-        return Err(ProposeError::NoKey(name));
+    let mut further: Vec<usize> = options.roots.iter().skip(1).map(|n| root::named(schema, n)).collect::<Result<_, _>>()?;
+    if further.is_empty() {
+        further = like.further(schema, &edges, root);
     }
-    let tree = tree::Tree::grow(db, schema, &edges, (root, person), &like)?;
+    further.retain(|t| *t != root && *t != person);
+    if let Some(without) = further.iter().chain([&root]).map(|t| &schema.tables[*t]).find(|t| t.rowid_name.is_none() && t.key_columns().is_empty()) {
+        return Err(ProposeError::NoKey(without.name.clone()));
+    }
+    let tree = tree::Tree::grow(db, schema, &edges, (root, person), &further, &like)?;
     let elsewhere = |c: &str| {
         let (table, column) = c.rsplit_once('.')?;
         let at = tree.members.iter().map(|m| &schema.tables[m.table]).find(|t| same(&t.name, table))?;
@@ -309,13 +317,17 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
         let found = matching::shared(db, schema, &edges, &counters, *index)?;
         proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), shared: true, why: why.clone(), ..found });
     }
-    let found = matching::root(db, schema, &edges, &counters, &tree, options)?;
+    for index in &further {
+        let found = matching::further(db, schema, &edges, &counters, &tree, *index)?;
+        proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), why: root::FURTHER.to_owned(), further: true, ..found });
+    }
+    let found = matching::root(db, schema, &edges, &counters, &tree, (root, options))?;
     proposal.types.push(ProposedType { table: proposal.root.clone(), why: proposal.root_why.clone(), ..found });
     for member in tree.all() {
         let table = &schema.tables[member.table];
         let kind = proposal.types.iter().find(|t| t.table == table.name);
         let match_on = kind.map(|t| t.match_on.clone()).unwrap_or_default();
-        let kind = kind.map_or_else(|| proposal.root.clone(), |t| t.table.clone());
+        let kind = schema.tables[member.root].name.clone();
         let mut told: Vec<Told> = edges.told_of(member.table).cloned().collect();
         told.sort_by_key(|t| !t.on);
         proposal.tables.push(ProposedTable {

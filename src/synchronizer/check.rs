@@ -54,10 +54,10 @@ pub fn check(config: &Config, conn: &Connection) -> Result<Vec<Finding>, Error> 
             say(false, format!("{name}: {} new and synchronized with the next run", new.join(", ")), "to keep one here, name it in `ignore`", None);
         }
     }
-    let root = fits.types.iter().find(|(_, t)| !t.shared).map(|(n, _)| n.clone());
-    let fresh = propose(conn, &schema, &InitOptions { root: root.clone(), no_match: true, ..InitOptions::default() });
-    let follows = propose(conn, &schema, &InitOptions { root, no_match: true, like: Some(fits.clone()), ..InitOptions::default() });
-    let (Ok(fresh), Ok(follows)) = (fresh, follows) else { return Ok(out) };
+    let Ok(follows) = propose(conn, &schema, &InitOptions { no_match: true, like: Some(fits.clone()), ..InitOptions::default() }) else { return Ok(out) };
+    let further = follows.types.iter().filter(|t| t.further).map(|t| t.table.clone());
+    let roots = std::iter::once(follows.root.clone()).chain(further).collect();
+    let Ok(fresh) = propose(conn, &schema, &InitOptions { roots, no_match: true, ..InitOptions::default() }) else { return Ok(out) };
     for t in &follows.tables {
         let in_file = fits.table(&t.name).is_some() || fits.types.keys().any(|n| same(n, &t.name));
         if !in_file && !fits.left_out(&t.name) {

@@ -5,6 +5,7 @@
 
 mod compare;
 mod found;
+mod several;
 mod upgrades;
 
 use compare::assert_same;

@@ -279,7 +279,7 @@ fn refusals_say_which_flag_helps() {
         assert_eq!(e.exit_code(), 2);
         e.to_string()
     };
-    let root = |r: &str| InitOptions { root: Some(r.into()), ..InitOptions::default() };
+    let root = |r: &str| InitOptions { roots: vec![r.into()], ..InitOptions::default() };
     let db = legacy(false);
     assert_eq!(said(&db, root("pateint")), "the database has no table `pateint`; did you mean `--root patient`?");
     let on = InitOptions { match_on: Some(vec!["national".into()]), ..InitOptions::default() };

@@ -3,7 +3,8 @@
 //! understand a column differently lose what is in it.
 
 use super::dictionary::table_of;
-use super::{InitOptions, Kept, LeftOut, LocalColumn, Owner, Proposal, ProposedTable, Ruled, Told};
+use super::edges::{Edges, index};
+use super::{InitOptions, Kept, LeftOut, LocalColumn, Owner, Proposal, ProposedTable, Ruled, Told, root};
 use crate::config::{Config, TableConfig};
 use crate::host::schema::{HostTable, Schema, same, split_target};
 
@@ -20,8 +21,27 @@ impl<'a> Like<'a> {
     /// The root table, if this database has it.
     pub(super) fn root(&self, schema: &Schema) -> Option<(usize, String)> {
         let roots = self.0?.types.iter().filter(|(_, t)| !t.shared);
-        let at = roots.filter_map(|(name, _)| schema.tables.iter().position(|t| same(&t.name, name))).next()?;
+        let here = roots.filter_map(|(name, _)| index(schema, name));
+        // Where several kinds of people are synchronized, their names tell.
+        let at = here.min_by_key(|t| root::rank(&schema.tables[*t].name).unwrap_or(u8::MAX))?;
         Some((at, format!("it is the record {WHY}")))
+    }
+
+    /// The root tables of the other place's further kinds of records: those that no other record points to, as far as
+    /// one can see here, and those with tables of their own.
+    pub(super) fn further(&self, schema: &Schema, edges: &Edges, root: usize) -> Vec<usize> {
+        let Some(config) = self.0 else { return Vec::new() };
+        let types: Vec<usize> = config.types.keys().filter_map(|name| index(schema, name)).filter(|t| *t != root).collect();
+        let is_root = |t: usize| t == root || types.contains(&t);
+        let below = |top: usize| {
+            edges.all.iter().any(|e| {
+                let child = &schema.tables[e.child].name;
+                let owner = config.table(child).filter(|_| !is_root(e.child) && !config.left_out(child)).map(|t| &t.owner.0);
+                e.parent == top && owner.is_some_and(|o| o.len() == e.columns.len() && o.iter().zip(&e.columns).all(|(a, b)| same(a, b)))
+            })
+        };
+        let pointed = |t: usize| edges.all.iter().any(|e| e.parent == t && e.child != t);
+        types.iter().copied().filter(|t| below(*t) || !pointed(*t) || config.types.iter().any(|(n, said)| same(n, &schema.tables[*t].name) && !said.shared)).collect()
     }
 
     /// What the other place says of a table that it has as well.
@@ -34,7 +54,8 @@ impl<'a> Like<'a> {
         self.knows(name) && self.0.is_some_and(|c| !c.left_out(name))
     }
 
-    fn knows(&self, name: &str) -> bool {
+    /// Whether the other place says anything of a table.
+    pub(super) fn knows(&self, name: &str) -> bool {
         self.0.is_some_and(|c| c.table(name).is_some() || c.left_out(name) || c.types.keys().any(|t| same(t, name)))
     }
 

@@ -9,9 +9,23 @@ use crate::host::mapping::Affinity;
 use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
+/// What records of a further kind are matched on: people as the record is, anything else as shared rows are.
+pub(super) fn further(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, tree: &Tree, index: usize) -> Result<ProposedType, rusqlite::Error> {
+    if check(&schema.tables[index]).len() > 1 {
+        return root(db, schema, edges, counters, tree, (index, &InitOptions::default()));
+    }
+    Ok(ProposedType { shared: true, ..shared(db, schema, edges, counters, index)? })
+}
+
 /// What the root is matched on.
-pub(super) fn root(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, tree: &Tree, options: &InitOptions) -> Result<ProposedType, rusqlite::Error> {
-    let index = tree.members.first().map_or(0, |m| m.table);
+pub(super) fn root(
+    db: &Connection,
+    schema: &Schema,
+    edges: &Edges,
+    counters: &Counters,
+    tree: &Tree,
+    (index, options): (usize, &InitOptions),
+) -> Result<ProposedType, rusqlite::Error> {
     let table = &schema.tables[index];
     let mut found = ProposedType { match_check: check(table), ..ProposedType::default() };
     if options.no_match {
@@ -143,7 +157,7 @@ pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: 
 /// The table below the root of which each record has one row, with a person's name in it: where the root says
 /// little, what tells people apart is there.
 fn person(db: &Connection, schema: &Schema, tree: &Tree, root: usize) -> Result<Option<usize>, rusqlite::Error> {
-    for member in tree.members.iter().filter(|m| m.depth == 1) {
+    for member in tree.members.iter().filter(|m| m.depth == 1 && m.root == root) {
         let table = &schema.tables[member.table];
         let Some(owner) = member.owner.as_ref().filter(|o| o.columns.len() == 1 && table.rows > 0 && !check(table).is_empty()) else { continue };
         let sql = format!("SELECT count(*) = count(DISTINCT {c}) AND count(*) * 2 > ?1 FROM main.{}", quoted(&table.name), c = quoted(&owner.columns[0]));

@@ -39,10 +39,19 @@ retention_days = 30        # what was deleted can be restored this long
         record_type(&mut out, p, t);
     }
     let (own, shared): (Vec<_>, Vec<_>) = p.tables.iter().partition(|t| t.kind == p.root);
+    let (further, shared): (Vec<_>, Vec<_>) = shared.into_iter().partition(|t| p.types.iter().any(|k| k.further && k.table == t.kind));
     out.push('\n');
     comment(&mut out, &format!("---- The tables of a {} record, each after the one it belongs to. `owner` is the reference that makes a row part of the record.", p.root));
     for t in own {
         table(&mut out, p, t);
+    }
+    let further: Vec<_> = further.into_iter().filter(|t| t.owner.is_some() || said(t)).collect();
+    if !further.is_empty() {
+        out.push('\n');
+        comment(&mut out, "---- The tables of further kinds of records.");
+        for t in further {
+            table(&mut out, p, t);
+        }
     }
     let shared: Vec<_> = shared.into_iter().filter(|t| said(t)).collect();
     if !shared.is_empty() {
@@ -73,7 +82,12 @@ pub fn section(p: &Proposal, t: &ProposedTable) -> String {
 
 fn record_type(out: &mut String, p: &Proposal, t: &ProposedType) {
     out.push('\n');
-    if t.shared {
+    if t.further {
+        comment(out, &format!("---- Records of a further kind: one file for each row of `{}` and what belongs to it; {}.", t.table, t.why));
+        if t.shared {
+            comment(out, "`shared`: rows of two places that are the same by `match_on` become one; take it away for people.");
+        }
+    } else if t.shared {
         comment(out, &format!("Shared rows: {}.", t.why));
     } else {
         comment(out, &format!("---- The record: one file for each row of `{}` and what belongs to it. Why this table: {}.", t.table, t.why));
@@ -93,7 +107,7 @@ fn record_type(out: &mut String, p: &Proposal, t: &ProposedType) {
         comment(out, "These must agree as well; if they differ, the pair is listed for a person (`cfs match`).");
         let _ = writeln!(out, "match_check = {}", list(&t.match_check));
     }
-    if t.table == p.root {
+    if t.table == p.root || t.further {
         comment(out, "To synchronize some rows only:");
         out.push_str("# where = \"an SQL condition on this table\"\n");
     }

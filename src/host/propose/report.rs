@@ -2,7 +2,7 @@
 
 use super::edges::{Edge, Edges, count, thousands};
 use super::tree::Tree;
-use super::{Proposal, ProposedTable, Told};
+use super::{Proposal, ProposedTable, ProposedType, Told};
 use crate::config::ColumnRule;
 use crate::host::mapping::Affinity;
 use crate::host::schema::{COUNT_LIMIT, Schema, quoted};
@@ -21,19 +21,18 @@ impl Proposal {
         let _ = writeln!(out, "RECORD  {}", self.root);
         indented(&mut out, 8, &self.root_why);
         if let Some(t) = self.types.iter().find(|t| t.table == self.root) {
-            let on: Vec<String> = t.match_on.iter().map(|s| s.join(" + ")).collect();
-            let _ = writeln!(out, "        matched on {}", if on.is_empty() { "nothing".to_owned() } else { on.join(", or ") });
-            indented(&mut out, 10, &t.match_why);
-            if !t.match_check.is_empty() {
-                let _ = writeln!(out, "        and only if {} agree", t.match_check.join(" and "));
-            }
+            matched(&mut out, t);
         }
         let _ = writeln!(out, "\nTABLES OF A RECORD  ({})", own.len());
-        if let Some(root) = own.iter().find(|t| t.owner.is_none()) {
-            let _ = writeln!(out, "  {:<40}{:>8} rows", one_line(&root.name), rows(root));
+        self.tree(&mut out, &own, &self.root);
+        for t in self.types.iter().filter(|t| t.further) {
+            let _ = writeln!(out, "\nFURTHER RECORDS  {}", t.table);
+            indented(&mut out, 8, &t.why);
+            matched(&mut out, t);
+            let own: Vec<&ProposedTable> = self.tables.iter().filter(|o| o.kind == t.table).collect();
+            self.tree(&mut out, &own, &t.table);
         }
-        self.tree(&mut out, &own, &self.root, 1);
-        let shared: Vec<_> = self.types.iter().filter(|t| t.shared).collect();
+        let shared: Vec<_> = self.types.iter().filter(|t| t.shared && !t.further).collect();
         if !shared.is_empty() {
             let _ = writeln!(out, "\nSHARED ROWS  ({}: the record points to them, so they travel as records of their own)", shared.len());
             for t in shared {
@@ -114,8 +113,16 @@ impl Proposal {
         out
     }
 
+    /// The tables of a kind of records.
+    fn tree(&self, out: &mut String, own: &[&ProposedTable], root: &str) {
+        if let Some(root) = own.iter().find(|t| t.owner.is_none()) {
+            let _ = writeln!(out, "  {:<40}{:>8} rows", one_line(&root.name), rows(root));
+        }
+        self.below(out, own, root, 1);
+    }
+
     /// The tables below one, indented.
-    fn tree(&self, out: &mut String, own: &[&ProposedTable], parent: &str, depth: usize) {
+    fn below(&self, out: &mut String, own: &[&ProposedTable], parent: &str, depth: usize) {
         for t in own {
             let Some(owner) = t.owner.as_ref().filter(|o| o.parent == parent) else { continue };
             let name = format!("{}{}", "  ".repeat(depth + 1), one_line(&t.name));
@@ -124,9 +131,19 @@ impl Proposal {
             let fits = line.chars().count() + why.chars().count() <= WIDTH;
             let _ = writeln!(out, "{line}{}", if fits { why.as_str() } else { "" });
             if depth < 40 {
-                self.tree(out, own, &t.name, depth + 1);
+                self.below(out, own, &t.name, depth + 1);
             }
         }
+    }
+}
+
+/// By what records of two sites are one.
+fn matched(out: &mut String, t: &ProposedType) {
+    let on: Vec<String> = t.match_on.iter().map(|s| s.join(" + ")).collect();
+    let _ = writeln!(out, "        matched on {}", if on.is_empty() { "nothing".to_owned() } else { on.join(", or ") });
+    indented(out, 10, &t.match_why);
+    if !t.match_check.is_empty() {
+        let _ = writeln!(out, "        and only if {} agree", t.match_check.join(" and "));
     }
 }
 
@@ -184,6 +201,19 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
             notes.push(format!("{}.{}: {}.", t.name, l.column, l.why));
         }
     }
+    let mut alone: Vec<String> = Vec::new();
+    for i in &tree.alone {
+        alone.push(format!("{} ({})", schema.tables[*i].name, thousands(schema.tables[*i].rows)));
+    }
+    if !alone.is_empty() {
+        notes.push(format!(
+            "{} {} rows and belong{} to no record: what people write there stays here. To synchronize such tables, name the ones at their top as records of their own: --root {}, then --root again for each.",
+            listed(&alone),
+            if alone.len() == 1 { "has" } else { "have" },
+            if alone.len() == 1 { "s" } else { "" },
+            p.root
+        ));
+    }
     let off: Vec<String> = p.tables.iter().flat_map(|t| t.told.iter().filter(|r| !r.on).map(move |r| format!("{}.{}", t.name, r.column))).collect();
     if !off.is_empty() {
         notes.push(format!(
@@ -221,6 +251,15 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
         }
     }
     Ok(notes)
+}
+
+/// The first of many.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(6) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// A name and what there is to say of it, folded beside or below the name.

@@ -12,20 +12,33 @@ use std::collections::BTreeSet;
 /// Names that say whose record it is, the likeliest first.
 const NAMES: [(&str, u8); 9] = [("patient", 0), ("person", 1), ("people", 1), ("client", 1), ("resident", 1), ("customer", 2), ("member", 2), ("subject", 2), ("animal", 2)];
 
+/// Why a table is the root of a further kind of records.
+pub(super) const FURTHER: &str = "named with --root, beside the record";
+
+/// A table that somebody named.
+pub(super) fn named(schema: &Schema, name: &str) -> Result<usize, ProposeError> {
+    let near = || nearest(name, schema.tables.iter().map(|t| t.name.as_str()));
+    index(schema, name).ok_or_else(|| ProposeError::NoSuchTable { name: name.to_owned(), near: near() })
+}
+
+/// How much a table looks like the record by its name: the less, the more; `None` for not at all.
+pub(super) fn rank(name: &str) -> Option<u8> {
+    let last = singular(words(name).last()?);
+    NAMES.iter().find(|(n, _)| *n == last).map(|(_, r)| *r)
+}
+
 /// The root table's index and why it is the root.
 pub(super) fn choose(schema: &Schema, edges: &Edges, said: Option<&str>) -> Result<(usize, String), ProposeError> {
     if let Some(name) = said {
-        let near = || nearest(name, schema.tables.iter().map(|t| t.name.as_str()));
-        let found = index(schema, name).ok_or_else(|| ProposeError::NoSuchTable { name: name.to_owned(), near: near() })?;
-        return Ok((found, "named with --root".to_owned()));
+        return Ok((named(schema, name)?, "named with --root".to_owned()));
     }
     for strict in [true, false] {
         let belongs = |child: usize| belonging(edges, child, strict);
         let mut scores: Vec<(usize, usize)> = Vec::new();
         for table in 0..schema.tables.len() {
             let below = below(schema.tables.len(), table, &belongs);
-            let named = rank(&schema.tables[table].name).is_some();
-            if below > 0 && (named || belongs(table).is_empty()) {
+            let by_name = rank(&schema.tables[table].name).is_some();
+            if below > 0 && (by_name || belongs(table).is_empty()) {
                 scores.push((table, below));
             }
         }
@@ -42,8 +55,8 @@ pub(super) fn choose(schema: &Schema, edges: &Edges, said: Option<&str>) -> Resu
             several => Err(ProposeError::TwoRoots { candidates: several.iter().map(|(t, b)| (schema.tables[*t].name.clone(), *b)).collect() }),
         };
     }
-    let named: Vec<usize> = (0..schema.tables.len()).filter(|t| rank(&schema.tables[*t].name) == Some(0)).collect();
-    match named.as_slice() {
+    let likely: Vec<usize> = (0..schema.tables.len()).filter(|t| rank(&schema.tables[*t].name) == Some(0)).collect();
+    match likely.as_slice() {
         [one] => Ok((*one, "its name; no other table points to it".to_owned())),
         _ => Err(ProposeError::NoRoot { tables: schema.tables.len() }),
     }
@@ -54,12 +67,6 @@ fn why(schema: &Schema, edges: &Edges, table: usize, below: usize, strict: bool,
     let how = if strict { "ON DELETE CASCADE or NOT NULL" } else { "nullable ones, for want of others" };
     let name = if named { format!(", and by its name `{}`", schema.tables[table].name) } else { String::new() };
     format!("{below} of {} tables hang off it by foreign keys ({how}), {} of them directly{name}", schema.tables.len(), direct.len())
-}
-
-/// How much a name says: its last word, in the singular.
-fn rank(name: &str) -> Option<u8> {
-    let last = singular(words(name).last()?);
-    NAMES.iter().find(|(n, _)| *n == last).map(|(_, r)| *r)
 }
 
 /// The references that make rows of a table belong to another: cascading ones, else NOT NULL ones;

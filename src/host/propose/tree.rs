@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) table: usize,
+    /// The root table of its record.
+    pub(super) root: usize,
     pub(super) depth: usize,
     pub(super) owner: Option<Owner>,
 }
@@ -20,27 +22,36 @@ pub(super) struct Member {
 /// The record's tables, the shared ones and the rest.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// The root first, each table after its parent.
+    /// The root first, each table after its parent; then those of further kinds of records.
     pub(super) members: Vec<Member>,
     /// Shared tables with the reason, targets before those that point to them where possible.
     pub(super) shared: Vec<(usize, String)>,
     /// Tables whose rows stay, and whose keys mean the same everywhere.
     pub(super) installed: Vec<usize>,
+    /// Tables with rows that nothing but their place outside the record leaves out.
+    pub(super) alone: Vec<usize>,
     /// Everything else.
     pub(super) left_out: Vec<LeftOut>,
 }
 
 impl Tree {
-    pub(super) fn grow(db: &Connection, schema: &Schema, edges: &Edges, (root, person): (usize, usize), like: &Like<'_>) -> Result<Tree, rusqlite::Error> {
+    pub(super) fn grow(db: &Connection, schema: &Schema, edges: &Edges, (root, person): (usize, usize), further: &[usize], like: &Like<'_>) -> Result<Tree, rusqlite::Error> {
         let mut aside: BTreeMap<usize, String> = BTreeMap::new();
         for (i, table) in schema.tables.iter().enumerate() {
-            if let Some(reason) = set_aside(schema, edges, i, table).filter(|_| i != root && i != person) {
+            if let Some(reason) = set_aside(schema, edges, i, table).filter(|_| i != root && i != person && !further.contains(&i)) {
                 aside.insert(i, reason);
             }
         }
         let mut tree = Tree::default();
-        let owners = owners(schema, edges, (root, person), &aside);
-        tree.members = members(schema, root, &owners);
+        let outside = |t: usize| aside.contains_key(&t) || further.contains(&t);
+        let own = owners(schema, edges, (root, person), &outside);
+        tree.members = members(schema, root, &own);
+        for top in further {
+            // What the record has or points to stays its own.
+            let taken: Vec<usize> = tree.members.iter().map(|m| m.table).chain(shared(schema, edges, &tree.members, &aside).into_iter().map(|s| s.0)).collect();
+            let below = owners(schema, edges, (*top, *top), &|t| outside(t) || taken.contains(&t));
+            tree.members.extend(members(schema, *top, &below));
+        }
         let own: Vec<usize> = tree.members.iter().map(|m| m.table).collect();
         for table in (0..schema.tables.len()).filter(|t| !own.contains(t)) {
             if like.synchronizes(&schema.tables[table].name) {
@@ -53,6 +64,8 @@ impl Tree {
         }
         tree.shared = shared(schema, edges, &tree.members, &aside);
         let inside = |t: usize| tree.members.iter().any(|m| m.table == t) || tree.shared.iter().any(|s| s.0 == t);
+        let alone = |t: &usize| !inside(*t) && !aside.contains_key(t) && schema.tables[*t].rows > 0 && !like.knows(&schema.tables[*t].name);
+        tree.alone = (0..schema.tables.len()).filter(alone).collect();
         for (i, table) in schema.tables.iter().enumerate().filter(|(i, _)| !inside(*i)) {
             let reason = aside.remove(&i).unwrap_or_else(|| {
                 let shared = edges.of(i).find(|e| inside(e.parent)).map(|e| &schema.tables[e.parent].name);
@@ -73,7 +86,7 @@ impl Tree {
 
     /// Shared tables, then the record's.
     pub(super) fn all(&self) -> Vec<Member> {
-        let shared = self.shared.iter().map(|(t, _)| Member { table: *t, depth: 0, owner: None });
+        let shared = self.shared.iter().map(|(t, _)| Member { table: *t, root: *t, depth: 0, owner: None });
         shared.chain(self.members.iter().cloned()).collect()
     }
 }
@@ -148,13 +161,13 @@ fn clinical(schema: &Schema, name: &[String], attached: bool) -> bool {
 
 /// For each table of the record, the reference that makes its rows belong: NOT NULL before
 /// nullable, cascading before not, straight to the root before roundabout, then the first column.
-fn owners<'a>(schema: &Schema, edges: &'a Edges, (root, person): (usize, usize), aside: &BTreeMap<usize, String>) -> BTreeMap<usize, &'a Edge> {
+fn owners<'a>(schema: &Schema, edges: &'a Edges, (root, person): (usize, usize), outside: &dyn Fn(usize) -> bool) -> BTreeMap<usize, &'a Edge> {
     let mut owners: BTreeMap<usize, &Edge> = BTreeMap::new();
     let inside = |owners: &BTreeMap<usize, &Edge>, t: usize| t == root || owners.contains_key(&t);
     loop {
         let mut more: Vec<&Edge> = Vec::new();
         for required in [true, false] {
-            for child in (0..schema.tables.len()).filter(|c| !inside(&owners, *c) && !aside.contains_key(c)) {
+            for child in (0..schema.tables.len()).filter(|c| !inside(&owners, *c) && !outside(*c)) {
                 let first = edges.of(child).filter(|e| e.parent != child && inside(&owners, e.parent) && (e.not_null || !required)).min_by_key(|e| e.stamp);
                 more.extend(first.filter(|e| required || e.cascade || !pointed_at(schema, edges, e, &owners, root)));
             }
@@ -201,7 +214,7 @@ fn leads_to(owners: &BTreeMap<usize, &Edge>, from: usize, to: usize) -> bool {
 }
 
 fn members(schema: &Schema, root: usize, owners: &BTreeMap<usize, &Edge>) -> Vec<Member> {
-    let mut members = vec![Member { table: root, depth: 0, owner: None }];
+    let mut members = vec![Member { table: root, root, depth: 0, owner: None }];
     let mut depth = 1;
     loop {
         let above: Vec<usize> = members.iter().filter(|m| m.depth + 1 == depth).map(|m| m.table).collect();
@@ -210,6 +223,7 @@ fn members(schema: &Schema, root: usize, owners: &BTreeMap<usize, &Edge>) -> Vec
             .filter(|(_, e)| above.contains(&e.parent))
             .map(|(child, e)| Member {
                 table: *child,
+                root,
                 depth,
                 owner: Some(Owner { columns: e.columns.clone(), parent: schema.tables[e.parent].name.clone(), why: why(e, e.parent == root) }),
             })

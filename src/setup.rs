@@ -8,7 +8,7 @@ use crate::manifest::{self, Manifest};
 use crate::names;
 use crate::stamp::Time;
 use crate::state::{self, State};
-use crate::sync::{Env, Error, hear, read_manifest};
+use crate::sync::{Env, Error, differs, hear, read_manifest};
 use rusqlite::Connection;
 
 /// What setting up found and made.
@@ -50,6 +50,7 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &N
     if let Some(wanted) = belongs.filter(|b| *b != manifest.folder) {
         return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
     }
+    differs(&manifest, mapping)?;
     make_dirs(folder, mapping)?;
     let site = match belongs {
         Some(_) => probe.site()?,

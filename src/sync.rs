@@ -1,5 +1,6 @@
 //! The engine: look, take, settle, give, count. One synchronization from lock to report.
 
+mod agree;
 mod commit;
 mod diff;
 mod dry;
@@ -37,6 +38,7 @@ mod vanished;
 mod walk;
 mod withdraw;
 
+pub use agree::differs;
 pub use dry::dry_run;
 pub use env::{Env, Now};
 pub use error::Error;
@@ -195,6 +197,7 @@ pub fn sync(
         return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
     }
     let state = State::new(conn, wanted);
+    agree::agrees(&state, &manifest, mapping)?;
     let clock = Clock {
         last: Time { ms: state.meta::<i64>("clock_ms")?.unwrap_or(0).unsigned_abs(), counter: u32::try_from(state.meta::<i64>("clock_counter")?.unwrap_or(0)).unwrap_or(0) },
     };

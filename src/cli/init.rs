@@ -5,6 +5,7 @@ use crate::config::{Capture, Config, real};
 use crate::folder::Folder as _;
 use crate::folder::disk::Disk;
 use crate::host::propose::{InitOptions, Settings, propose, render};
+use crate::host::resolve::resolve;
 use crate::host::schema::Schema;
 use crate::synchronizer::heir::find_lost;
 use crate::synchronizer::{Synchronizer, open_database, refuse_cloud_folder};
@@ -77,8 +78,8 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
     }
     let file = if config == Path::new("cfs.toml") { beside(place.database).join("cfs.toml") } else { config.to_owned() };
     let schema = Schema::read(&conn)?;
-    let folder = crate::sync::read_manifest(&Disk::new(place.folder.to_owned())).ok();
-    let like = folder.filter(|m| !m.mapping.is_empty()).and_then(|m| Config::of_shared(&m.mapping).ok());
+    let manifest = crate::sync::read_manifest(&Disk::new(place.folder.to_owned())).ok();
+    let like = manifest.as_ref().filter(|m| !m.mapping.is_empty()).and_then(|m| Config::of_shared(&m.mapping).ok());
     let options = InitOptions { roots: args.root.clone(), match_on: args.match_on.clone(), no_match: args.no_match, like };
     let mut proposal = propose(&conn, &schema, &options).map_err(|e| Failure::new(e.exit_code(), e.to_string()))?;
     let base = beside(&file);
@@ -95,6 +96,10 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
         out(&serde_json::json!({ "config": file.display().to_string(), "root": proposal.root, "report": proposal.report(), "toml": text, "dry_run": args.dry_run }).to_string());
     } else {
         out(&proposal.report());
+    }
+    if let Some(manifest) = &manifest {
+        let mapping = resolve(&Config::parse(&text, &file)?, &schema, &conn)?;
+        crate::sync::differs(manifest, &mapping).map_err(|e| Failure::new(2, e.to_string()))?;
     }
     if args.dry_run {
         return Ok(0);

@@ -292,9 +292,8 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     };
     let name = schema.tables[root].name.clone();
     let mut further: Vec<usize> = options.roots.iter().skip(1).map(|n| root::named(schema, n)).collect::<Result<_, _>>()?;
-    if further.is_empty() {
-        further = like.further(schema, &edges, root);
-    }
+    let theirs = like.further(schema, &edges, root).into_iter().filter(|t| !further.contains(t)).collect::<Vec<_>>();
+    further.extend(theirs);
     further.retain(|t| *t != root && *t != person);
     if let Some(without) = further.iter().chain([&root]).map(|t| &schema.tables[*t]).find(|t| t.rowid_name.is_none() && t.key_columns().is_empty()) {
         return Err(ProposeError::NoKey(without.name.clone()));

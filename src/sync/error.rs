@@ -45,6 +45,18 @@ pub enum Error {
         /// Why.
         source: crate::xml::Error,
     },
+    /// A table is a record of its own at one place and part of a record at another.
+    #[error(
+        "{}. One of them must change: bring cfs.toml in line with the place that set the folder up (`cfs init` at a new place proposes that by itself), or begin a new folder. Nothing was read or written",
+        if here.is_empty() { format!("rows of `{table}` are records of their own in cfs.toml ([type.{table}]), and parts of another record in this folder") }
+        else { format!("rows of `{table}` are part of `{here}` in cfs.toml, and records of their own in this folder ([type.{table}])") }
+    )]
+    OtherRecords {
+        /// The table.
+        table: String,
+        /// What it is part of here; empty for a record.
+        here: String,
+    },
     /// The database was not set up.
     #[error("this database was not set up for synchronization; run `cfs init`")]
     NotSetUp,

@@ -27,6 +27,11 @@ impl<'a> Like<'a> {
         Some((at, format!("it is the record {WHY}")))
     }
 
+    /// Whether rows of a table are records of their own at the other place.
+    pub(super) fn is_type(&self, name: &str) -> bool {
+        self.0.is_some_and(|c| c.types.keys().any(|t| same(t, name)))
+    }
+
     /// The root tables of the other place's further kinds of records: those that no other record points to, as far as
     /// one can see here, and those with tables of their own.
     pub(super) fn further(&self, schema: &Schema, edges: &Edges, root: usize) -> Vec<usize> {
@@ -40,7 +45,7 @@ impl<'a> Like<'a> {
                 e.parent == top && owner.is_some_and(|o| o.len() == e.columns.len() && o.iter().zip(&e.columns).all(|(a, b)| same(a, b)))
             })
         };
-        let pointed = |t: usize| edges.all.iter().any(|e| e.parent == t && e.child != t);
+        let pointed = |t: usize| edges.all.iter().any(|e| e.parent == t && e.child != t && self.synchronizes(&schema.tables[e.child].name));
         types.iter().copied().filter(|t| below(*t) || !pointed(*t) || config.types.iter().any(|(n, said)| same(n, &schema.tables[*t].name) && !said.shared)).collect()
     }
 
@@ -56,7 +61,7 @@ impl<'a> Like<'a> {
 
     /// Whether the other place says anything of a table.
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.0.is_some_and(|c| c.table(name).is_some() || c.left_out(name) || c.types.keys().any(|t| same(t, name)))
+        self.0.is_some_and(|c| c.table(name).is_some() || c.left_out(name)) || self.is_type(name)
     }
 
     /// The undeclared references of a table: those of the other place, on, and no others.

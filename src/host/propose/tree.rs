@@ -43,7 +43,7 @@ impl Tree {
             }
         }
         let mut tree = Tree::default();
-        let outside = |t: usize| aside.contains_key(&t) || further.contains(&t);
+        let outside = |t: usize| aside.contains_key(&t) || further.contains(&t) || (t != root && like.is_type(&schema.tables[t].name));
         let own = owners(schema, edges, (root, person), &outside);
         tree.members = members(schema, root, &own);
         for top in further {

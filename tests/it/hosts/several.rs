@@ -1,5 +1,7 @@
 //! Several kinds of records in one database: what hangs off doctors and suppliers, and people who are no patients.
 
+#![expect(clippy::disallowed_methods, reason = "cfs.toml is no file of the sync folder")]
+
 use super::{Clinic, says};
 
 const SCHEMA: &str = "
@@ -76,4 +78,43 @@ fn a_further_root_must_be_there() {
     let out = c.run(&["init", "--database", "A/host.db", "--folder", "f", "--site", "A", "--root", "patient", "--root", "suplier"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("did you mean `--root supplier`"), "{out:?}");
+}
+
+#[test]
+fn what_is_a_record_at_one_place_is_no_part_of_one_at_another() {
+    let c = Clinic::new();
+    for (site, n) in [("A", 1), ("B", 2)] {
+        c.make(site, n, &[SCHEMA, DATA]);
+    }
+    // Visits are records of their own, though prescriptions and the like may point to them.
+    let said = c.init("A", &["--root", "patient", "--root", "visit"]);
+    says(&said, &["FURTHER RECORDS visit", "supply_used 5 rows by visit_id"]);
+    c.sync("A");
+    let flags = ["init", "--database", "B/host.db", "--folder", "f", "--site", "B", "--match-on", "national_id"];
+    let out = c.run(&[&flags[..], &["--root", "patient", "--root", "supply_used"]].concat());
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(2) && err.contains("rows of `supply_used` are records of their own in cfs.toml ([type.supply_used]), and parts of another record"),
+        "{out:?}"
+    );
+    assert!(!c.path("B/cfs.toml").exists());
+    c.init("B", &["--match-on", "national_id"]);
+    c.settle(&["B", "A"]);
+    c.same(&["A", "B"]);
+    assert_eq!(c.count("A", "SELECT count(*) FROM visit"), 12);
+    assert_eq!(c.count("B", "SELECT count(*) FROM supply_used"), 10);
+    // A person who changes that later is told, and nothing is done.
+    let file = c.path("B/cfs.toml");
+    let toml = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = toml.split_once("[type.visit]").unwrap();
+    let rest = rest.split_once("\n[").unwrap().1;
+    let changed = format!("{before}\n[{}", rest.replace("[table.supply_used]", "[table.visit]\nowner = \"patient_id\"\n[table.supply_used]"));
+    std::fs::write(&file, changed).unwrap();
+    c.open("B").execute_batch("UPDATE visit SET day = 'another'").unwrap();
+    let out = c.run(&["--config", "B/cfs.toml", "sync"]);
+    assert!(out.status.code() == Some(2) && String::from_utf8_lossy(&out.stderr).contains("`visit` are part of `patient`"), "{out:?}");
+    std::fs::write(&file, toml).unwrap();
+    c.settle(&["B", "A"]);
+    c.same(&["A", "B"]);
+    assert_eq!(c.count("A", "SELECT count(*) FROM visit WHERE day = 'another'"), 12);
 }

@@ -10,6 +10,7 @@ pub mod local;
 pub mod looks;
 pub mod mapping;
 pub mod propose;
+pub mod quiet;
 pub mod resolve;
 pub mod rows;
 pub mod schema;

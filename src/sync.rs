@@ -11,6 +11,7 @@ mod fresh;
 mod gather;
 mod give;
 mod heir;
+mod hush;
 mod identity;
 mod keep;
 mod large;
@@ -49,6 +50,7 @@ pub use token::{Keeper, NoKeeper};
 use crate::folder::{self, Folder};
 use crate::host::capture;
 use crate::host::mapping::Mapping;
+use crate::host::quiet::loud;
 use crate::id::{RecordId, SiteId, Uuid};
 use crate::manifest::{self, Manifest};
 use crate::report::Report;
@@ -157,6 +159,7 @@ pub(crate) struct Engine<'a> {
     looks: u64,
     /// Room for the host.
     room: room::Room,
+    hush: hush::Hush,
     /// Inside a transaction that only reads.
     reading: bool,
     /// How many rows were inserted into the host since the notes were last looked at.
@@ -249,6 +252,7 @@ pub fn sync(
         writer: None,
         looks: 0,
         room: room::Room::default(),
+        hush: hush::Hush::default(),
         reading: false,
         inserted: 0,
         spare: BTreeSet::new(),
@@ -266,6 +270,7 @@ pub fn sync(
         // The connection may be used again.
         e.rollback();
     }
+    loud(conn)?;
     if mapping.scan {
         capture::hush(conn)?;
     }
@@ -346,7 +351,7 @@ impl Engine<'_> {
     fn lock(&mut self) -> Result<(), Error> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.lookup.new_transaction();
-        Ok(())
+        self.still_quiet()
     }
 
     fn unlock(&mut self) -> Result<(), Error> {

@@ -99,8 +99,8 @@ pub struct Done {
     pub changes: Vec<FieldChange>,
     /// Whether triggers of the host may have run.
     pub fired: bool,
-    /// How many rows were inserted.
-    pub inserted: usize,
+    /// How many rows were inserted that our triggers noted.
+    pub noted: usize,
     /// How many numbers of this place were in use by others.
     pub taken: usize,
     /// What was written, by table and key: a value for each column, `None` where the host filled in.
@@ -249,7 +249,6 @@ impl Applier<'_> {
                     None => self.insert(table, t, set)?,
                 };
                 self.done.fired |= t.triggers.insert;
-                self.done.inserted += 1;
                 // With the numbers it got here, which are not always those it asked for.
                 holds = all;
                 self.wrote(table, t, &at, &holds, &SortedMap::default());

@@ -46,6 +46,7 @@ impl Engine<'_> {
             local = held_local(&p, before_local);
             applied = Some(p.applied_so_far());
         } else if let (Some(kind), true) = (p.work.kind, p.known.erased.is_none() || p.stored.root_key.is_some()) {
+            self.hush(&p)?;
             self.conn.prepare_cached("SAVEPOINT cfs_record")?.execute([])?;
             let changes = self.conn.total_changes();
             let mut tried = self.apply(kind, &p);
@@ -61,7 +62,7 @@ impl Engine<'_> {
             match tried {
                 Ok(done) => {
                     self.conn.prepare_cached("RELEASE cfs_record")?.execute([])?;
-                    self.inserted += done.inserted;
+                    self.inserted += done.noted;
                     // What we wrote ourselves is not what the rows looked like.
                     p.image.print = p.image.print.filter(|_| self.conn.total_changes() == changes);
                     self.log_applied(&mut p, &done);

@@ -227,6 +227,7 @@ impl Engine<'_> {
             }
             return Ok(());
         }
+        self.hush_allowed(true)?;
         let disk = self.folder.shared();
         let easel = &self.easel.clone();
         std::thread::scope(|s| {
@@ -291,7 +292,7 @@ impl Engine<'_> {
             self.ahead = None;
             self.writer = None;
             drop((to_draw, drawn));
-            done
+            done.and_then(|()| self.hush_allowed(false))
         })
     }
 }

@@ -4,6 +4,7 @@
 use super::settle::{Prepared, Work};
 use super::{Engine, Error};
 use crate::host::mapping::{Affinity, Role};
+use crate::host::quiet::loud;
 use crate::host::rows::{Param, quote};
 use crate::id::RecordId;
 use crate::shared::Name;
@@ -104,6 +105,7 @@ impl Engine<'_> {
                     (true, _) => Value::Integer(-mark),
                 };
                 let sql = format!("UPDATE {} SET {} = ?1 WHERE {}", quote(&t.name), t.sql(&c.name), t.key_is(2));
+                loud(self.conn)?;
                 self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(std::iter::once(&parked).chain(&row.host.key).map(Param)))?;
             }
         }

@@ -7,6 +7,7 @@ use crate::host;
 use crate::host::key::HostKey;
 use crate::host::local::{Local, LocalRow, print};
 use crate::host::mapping::{Table, Target};
+use crate::host::quiet::loud;
 use crate::host::rows::{self, Param, conditions, quote};
 use crate::id::RecordId;
 use crate::merge::Life;
@@ -125,6 +126,7 @@ impl Engine<'_> {
         }
         // The host's own cascades must find nothing that is still wanted.
         let was = self.lookup.defer(false)?;
+        loud(self.conn)?;
         let deleted = leaving.gone.iter().rev().try_for_each(|(table, key)| {
             let Some(t) = self.mapping.tables.get(*table) else { return Ok(()) };
             self.conn.prepare_cached(&format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1)))?.execute(params_from_iter(key.iter().map(Param))).map(|_| ())
@@ -163,6 +165,7 @@ impl Engine<'_> {
                     }
                     let set: Vec<String> = r.columns.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
                     let sql = format!("UPDATE {} SET {} WHERE {}", quote(&t.name), set.join(", "), t.key_is(r.columns.len() + 1));
+                    loud(self.conn)?;
                     let changed = self.conn.prepare_cached(&sql).and_then(|mut q| q.execute(params_from_iter(to.iter().chain(&key).map(Param)))).map_err(host::Error::from)?;
                     if changed == 0 {
                         return Err(host::Error::Refused(format!("the host ignores changes in {}", t.name)).into());
@@ -230,6 +233,7 @@ impl Engine<'_> {
             let (Some(old), Some(new)) = (self.values(target, &turn.from, &names)?, self.values(target, &turn.to, &names)?) else { continue };
             let set: Vec<String> = columns.iter().enumerate().map(|(i, c)| format!("{} = ?{}", quote(c), i + 1)).collect();
             let sql = format!("UPDATE {} SET {} WHERE {}", quote(&table), set.join(", "), conditions(&columns, columns.len() + 1));
+            loud(self.conn)?;
             self.conn.prepare(&sql).and_then(|mut q| q.execute(params_from_iter(new.iter().chain(&old).map(Param)))).map_err(host::Error::from)?;
         }
         Ok(())

@@ -15,6 +15,7 @@ mod matching;
 mod matching_storm;
 mod meanwhile;
 mod notes;
+mod quiet;
 mod retired;
 mod saving;
 mod threads;

@@ -4,6 +4,7 @@ use super::{Applier, FieldChange};
 use crate::host::Error;
 use crate::host::image::ImageRow;
 use crate::host::local::LocalRow;
+use crate::host::quiet::loud;
 use crate::host::rows::{Param, quote};
 use crate::merge::Life;
 use crate::record::RowKey;
@@ -43,6 +44,7 @@ impl Applier<'_> {
             let sql = format!("DELETE FROM {} WHERE {}", quote(&t.name), t.key_is(1));
             // Whoever still points to the row must refuse now, for this record, and not at COMMIT for all.
             let was = self.targets.defer(false)?;
+            loud(self.conn)?;
             let deleted = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row.host.key.iter().map(Param)));
             self.targets.defer(was)?;
             deleted?;

@@ -5,6 +5,7 @@ use crate::host::Error;
 use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Key, ReferenceMap, Role, Table, Target};
+use crate::host::quiet::{is_quiet, loud};
 use crate::host::rows::{Param, quote};
 use crate::id::SiteId;
 use crate::record::{FieldKey, Row, SortedMap};
@@ -110,6 +111,7 @@ impl Applier<'_> {
         if n == 0 {
             return Err(Error::Refused(format!("the host ignores new rows in {}", t.name)));
         }
+        self.done.noted += usize::from(!is_quiet(self.conn)?);
         let key = match &t.key {
             Key::Rowid(_) => vec![Value::Integer(self.conn.last_insert_rowid())],
             Key::Columns(c) => c.iter().map(|c| set.get(c).cloned().unwrap_or(Value::Null)).collect(),
@@ -140,6 +142,7 @@ impl Applier<'_> {
         };
         let list: Vec<String> = set.keys().enumerate().map(|(i, c)| format!("{} = ?{}", t.sql(c), i + 1)).collect();
         let sql = format!("{} {} SET {} WHERE {}", t.verb("UPDATE"), quote(&t.name), list.join(", "), t.key_is(set.len() + 1));
+        loud(self.conn)?;
         let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().chain(at).map(Param)))?;
         if n == 0 {
             return Err(Error::Refused(format!("the host ignores changes in {}", t.name)));

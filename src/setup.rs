@@ -33,6 +33,9 @@ pub struct NewFolder {
 
 /// Makes the folder a sync folder, if it is none yet, and the database a site of it.
 pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mut Env) -> Result<Done, Error> {
+    if let (None, Ok(manifest)) = (state::layout(conn)?, read_manifest(folder)) {
+        differs(&manifest, mapping)?;
+    }
     state::install(conn)?;
     let probe = State::new(conn, Uuid::nil());
     let belongs = probe.meta_uuid("folder")?;
@@ -50,7 +53,6 @@ pub fn set_up(conn: &Connection, folder: &dyn Folder, mapping: &Mapping, new: &N
     if let Some(wanted) = belongs.filter(|b| *b != manifest.folder) {
         return Err(Error::OtherFolder { place: folder.place(), wanted, found: manifest.folder });
     }
-    differs(&manifest, mapping)?;
     make_dirs(folder, mapping)?;
     let site = match belongs {
         Some(_) => probe.site()?,
@@ -75,6 +77,23 @@ fn make_folder(folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mu
     let m = Manifest { folder: env.random.uuid(), key, created, retention_days: new.retention_days, types, mapping: new.mapping.clone() };
     write_folder(folder, mapping, m.write(), env)?;
     Ok(m)
+}
+
+/// Before the first synchronization of all: what a person changed in `cfs.toml` since `cfs init` is what those who join
+/// follow. From then on the folder's word stands.
+pub fn say_first(folder: &dyn Folder, state: &State<'_>, mapping: &Mapping, wanted: &str, env: &mut Env) -> Result<(), Error> {
+    if state.any()? {
+        return Ok(());
+    }
+    // What is wrong with the folder, the synchronization says.
+    let Ok(mut manifest) = read_manifest(folder) else { return Ok(()) };
+    let belongs = state.meta_uuid("folder")? == Some(manifest.folder);
+    if !belongs || manifest.mapping == wanted || folder.list(names::SITES)?.is_none_or(|s| !s.is_empty()) {
+        return Ok(());
+    }
+    wanted.clone_into(&mut manifest.mapping);
+    manifest.types = mapping.types.iter().map(|t| t.name.to_string()).collect();
+    write_folder(folder, mapping, manifest.write(), env)
 }
 
 /// The directories, then the manifest: a folder without that is none yet.

@@ -331,6 +331,11 @@ impl<'c> State<'c> {
         rows.map(|b| id_of(&b?)).collect()
     }
 
+    /// Whether any record is known.
+    pub fn any(&self) -> Result<bool, Error> {
+        Ok(self.conn.query_row("SELECT EXISTS (SELECT 1 FROM cfs_record)", [], |r| r.get(0))?)
+    }
+
     fn ids(&self, sql: &str) -> Result<Vec<RecordId>, Error> {
         let mut q = self.conn.prepare(sql)?;
         let rows = q.query_map([], |r| r.get::<_, Vec<u8>>(0))?;

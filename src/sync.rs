@@ -188,6 +188,7 @@ pub fn sync(
         return Err(Error::NotSetUp);
     }
     state::upgrade(conn)?;
+    loud(conn)?;
     // A commit of ours must not wait for the disk while the host waits for the lock: what is
     // committed is made durable in one go, before anything that tells of it leaves this database
     // (decision 0008). In rollback-journal mode this setting still syncs what matters.

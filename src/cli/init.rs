@@ -97,8 +97,9 @@ fn set_up(args: &InitArgs, place: &Where<'_>, config: &Path) -> Result<u8, Failu
     } else {
         out(&proposal.report());
     }
-    if let Some(manifest) = &manifest {
-        let mapping = resolve(&Config::parse(&text, &file)?, &schema, &conn)?;
+    if let (Some(manifest), None) = (&manifest, crate::state::layout(&conn)?) {
+        let config = if file.exists() { Config::load(&file)? } else { Config::parse(&text, &file)? };
+        let mapping = resolve(&config, &schema, &conn)?;
         crate::sync::differs(manifest, &mapping).map_err(|e| Failure::new(2, e.to_string()))?;
     }
     if args.dry_run {

@@ -88,6 +88,10 @@ fn stop(config: &Path) -> Result<u8, Failure> {
 pub(super) fn open(args: &OpenArgs, config: &Path) -> Result<u8, Failure> {
     let Answer::Page(page) = ask(config, &Question::Page)? else { return Err(Failure::new(1, "the service gave no address")) };
     let Some(address) = page else { return Err(Failure::new(1, "the service was started with --no-page; start it without")) };
+    // Whatever answers, only a page on this computer is opened.
+    if !address.starts_with("http://127.0.0.1:") {
+        return Err(Failure::new(1, "what answered is not this database's service; end it and start `cfs run` again"));
+    }
     if args.json.json {
         out(&json(&serde_json::json!({ "page": address })));
     } else if args.print {

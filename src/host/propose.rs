@@ -277,13 +277,13 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     let like = like::Like::new(options.like.as_ref());
     let edges = edges::Edges::read(db, schema, &like)?;
     let said = options.roots.first().map(String::as_str);
-    let (root, root_why) = match like.root(schema).filter(|_| said.is_none()) {
+    let (root, root_why) = match like.root(schema, &edges).filter(|_| said.is_none()) {
         Some(found) => found,
         None => root::choose(schema, &edges, said)?,
     };
     let person = root;
     let mut above: Vec<usize> = Vec::new();
-    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| said.is_none() && like.root(schema).is_none()) {
+    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| said.is_none() && like.root(schema, &edges).is_none()) {
         Some((chain, top, why)) => {
             above = chain.into_iter().filter(|t| schema.tables[*t].rowid_alias.is_some()).collect();
             (top, format!("{}: {root_why}. {why}", schema.tables[person].name))
@@ -292,13 +292,25 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     };
     let name = schema.tables[root].name.clone();
     let mut further: Vec<usize> = options.roots.iter().skip(1).map(|n| root::named(schema, n)).collect::<Result<_, _>>()?;
-    let theirs = like.further(schema, &edges, root).into_iter().filter(|t| !further.contains(t)).collect::<Vec<_>>();
-    further.extend(theirs);
-    further.retain(|t| *t != root && *t != person);
+    further.extend(like.further(schema, &edges, root));
+    let mut known = vec![root, person];
+    further.retain(|t| {
+        !known.contains(t) && {
+            known.push(*t);
+            true
+        }
+    });
     if let Some(without) = further.iter().chain([&root]).map(|t| &schema.tables[*t]).find(|t| t.rowid_name.is_none() && t.key_columns().is_empty()) {
         return Err(ProposeError::NoKey(without.name.clone()));
     }
-    let tree = tree::Tree::grow(db, schema, &edges, (root, person), &further, &like)?;
+    let tree = loop {
+        let tree = tree::Tree::grow(db, schema, &edges, (root, person), &further, &like)?;
+        let missing = like.missing(schema, &tree);
+        if missing.is_empty() {
+            break tree;
+        }
+        further.extend(missing);
+    };
     let elsewhere = |c: &str| {
         let (table, column) = c.rsplit_once('.')?;
         let at = tree.members.iter().map(|m| &schema.tables[m.table]).find(|t| same(&t.name, table))?;
@@ -317,7 +329,7 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
         proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), shared: true, why: why.clone(), ..found });
     }
     for index in &further {
-        let found = matching::further(db, schema, &edges, &counters, &tree, *index)?;
+        let found = matching::further(db, schema, &edges, &counters, &tree, (*index, options.no_match))?;
         proposal.types.push(ProposedType { table: schema.tables[*index].name.clone(), why: root::FURTHER.to_owned(), further: true, ..found });
     }
     let found = matching::root(db, schema, &edges, &counters, &tree, (root, options))?;

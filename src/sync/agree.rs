@@ -20,10 +20,14 @@ pub(super) fn agrees(state: &State<'_>, manifest: &Manifest, mapping: &Mapping) 
         seen.update([0]);
     }
     let seen: Vec<u8> = seen.finalize().to_vec();
-    if state.meta::<Vec<u8>>("agrees")?.as_ref() == Some(&seen) {
+    let agreed = state.meta::<Vec<u8>>("agrees")?;
+    if agreed.as_ref() == Some(&seen) {
         return Ok(());
     }
-    differs(manifest, mapping)?;
+    // What places did in common before anybody compared goes on.
+    if agreed.is_some() || !state.any()? {
+        differs(manifest, mapping)?;
+    }
     Ok(state.set_meta("agrees", seen)?)
 }
 

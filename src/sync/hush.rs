@@ -47,7 +47,7 @@ impl Engine<'_> {
 
     /// Under a new lock: the host may have made a trigger since.
     pub(super) fn still_quiet(&self) -> Result<(), Error> {
-        if self.hush.allowed && is_quiet(self.conn)? && schema_version(self.conn)? != self.hush.version {
+        if is_quiet(self.conn)? && schema_version(self.conn)? != self.hush.version {
             loud(self.conn)?;
         }
         Ok(())

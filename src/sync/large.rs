@@ -5,7 +5,7 @@ use super::settle::Prepared;
 use super::take::{DAY_MS, Works, want};
 use super::{Engine, Error};
 use crate::folder::Kind;
-use crate::host::local::Local;
+use crate::host::local::{Away, Local};
 use crate::host::mapping::Role;
 use crate::id::SiteId;
 use crate::merge::{self, Change, Life, Seen};
@@ -35,6 +35,18 @@ impl Prepared {
             let fields = self.known.rows.values().flat_map(|r| r.fields.values());
             let unseen = fields.flat_map(|f| f.0.iter()).filter(|e| e.value.stored().is_some_and(|l| self.awaited.contains(&l)));
             unseen.for_each(|e| merge::unsee(&mut seen, &self.applied, e.stamp));
+        }
+        seen
+    }
+
+    /// The same, of a row and what hangs from it: rows that others wrote and that wait for what they point to were
+    /// never shown here either.
+    pub(super) fn seen_below(&self, site: SiteId, top: &RowKey) -> Version {
+        let mut seen = self.seen_by_host(site);
+        let waiting = |k: &RowKey| self.stored.local.rows.get(k).is_some_and(|l| l.away == Some(Away::Waiting));
+        for row in merge::tree(&self.known, top).iter().filter(|k| waiting(k)).filter_map(|k| self.known.rows.get(k)) {
+            let stamps = row.fields.values().flat_map(|f| f.0.iter().map(|e| e.stamp));
+            stamps.filter(|s| s.site != site).for_each(|s| merge::unsee(&mut seen, &self.applied, s));
         }
         seen
     }

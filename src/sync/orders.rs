@@ -124,7 +124,7 @@ fn delete(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey, why: &str, by
     let stamp = engine.tick();
     let site = engine.site;
     let name = engine.site_name.clone();
-    let seen = p.seen_by_host(site);
+    let seen = p.seen_below(site, row);
     let (known, applied, _, _) = p.parts();
     let t = Tombstone { stamp, by: by.unwrap_or(name), why: why.to_owned(), moved_to: None, seen, bare: false, unknown: BTreeMap::new() };
     merge::tombstone(known, row, t.clone());

@@ -283,10 +283,12 @@ fn a_scan_finds_what_no_trigger_noted() {
 fn all_notes_of_a_first_import_are_forgotten() {
     let c = Clinic::new();
     c.make("A", 1, &[SCHEMA, "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO patient SELECT i, 'N' || i, 'P' || i, NULL FROM c"]);
-    c.make("B", 2, &[SCHEMA]);
+    // Somebody hears of inserts: ours are not made silently.
+    c.make("B", 2, &[SCHEMA, "CREATE TABLE heard (x); CREATE TRIGGER hears AFTER INSERT ON patient BEGIN INSERT INTO heard VALUES (NEW.id); END"]);
     c.init("A", &[]);
     c.sync("A");
     c.init("B", &[]);
     c.sync("B");
+    assert_eq!(c.count("B", "SELECT count(*) FROM heard"), 5000);
     assert_eq!((c.count("B", "SELECT count(*) FROM patient"), c.count("B", "SELECT count(*) FROM cfs_note")), (5000, 1));
 }

@@ -4,6 +4,7 @@
 
 use super::dictionary::table_of;
 use super::edges::{Edges, index};
+use super::tree::Tree;
 use super::{InitOptions, Kept, LeftOut, LocalColumn, Owner, Proposal, ProposedTable, Ruled, Told, root};
 use crate::config::{Config, TableConfig};
 use crate::host::schema::{HostTable, Schema, same, split_target};
@@ -19,12 +20,22 @@ impl<'a> Like<'a> {
     }
 
     /// The root table, if this database has it.
-    pub(super) fn root(&self, schema: &Schema) -> Option<(usize, String)> {
+    pub(super) fn root(&self, schema: &Schema, edges: &Edges) -> Option<(usize, String)> {
         let roots = self.0?.types.iter().filter(|(_, t)| !t.shared);
         let here = roots.filter_map(|(name, _)| index(schema, name));
-        // Where several kinds of people are synchronized, their names tell.
-        let at = here.min_by_key(|t| root::rank(&schema.tables[*t].name).unwrap_or(u8::MAX))?;
+        // Where several kinds of people are synchronized, the one with most tables, or the one whose name tells.
+        let at = here.min_by_key(|t| (std::cmp::Reverse(self.below(schema, edges, *t)), root::rank(&schema.tables[*t].name).unwrap_or(u8::MAX)))?;
         Some((at, format!("it is the record {WHY}")))
+    }
+
+    /// How many tables the other place has right below a root.
+    fn below(&self, schema: &Schema, edges: &Edges, top: usize) -> usize {
+        let owned = |e: &&super::edges::Edge| {
+            let child = &schema.tables[e.child].name;
+            let owner = self.table(child).filter(|_| !self.is_type(child) && self.synchronizes(child)).map(|t| &t.owner.0);
+            e.parent == top && owner.is_some_and(|o| o.len() == e.columns.len() && o.iter().zip(&e.columns).all(|(a, b)| same(a, b)))
+        };
+        edges.all.iter().filter(owned).count()
     }
 
     /// Whether rows of a table are records of their own at the other place.
@@ -32,21 +43,18 @@ impl<'a> Like<'a> {
         self.0.is_some_and(|c| c.types.keys().any(|t| same(t, name)))
     }
 
-    /// The root tables of the other place's further kinds of records: those that no other record points to, as far as
-    /// one can see here, and those with tables of their own.
+    /// The root tables of the other place's further kinds of records: those with tables of their own, and people.
     pub(super) fn further(&self, schema: &Schema, edges: &Edges, root: usize) -> Vec<usize> {
         let Some(config) = self.0 else { return Vec::new() };
-        let types: Vec<usize> = config.types.keys().filter_map(|name| index(schema, name)).filter(|t| *t != root).collect();
-        let is_root = |t: usize| t == root || types.contains(&t);
-        let below = |top: usize| {
-            edges.all.iter().any(|e| {
-                let child = &schema.tables[e.child].name;
-                let owner = config.table(child).filter(|_| !is_root(e.child) && !config.left_out(child)).map(|t| &t.owner.0);
-                e.parent == top && owner.is_some_and(|o| o.len() == e.columns.len() && o.iter().zip(&e.columns).all(|(a, b)| same(a, b)))
-            })
-        };
-        let pointed = |t: usize| edges.all.iter().any(|e| e.parent == t && e.child != t && self.synchronizes(&schema.tables[e.child].name));
-        types.iter().copied().filter(|t| below(*t) || !pointed(*t) || config.types.iter().any(|(n, said)| same(n, &schema.tables[*t].name) && !said.shared)).collect()
+        let types = config.types.iter().filter(|(n, _)| !config.left_out(n)).filter_map(|(n, said)| Some((index(schema, n)?, said.shared)));
+        types.filter(|(t, shared)| *t != root && (!shared || self.below(schema, edges, *t) > 0)).map(|(t, _)| t).collect()
+    }
+
+    /// The other place's record types that a tree does not reach here.
+    pub(super) fn missing(&self, schema: &Schema, tree: &Tree) -> Vec<usize> {
+        let Some(config) = self.0 else { return Vec::new() };
+        let here = config.types.keys().filter(|n| !config.left_out(n)).filter_map(|n| index(schema, n));
+        here.filter(|t| tree.all().iter().all(|m| m.table != *t)).collect()
     }
 
     /// What the other place says of a table that it has as well.
@@ -110,6 +118,7 @@ impl<'a> Like<'a> {
                 t.match_on = said.match_on.0.iter().filter(|set| set.iter().all(has)).cloned().collect();
                 t.match_why = WHY.to_owned();
             }
+            t.shared = said.shared;
             t.match_check = said.match_check.0.iter().filter(|c| has(c)).cloned().collect();
         }
         for t in &mut p.tables {

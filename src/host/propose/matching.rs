@@ -10,9 +10,16 @@ use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
 /// What records of a further kind are matched on: people as the record is, anything else as shared rows are.
-pub(super) fn further(db: &Connection, schema: &Schema, edges: &Edges, counters: &Counters, tree: &Tree, index: usize) -> Result<ProposedType, rusqlite::Error> {
+pub(super) fn further(
+    db: &Connection,
+    schema: &Schema,
+    edges: &Edges,
+    counters: &Counters,
+    tree: &Tree,
+    (index, no_match): (usize, bool),
+) -> Result<ProposedType, rusqlite::Error> {
     if check(&schema.tables[index]).len() > 1 {
-        return root(db, schema, edges, counters, tree, (index, &InitOptions::default()));
+        return root(db, schema, edges, counters, tree, (index, &InitOptions { no_match, ..InitOptions::default() }));
     }
     Ok(ProposedType { shared: true, ..shared(db, schema, edges, counters, index)? })
 }

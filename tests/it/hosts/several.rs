@@ -118,3 +118,50 @@ fn what_is_a_record_at_one_place_is_no_part_of_one_at_another() {
     c.same(&["A", "B"]);
     assert_eq!(c.count("A", "SELECT count(*) FROM visit WHERE day = 'another'"), 12);
 }
+
+/// What `init` proposed is a person's to change: those who join follow what the first synchronization went by.
+#[test]
+fn who_sets_up_may_think_again_before_the_first_synchronization() {
+    let c = Clinic::new();
+    for (site, n) in [("A", 1), ("B", 2)] {
+        c.make(site, n, &[SCHEMA, DATA]);
+    }
+    c.init("A", &[]);
+    let file = c.path("A/cfs.toml");
+    let toml = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = toml.split_once("[table.supply_used]").unwrap();
+    let changed = format!("{before}[type.supply_used]\n{}", rest.split_once('\n').unwrap().1.split_once('\n').unwrap().1);
+    std::fs::write(&file, changed).unwrap();
+    c.init("A", &[]);
+    c.sync("A");
+    c.init("B", &["--match-on", "national_id"]);
+    let theirs = std::fs::read_to_string(c.path("B/cfs.toml")).unwrap();
+    assert!(theirs.contains("[type.supply_used]\n# Matching"), "{theirs}");
+    c.settle(&["B", "A"]);
+    c.same(&["A", "B"]);
+    assert_eq!(c.count("A", "SELECT count(*) FROM supply_used"), 10);
+}
+
+/// Tables that only point to each other are reached from nowhere: who joins has them all the same, as the folder has them.
+#[test]
+fn who_joins_has_every_kind_of_record() {
+    const STAFF: &str = "CREATE TABLE patient (id INTEGER PRIMARY KEY, national_id TEXT UNIQUE, last_name TEXT, birth_date TEXT);
+        CREATE TABLE visit (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patient);
+        CREATE TABLE department (id INTEGER PRIMARY KEY, code TEXT UNIQUE, head INTEGER REFERENCES employee);
+        CREATE TABLE employee (id INTEGER PRIMARY KEY, badge TEXT UNIQUE, department_id INTEGER REFERENCES department);";
+    let c = Clinic::new();
+    c.make("A", 1, &[STAFF, "INSERT INTO department VALUES (1, 'D', NULL); INSERT INTO employee VALUES (7, 'E', 1); UPDATE department SET head = 7; INSERT INTO patient VALUES (1, 'N', 'P', '1980-01-01')"]);
+    c.make("B", 2, &[STAFF, "INSERT INTO employee VALUES (9, 'E', NULL), (8, 'F', NULL)"]);
+    c.init("A", &["--root", "patient", "--root", "employee", "--root", "Employee"]);
+    let file = c.path("A/cfs.toml");
+    // No codes after all, by the word of a person.
+    let toml = std::fs::read_to_string(&file).unwrap().replacen("[type.department]\nshared = true", "[type.department]", 1);
+    std::fs::write(&file, &toml).unwrap();
+    c.sync("A");
+    c.init("B", &["--match-on", "national_id"]);
+    let theirs = std::fs::read_to_string(c.path("B/cfs.toml")).unwrap();
+    assert!(theirs.contains("[type.employee]\nshared = true") && theirs.contains("[type.department]\n# Matching"), "{theirs}");
+    c.settle(&["B", "A"]);
+    c.same(&["A", "B"]);
+    assert_eq!(["A", "B"].map(|s| c.count(s, "SELECT count(*) FROM employee")), [2, 2]);
+}

@@ -337,3 +337,32 @@ pub(super) fn a_line_whose_number_moves_away_with_another_one_comes_back() {
         assert_eq!(s.get(drugs), "new drug on d1, old drug on d2", "{}", s.name);
     }
 }
+
+/// Storm 502003: who deletes a chart has not seen a row that waits for what it points to.
+#[test]
+fn a_row_that_waits_is_not_deleted_with_the_chart_that_was_shown() {
+    let (mut a, mut b, mut cloud) = two();
+    a.add("p1");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("INSERT INTO term (kind, code) VALUES ('icd', 'X'); INSERT INTO diagnosis (patient_id, term_id, words) VALUES (1, 1, 'typed at a')");
+    a.sync();
+    let p1 = a.id("p1").to_string();
+    // The chart comes, the code that the diagnosis names does not.
+    cloud.carry_only(1, |p| p.contains(&p1));
+    b.full();
+    assert_eq!(b.get("SELECT count(*) FROM diagnosis"), "0");
+    b.delete("p1");
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT group_concat(words) FROM diagnosis JOIN patient USING (patient_id)"), "typed at a", "{}", s.name);
+    }
+    // Now it is shown.
+    b.delete("p1");
+    b.sync();
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        assert_eq!(s.get("SELECT count(*) FROM diagnosis"), "0", "{}", s.name);
+        assert_eq!(s.get("SELECT count(*) FROM patient"), "0", "{}", s.name);
+    }
+}

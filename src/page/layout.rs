@@ -39,7 +39,7 @@ pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Ma
                     }
                     form.now method="post" action="/sync" {
                         (csrf(session))
-                        button.main type="submit" id="sync-now" disabled[now.running.is_some()] { "Sync Now" }
+                        button.main type="submit" id="sync-now" { "Sync Now" }
                     }
                 }
                 div #live role="status" aria-live="polite" data-running=(now.running.is_some()) {

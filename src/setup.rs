@@ -81,17 +81,18 @@ fn make_folder(folder: &dyn Folder, mapping: &Mapping, new: &NewFolder, env: &mu
 
 /// Before the first synchronization of all: what a person changed in `cfs.toml` since `cfs init` is what those who join
 /// follow. From then on the folder's word stands.
-pub fn say_first(folder: &dyn Folder, state: &State<'_>, mapping: &Mapping, wanted: &str, env: &mut Env) -> Result<(), Error> {
+pub fn say_first(folder: &dyn Folder, state: &State<'_>, mapping: &Mapping, wanted: &dyn Fn() -> String, env: &mut Env) -> Result<(), Error> {
     if state.any()? {
         return Ok(());
     }
     // What is wrong with the folder, the synchronization says.
     let Ok(mut manifest) = read_manifest(folder) else { return Ok(()) };
     let belongs = state.meta_uuid("folder")? == Some(manifest.folder);
+    let wanted = wanted();
     if !belongs || manifest.mapping == wanted || folder.list(names::SITES)?.is_none_or(|s| !s.is_empty()) {
         return Ok(());
     }
-    wanted.clone_into(&mut manifest.mapping);
+    manifest.mapping = wanted;
     manifest.types = mapping.types.iter().map(|t| t.name.to_string()).collect();
     write_folder(folder, mapping, manifest.write(), env)
 }

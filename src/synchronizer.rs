@@ -166,7 +166,7 @@ impl Synchronizer {
     /// Synchronizes once. A second synchronization at the same time is refused.
     pub fn sync_now(&self, options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
         let _lock = self.lock()?;
-        crate::setup::say_first(&self.folder, &self.state()?, &self.mapping, &self.config.shared_text(), &mut Env::system())?;
+        crate::setup::say_first(&self.folder, &self.state()?, &self.mapping, &|| self.config.shared_text(), &mut Env::system())?;
         let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
         let mut report = sync::sync(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper, progress)?;
         // Said each time, and no event of this synchronization.

@@ -23,6 +23,7 @@ pub use render::{render, section};
 use super::schema::{HostTable, Schema, same};
 use crate::config::{Capture, ColumnRule, Config, nearest};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 
 /// What a person said on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -277,13 +278,15 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     let like = like::Like::new(options.like.as_ref());
     let edges = edges::Edges::read(db, schema, &like)?;
     let said = options.roots.first().map(String::as_str);
-    let (root, root_why) = match like.root(schema, &edges).filter(|_| said.is_none()) {
+    let theirs = like.root(schema, &edges).filter(|_| said.is_none());
+    let begins = said.is_none() && theirs.is_none();
+    let (root, root_why) = match theirs {
         Some(found) => found,
         None => root::choose(schema, &edges, said)?,
     };
     let person = root;
     let mut above: Vec<usize> = Vec::new();
-    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| said.is_none() && like.root(schema, &edges).is_none()) {
+    let (root, root_why) = match above::top(db, schema, &edges, person)?.filter(|_| begins) {
         Some((chain, top, why)) => {
             above = chain.into_iter().filter(|t| schema.tables[*t].rowid_alias.is_some()).collect();
             (top, format!("{}: {root_why}. {why}", schema.tables[person].name))
@@ -293,13 +296,8 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     let name = schema.tables[root].name.clone();
     let mut further: Vec<usize> = options.roots.iter().skip(1).map(|n| root::named(schema, n)).collect::<Result<_, _>>()?;
     further.extend(like.further(schema, &edges, root));
-    let mut known = vec![root, person];
-    further.retain(|t| {
-        !known.contains(t) && {
-            known.push(*t);
-            true
-        }
-    });
+    let mut known = BTreeSet::from([root, person]);
+    further.retain(|t| known.insert(*t));
     if let Some(without) = further.iter().chain([&root]).map(|t| &schema.tables[*t]).find(|t| t.rowid_name.is_none() && t.key_columns().is_empty()) {
         return Err(ProposeError::NoKey(without.name.clone()));
     }

@@ -201,10 +201,7 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
             notes.push(format!("{}.{}: {}.", t.name, l.column, l.why));
         }
     }
-    let mut alone: Vec<String> = Vec::new();
-    for i in &tree.alone {
-        alone.push(format!("{} ({})", schema.tables[*i].name, thousands(schema.tables[*i].rows)));
-    }
+    let alone: Vec<String> = tree.alone.iter().map(|i| &schema.tables[*i]).map(|t| format!("{} ({})", t.name, thousands(t.rows))).collect();
     if !alone.is_empty() {
         notes.push(format!(
             "{} {} rows and belong{} to no record: what people write there stays here. To synchronize such tables, name the ones at their top as records of their own: --root {}, then --root again for each.",

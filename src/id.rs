@@ -1,4 +1,4 @@
-//! Identities: random ones, and ones derived with the folder's key.
+//! Identities: random ones, ones that count up from a random one, and ones derived with the folder's key.
 //!
 //! A derived identity is what lets two sites that meet the same doctor, or the same person by
 //! national id, give the same UUID without having heard of each other (decision 0004).
@@ -13,19 +13,42 @@ pub type RowId = Uuid;
 /// The UUID of a site.
 pub type SiteId = Uuid;
 
-/// Where random identities come from: the operating system, or a seed in tests and simulations.
+/// Where new identities come from: the operating system, or a seed in tests and simulations.
 #[derive(Debug, Clone)]
-pub enum Random {
+pub struct Random {
+    bits: Bits,
+    rows: Sequence,
+}
+
+#[derive(Debug, Clone)]
+enum Bits {
     /// The operating system's generator, asked for many bits at a time.
     System(Pool),
     /// A reproducible sequence.
     Seeded(u64),
 }
 
-/// Random bits not yet used. A row needs two of them, and a call of the system for each would be
-/// a tenth of a first export.
+/// Random bits not yet used: a call of the system for each would be a tenth of a first export.
 #[derive(Default)]
-pub struct Pool(Vec<u64>);
+struct Pool(Vec<u64>);
+
+/// The first of the row identities that count up from one another, and how many of them were given.
+#[derive(Default)]
+struct Sequence(Option<(u128, u32)>);
+
+/// A copy begins anew: two must never give the same identity.
+impl Clone for Sequence {
+    fn clone(&self) -> Self {
+        Sequence::default()
+    }
+}
+
+/// Never prints what is to come.
+impl std::fmt::Debug for Sequence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sequence[{}]", self.0.map_or(0, |(_, given)| given))
+    }
+}
 
 /// A copy starts empty: two must never give the same bits.
 impl Clone for Pool {
@@ -60,15 +83,20 @@ impl Pool {
 impl Random {
     /// The operating system's generator.
     pub fn system() -> Self {
-        Random::System(Pool::default())
+        Random { bits: Bits::System(Pool::default()), rows: Sequence::default() }
+    }
+
+    /// A reproducible sequence.
+    pub fn seeded(seed: u64) -> Self {
+        Random { bits: Bits::Seeded(seed), rows: Sequence::default() }
     }
 
     /// Sixty-four random bits.
     pub fn bits(&mut self) -> u64 {
-        match self {
-            Random::System(pool) => pool.next(),
+        match &mut self.bits {
+            Bits::System(pool) => pool.next(),
             // splitmix64 (Steele, Lea, Flood 2014)
-            Random::Seeded(s) => {
+            Bits::Seeded(s) => {
                 *s = s.wrapping_add(0x9E37_79B9_7F4A_7C15);
                 let mut z = *s;
                 z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -80,10 +108,27 @@ impl Random {
 
     /// A version 4 UUID.
     pub fn uuid(&mut self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
+    }
+
+    /// A version 8 UUID (RFC 9562 §5.8) for a row of a record: 122 random bits for the first, and then
+    /// one more in the last 32 bits for each. What counts up packs well (decision 0027).
+    pub fn row(&mut self) -> RowId {
+        // Whoever has given them all begins anew.
+        let (first, given) = match self.rows.0.filter(|(_, given)| *given < u32::MAX) {
+            Some((first, given)) => (first, given + 1),
+            None => (uuid::Builder::from_custom_bytes(self.bytes()).into_uuid().as_u128(), 0),
+        };
+        self.rows.0 = Some((first, given));
+        let low = u128::from(u32::MAX);
+        Uuid::from_u128((first & !low) | (first.wrapping_add(u128::from(given)) & low))
+    }
+
+    fn bytes(&mut self) -> [u8; 16] {
         let mut b = [0u8; 16];
         b[..8].copy_from_slice(&self.bits().to_le_bytes());
         b[8..].copy_from_slice(&self.bits().to_le_bytes());
-        uuid::Builder::from_random_bytes(b).into_uuid()
+        b
     }
 
     /// Lower-case hex digits, for temporary names and tokens.
@@ -128,7 +173,25 @@ mod tests {
     #[test]
     fn random_uuids_are_version_4() {
         assert_eq!(Random::system().uuid().get_version_num(), 4);
-        assert_eq!(Random::Seeded(1).uuid().get_version_num(), 4);
-        assert_ne!(Random::Seeded(1).uuid(), Random::Seeded(2).uuid());
+        assert_eq!(Random::seeded(1).uuid().get_version_num(), 4);
+        assert_ne!(Random::seeded(1).uuid(), Random::seeded(2).uuid());
+    }
+
+    #[test]
+    fn row_ids_count_up_and_no_two_givers_meet() {
+        let mut r = Random::system();
+        let ids: Vec<Uuid> = (0..300).map(|_| r.row()).collect();
+        assert!(ids.iter().all(|u| u.get_version_num() == 8 && u.get_variant() == uuid::Variant::RFC4122));
+        let steps = |w: &[Uuid]| (w[1].as_u128() as u32).wrapping_sub(w[0].as_u128() as u32);
+        assert!(ids.windows(2).all(|w| w[0].as_u128() >> 32 == w[1].as_u128() >> 32 && steps(w) == 1));
+        // A copy, and another giver, begin somewhere else.
+        assert_ne!(r.clone().row().as_u128() >> 32, ids[0].as_u128() >> 32);
+        assert_ne!(Random::system().row().as_u128() >> 32, ids[0].as_u128() >> 32);
+        // At the end of the 32 bits they go round, and once all are given they begin anew.
+        let first = u128::from(u32::MAX) - 1;
+        r.rows.0 = Some((first, 0));
+        assert_eq!([r.row(), r.row(), r.row()].map(|u| u.as_u128()), [first + 1, 0, 1]);
+        r.rows.0 = Some((first, u32::MAX));
+        assert_ne!(r.row().as_u128() >> 32, 0);
     }
 }

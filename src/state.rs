@@ -11,7 +11,7 @@ mod scan;
 
 pub use ask::{Brief, HeldRow, PendingRow};
 pub use large::{Awaited, Place, Use};
-pub use pack::{Dictionary, SAMPLE_BYTES, pack};
+pub use pack::{Dictionary, pack};
 pub use pairs::Pair;
 pub use peers::{Peer, Pending};
 pub use runs::{ChangeRow, RunRow, Search};
@@ -40,7 +40,7 @@ pub enum Error {
 }
 
 /// The newest layout of our tables that this program knows.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 
 /// The record is held: the host's constraints refuse it for now.
 pub const HELD: i64 = 1;
@@ -106,8 +106,11 @@ pub fn install(conn: &Connection) -> Result<(), Error> {
 
 /// Brings our tables, as an older program made them, to the present layout.
 pub fn upgrade(conn: &Connection) -> Result<(), Error> {
+    let now = format!("UPDATE cfs_meta SET value = {LAYOUT} WHERE name = 'layout';");
     match layout(conn)? {
-        Some(1) => make(conn, &format!("{}\nUPDATE cfs_meta SET value = {LAYOUT} WHERE name = 'layout';", include_str!("../state/02.sql"))),
+        Some(1) => make(conn, &format!("{}\n{now}", include_str!("../state/02.sql"))),
+        // The same tables; what is stored from now on is packed otherwise (decision 0027).
+        Some(2) => make(conn, &now),
         Some(newer) if newer > LAYOUT => Err(Error::TooNew(newer)),
         _ => Ok(()),
     }

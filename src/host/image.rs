@@ -320,7 +320,7 @@ impl<'a> Builder<'a> {
             let derived = self.derived(table, i, t, row, others)?.filter(|_| alone);
             // A known row that is there and that this one was not recognised as is another row.
             let free = |d: &RowId| self.c.lives.get(&RowKey::new(t.name.clone(), *d)) != Some(&Life::Live);
-            let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.uuid());
+            let id = derived.filter(|d| free(d) && taken.insert(RowKey::new(t.name.clone(), *d))).unwrap_or_else(|| random.row());
             self.ids.insert((table, i), id);
         }
         Ok(())

@@ -14,7 +14,7 @@ pub fn encode(key: &[Value]) -> Vec<u8> {
             Value::Integer(i) => {
                 out.push(1);
                 // Zigzag and base 128: small numbers, the usual keys, take a byte or two.
-                varint(&mut out, ((i << 1) ^ (i >> 63)).cast_unsigned());
+                varint(&mut out, zigzag(*i));
             }
             Value::Real(r) => {
                 out.push(2);
@@ -37,10 +37,7 @@ pub fn decode(mut bytes: &[u8]) -> Option<HostKey> {
         bytes = rest;
         key.push(match tag {
             0 => Value::Null,
-            1 => {
-                let z = unvarint(&mut bytes)?;
-                Value::Integer((z >> 1).cast_signed() ^ -((z & 1).cast_signed()))
-            }
+            1 => Value::Integer(unzigzag(unvarint(&mut bytes)?)),
             2 => {
                 let (b, rest) = bytes.split_first_chunk::<8>()?;
                 bytes = rest;
@@ -77,6 +74,16 @@ pub(crate) fn unvarint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+/// Small numbers of either sign as small ones without.
+pub(crate) fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)).cast_unsigned()
+}
+
+/// The number that [`zigzag`] was given.
+pub(crate) fn unzigzag(z: u64) -> i64 {
+    (z >> 1).cast_signed() ^ -((z & 1).cast_signed())
 }
 
 /// Reads a length and as many bytes.

@@ -1,7 +1,7 @@
 //! Under which keys the host holds a record's rows, and where it holds something else than what is
 //! known: one blob for each record.
 
-use crate::host::key::{HostKey, decode, encode, take_bytes, unvarint, varint};
+use crate::host::key::{HostKey, decode, encode, take_bytes, unvarint, unzigzag, varint, zigzag};
 use crate::id::RowId;
 use crate::record::{Record, RowKey};
 use crate::shared::Name;
@@ -70,9 +70,10 @@ impl Local {
         if self.rows.is_empty() {
             return out;
         }
+        let mut last = Last::default();
         for k in known.rows.keys() {
             match self.rows.get(k) {
-                Some(r) => write_row(&mut out, r),
+                Some(r) => write_row(&mut out, r, last.of(&k.table)),
                 None => out.push(ABSENT),
             }
         }
@@ -80,7 +81,7 @@ impl Local {
             varint(&mut out, k.table.len() as u64);
             out.extend(k.table.as_bytes());
             out.extend(k.id.as_bytes());
-            write_row(&mut out, r);
+            write_row(&mut out, r, &mut Vec::new());
         }
         out
     }
@@ -92,32 +93,53 @@ impl Local {
         *b = rest;
         match *version {
             1 => return read_layout_1(b),
-            VERSION => {}
+            // Layout 2 wrote each key whole.
+            2 | VERSION => {}
             _ => return None,
         }
-        let mut rows = BTreeMap::new();
+        let (mut rows, mut last) = (BTreeMap::new(), Last::default());
         if b.is_empty() {
             return Some(Local { rows });
         }
         for k in known.rows.keys() {
-            if let Some(r) = read_row(b)? {
+            if let Some(r) = read_row(b, last.of(&k.table))? {
                 rows.insert(k.clone(), r);
             }
         }
         while !b.is_empty() {
             let (table, id) = (text(b)?, row_id(b)?);
-            rows.insert(RowKey { table, id }, read_row(b)??);
+            rows.insert(RowKey { table, id }, read_row(b, &mut Vec::new())??);
         }
         Some(Local { rows })
     }
 }
 
 /// The layout of these bytes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Stands for a row of the record that the host does not hold.
 const ABSENT: u8 = 0xff;
 /// Set where a row has more to say than its key.
 const MORE: u8 = 4;
+/// Set where the key is of numbers, each written as how far it counts on from the row before.
+const STEPS: u8 = 8;
+/// Set where only the last of them is another, the next: rows that were made one after the other.
+const NEXT: u8 = 16;
+
+/// The numbers that the last row of a table had for a key, if its key was of numbers.
+#[derive(Default)]
+struct Last<'a> {
+    table: &'a str,
+    key: Vec<i64>,
+}
+
+impl<'a> Last<'a> {
+    fn of(&mut self, table: &'a str) -> &mut Vec<i64> {
+        if self.table != table {
+            *self = Last { table, key: Vec::new() };
+        }
+        &mut self.key
+    }
+}
 
 /// As state layout 1 had it: the tables' names first, then each row with its table's number and its id.
 fn read_layout_1(b: &mut &[u8]) -> Option<Local> {
@@ -129,7 +151,7 @@ fn read_layout_1(b: &mut &[u8]) -> Option<Local> {
     for _ in 0..unvarint(b)? {
         let table = names.get(usize::try_from(unvarint(b)?).ok()?)?.clone();
         let id = row_id(b)?;
-        rows.insert(RowKey { table, id }, read_row(b)??);
+        rows.insert(RowKey { table, id }, read_row(b, &mut Vec::new())??);
     }
     b.is_empty().then_some(Local { rows })
 }
@@ -140,17 +162,28 @@ fn row_id(b: &mut &[u8]) -> Option<RowId> {
     Some(RowId::from_bytes(*id))
 }
 
-fn write_row(out: &mut Vec<u8>, r: &LocalRow) {
+fn write_row(out: &mut Vec<u8>, r: &LocalRow, last: &mut Vec<i64>) {
     let more = !r.differs.is_empty() || !r.prior.is_empty();
     let away = match r.away {
         None => 0,
         Some(Away::Waiting) => 1,
         Some(Away::Deleted) => 2,
     };
-    out.push(away | if more { MORE } else { 0 });
-    let key = encode(&r.key);
-    varint(out, key.len() as u64);
-    out.extend(key);
+    let bits = away | if more { MORE } else { 0 };
+    let numbers = r.key.iter().map(|v| if let Value::Integer(n) = v { Some(*n) } else { None });
+    let numbers: Vec<i64> = numbers.collect::<Option<_>>().unwrap_or_default();
+    if numbers.is_empty() || numbers.len() != last.len() {
+        out.push(bits);
+        let key = encode(&r.key);
+        varint(out, key.len() as u64);
+        out.extend(key);
+    } else if is_next(last, &numbers) {
+        out.push(bits | NEXT);
+    } else {
+        out.push(bits | STEPS);
+        numbers.iter().zip(&*last).for_each(|(n, before)| varint(out, zigzag(n.wrapping_sub(*before))));
+    }
+    *last = numbers;
     for map in [&r.differs, &r.prior].into_iter().filter(|_| more) {
         varint(out, map.len() as u64);
         for (name, p) in map {
@@ -161,21 +194,44 @@ fn write_row(out: &mut Vec<u8>, r: &LocalRow) {
     }
 }
 
+fn is_next(last: &[i64], numbers: &[i64]) -> bool {
+    last.split_last().zip(numbers.split_last()).is_some_and(|((l, before), (n, same))| before == same && n.wrapping_sub(*l) == 1)
+}
+
 fn text(b: &mut &[u8]) -> Option<Name> {
     Some(Name::of(std::str::from_utf8(take_bytes(b)?).ok()?))
 }
 
-fn read_row(b: &mut &[u8]) -> Option<Option<LocalRow>> {
+fn read_row(b: &mut &[u8], last: &mut Vec<i64>) -> Option<Option<LocalRow>> {
     let (bits, rest) = b.split_first()?;
     *b = rest;
-    let away = match bits & !MORE {
+    let away = match bits & !(MORE | STEPS | NEXT) {
         _ if *bits == ABSENT => return Some(None),
         0 => None,
         1 => Some(Away::Waiting),
         2 => Some(Away::Deleted),
         _ => return None,
     };
-    let mut row = LocalRow { key: decode(take_bytes(b)?)?, away, ..LocalRow::default() };
+    let key = match bits & (STEPS | NEXT) {
+        0 => {
+            let key = decode(take_bytes(b)?)?;
+            *last = key.iter().map(|v| if let Value::Integer(n) = v { Some(*n) } else { None }).collect::<Option<_>>().unwrap_or_default();
+            key
+        }
+        _ if last.is_empty() => return None,
+        NEXT => {
+            last.last_mut().map(|n| *n = n.wrapping_add(1))?;
+            last.iter().map(|n| Value::Integer(*n)).collect()
+        }
+        STEPS => {
+            for n in last.iter_mut() {
+                *n = n.wrapping_add(unzigzag(unvarint(b)?));
+            }
+            last.iter().map(|n| Value::Integer(*n)).collect()
+        }
+        _ => return None,
+    };
+    let mut row = LocalRow { key, away, ..LocalRow::default() };
     for map in [&mut row.differs, &mut row.prior].into_iter().filter(|_| bits & MORE != 0) {
         for _ in 0..unvarint(b)? {
             let name = text(b)?;
@@ -220,6 +276,40 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_count_up_take_a_byte() {
+        let mut known = Record::new("a", Uuid::from_u128(0));
+        let mut l = Local::default();
+        let mut put = |table: &str, keys: &[&[i64]]| {
+            for (i, key) in keys.iter().enumerate() {
+                let row = RowKey::new(table, Uuid::from_u128(i as u128));
+                known.rows.insert(row.clone(), crate::record::Row::default());
+                l.rows.insert(row, LocalRow { key: key.iter().map(|n| Value::Integer(*n)).collect(), ..LocalRow::default() });
+            }
+        };
+        put("a", &[&[7], &[8], &[9], &[5], &[i64::MAX], &[i64::MIN], &[i64::MIN + 1], &[], &[3]]);
+        put("b", &[&[8, 1], &[8, 2], &[9, 1], &[1]]);
+        let bytes = l.write(&known);
+        assert_eq!(Local::read(&bytes, &known), Some(l.clone()));
+        let far = [&[STEPS][..], &{
+            let mut v = vec![];
+            varint(&mut v, zigzag(i64::MAX - 5));
+            v
+        }]
+        .concat();
+        // The first whole, two in a row, back by four; far; and round to the least. None, and the one after it, whole; and so
+        // are the first of another table, and what has not as many columns.
+        let b = [0, 4, 1, 16, 1, 2, NEXT, STEPS, 2, 1, 0, 2, 1, 2];
+        assert_eq!(bytes, [&[3, 0, 2, 1, 14, NEXT, NEXT, STEPS, 7][..], &far, &[NEXT, NEXT, 0, 0, 0, 2, 1, 6], &b].concat());
+        (2..bytes.len()).for_each(|n| assert_eq!(Local::read(&bytes[..n], &known), None, "{n}"));
+        // As layout 2 wrote them.
+        let mut before = vec![2];
+        for r in known.rows.keys().filter_map(|k| l.rows.get(k)) {
+            write_row(&mut before, r, &mut Vec::new());
+        }
+        assert_eq!(Local::read(&before, &known), Some(l));
+    }
+
+    #[test]
     fn layout_1_is_read() {
         let mut row = LocalRow { key: vec![Value::Integer(7)], ..LocalRow::default() };
         row.differs.insert("file_no".into(), print(&[Value::Integer(4)]));
@@ -227,7 +317,7 @@ mod tests {
         bytes.extend(b"visit");
         bytes.extend([1, 0]);
         bytes.extend(Uuid::from_u128(9).as_bytes());
-        write_row(&mut bytes, &row);
+        write_row(&mut bytes, &row, &mut Vec::new());
         let l = Local { rows: [(RowKey::new("visit", Uuid::from_u128(9)), row)].into() };
         assert_eq!(Local::read(&bytes, &Record::default()), Some(l));
         (1..bytes.len()).for_each(|n| assert_eq!(Local::read(&bytes[..n], &Record::default()), None, "{n}"));

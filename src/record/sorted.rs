@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn it_is_a_map() {
-        let mut random = crate::id::Random::Seeded(5);
+        let mut random = crate::id::Random::seeded(5);
         let (mut ours, mut theirs) = (SortedMap::default(), BTreeMap::new());
         for _ in 0..4000 {
             let (key, value) = (random.bits() % 40, random.bits());

@@ -8,7 +8,7 @@ use crate::folder::{self, Folder, Stat};
 use crate::id::{RecordId, Uuid};
 use crate::record::{Entry, Record, Unknown};
 use crate::shared::Name;
-use crate::state::{self, Dictionary, SAMPLE_BYTES, pack};
+use crate::state::{self, Dictionary, pack};
 use crate::value::Value;
 use crate::xml::{self, MAX_FILE_BYTES};
 use std::collections::BTreeMap;
@@ -181,14 +181,7 @@ impl Engine<'_> {
     /// Takes the dictionary of a record type from the first records of a large sync.
     fn take_sample(&mut self, chunk: &Chunk) -> Result<(), Error> {
         let Some(kind) = chunk.prepared.first().map(|p| p.known.kind.clone()).filter(|k| !self.easel.has(k)) else { return Ok(()) };
-        let mut sample = Vec::new();
-        for p in &chunk.prepared {
-            let bytes = xml::write_record(&hollow(&p.known), &self.easel.folder);
-            if sample.len() + bytes.len() <= SAMPLE_BYTES {
-                sample.extend(bytes);
-            }
-        }
-        let dictionary = Dictionary::new(&sample);
+        let dictionary = Dictionary::of_charts(chunk.prepared.iter().map(|p| xml::write_record(&hollow(&p.known), &self.easel.folder)));
         self.state.add_dictionary(&kind, &dictionary)?;
         if let Ok(mut d) = self.easel.dictionaries.write() {
             d.insert(kind, dictionary);

@@ -97,7 +97,7 @@ impl Site {
             folder,
             mapping,
             settings: Settings { site_name: name.to_owned(), use_logs: true, delete_conflicts: true },
-            env: Env::told(Now::Told(clock.clone()), Random::Seeded(seed)),
+            env: Env::told(Now::Told(clock.clone()), Random::seeded(seed)),
             keeper: MemoryKeeper::default(),
             clock,
             orders: Vec::new(),

@@ -67,7 +67,7 @@ pub(crate) struct Storm {
 
 impl Storm {
     fn new(seed: u64, merciless: bool, tell: bool) -> Storm {
-        let mut dice = Dice(Random::Seeded(seed));
+        let mut dice = Dice(Random::seeded(seed));
         let mut rate = |most: usize| dice.below(most + 1);
         let rates = Rates { sync: 100 + rate(300), cloud: 100 + rate(300), order: rate(60), odd: rate(120), late: rate(600), torn: rate(150), back: rate(60), lost: rate(40) };
         let n = if merciless { 2 + dice.below(4) } else { 3 + dice.below(3) };
@@ -101,7 +101,7 @@ impl Storm {
     fn calm(seed: u64, sites: Vec<Site>, cloud: Cloud) -> Storm {
         Storm {
             seed,
-            dice: Dice(Random::Seeded(seed)),
+            dice: Dice(Random::seeded(seed)),
             rates: Rates::default(),
             sites,
             cloud,
@@ -180,7 +180,7 @@ impl Storm {
     /// One client does some of its work.
     fn carry_some(&mut self, i: usize) {
         let (late, torn) = (self.rates.late, self.rates.torn);
-        let mut dice = Dice(Random::Seeded(self.dice.0.bits()));
+        let mut dice = Dice(Random::seeded(self.dice.0.bits()));
         self.cloud.send(i, &mut |_| !dice.chance(late));
         let mut said = String::new();
         self.cloud.fetch(i, &mut |p| {

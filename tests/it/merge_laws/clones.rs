@@ -10,7 +10,7 @@ use cloud_folder_sync::value::Value;
 
 #[test]
 fn equal_stamps_with_different_values_keep_both() {
-    let mut rng = Random::Seeded(5);
+    let mut rng = Random::seeded(5);
     for case in 0..20_000_u64 {
         let stamp = |ms: u64| Stamp { time: Time { ms, counter: 0 }, site: SiteId::from_u128(1) };
         let mut base = Record::new("p", ROOT);

@@ -28,7 +28,7 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 
 /// Plays the history of one seed and gives the number of checks made.
 pub(super) fn history(seed: u64) -> u64 {
-    let mut rng = Random::Seeded(seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(7));
+    let mut rng = Random::seeded(seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(7));
     let rng = &mut rng;
     let weather = match seed % 8 {
         0 => Weather { strips: true, retires: false, erases: false },

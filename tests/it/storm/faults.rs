@@ -148,7 +148,7 @@ impl Swarm {
         let few = 1 + dice.below(3);
         let rates = ALL.iter().filter(|_| dice.below(3) < few).copied().collect::<Vec<_>>();
         let mut rates: Vec<(Fault, usize)> = rates.into_iter().map(|f| (f, 5 + dice.below(60))).collect();
-        let mut own = Dice(Random::Seeded(seed.wrapping_mul(31)));
+        let mut own = Dice(Random::seeded(seed.wrapping_mul(31)));
         let few = 1 + own.below(3);
         rates.extend(LATER.iter().filter(|_| own.below(3) < few).copied().collect::<Vec<_>>().into_iter().map(|f| (f, 5 + own.below(60))));
         // To find out which fault it is that breaks a law. `Machine` is known to break L1 and L3, and so

@@ -279,7 +279,7 @@ fn without_the_manifest_or_with_anothers_nothing_happens() {
     let before = a.folder.all();
     assert!(matches!(a.try_sync(Options::default()), Err(Error::NoFolder { .. })));
     let mut other = Site::bare("other", cloud_folder_sync::folder::memory::Memory::new());
-    other.env.random = cloud_folder_sync::id::Random::Seeded(99);
+    other.env.random = cloud_folder_sync::id::Random::seeded(99);
     other.set_up();
     a.folder.put("cloud-folder-sync.xml", other.folder.get("cloud-folder-sync.xml").unwrap());
     assert!(matches!(a.try_sync(Options::default()), Err(Error::OtherFolder { .. })));

@@ -16,7 +16,7 @@ pub(super) const LARGE: usize = MAX_INLINE_BYTES + 1;
 
 /// Bytes that say nothing, each seed its own.
 pub(super) fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut dice = cloud_folder_sync::id::Random::Seeded(seed);
+    let mut dice = cloud_folder_sync::id::Random::seeded(seed);
     let mut out: Vec<u8> = Vec::with_capacity(len + 8);
     while out.len() < len {
         out.extend(dice.bits().to_le_bytes());

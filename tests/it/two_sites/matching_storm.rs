@@ -29,7 +29,7 @@ impl Storm {
             cloud.carry();
             all.push(s);
         }
-        Storm { all, cloud, dice: Random::Seeded(seed), typed: Vec::new(), told: Vec::new(), gone: BTreeSet::new() }
+        Storm { all, cloud, dice: Random::seeded(seed), typed: Vec::new(), told: Vec::new(), gone: BTreeSet::new() }
     }
 
     fn roll(&mut self, n: usize) -> usize {

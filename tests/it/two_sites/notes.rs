@@ -103,7 +103,7 @@ fn what_may_be_a_stale_form_is_for_a_person_to_decide() {
 #[test]
 fn no_line_is_lost_that_nobody_took_out() {
     for seed in 0..60 {
-        let mut dice = Dice(Random::Seeded(seed));
+        let mut dice = Dice(Random::seeded(seed));
         let (mut all, mut cloud) = clinics(3, "l0");
         let (mut typed, mut out) = (BTreeSet::from(["l0".to_owned()]), BTreeSet::new());
         for n in 1..40 {

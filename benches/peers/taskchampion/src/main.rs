@@ -1,0 +1,53 @@
+//! `peer-taskchampion DIR put|change PLACE FILE | get PLACE ID | sync|count PLACE`: one step of the comparison, through its local server (a database in
+//! the shared directory). FILE has one patient a line, as JSON; what is nested is a property named by its path.
+
+use serde_json::Value;
+use std::{error::Error, fs, path::Path};
+use taskchampion::{Operations, Replica, ServerConfig, SqliteStorage, TaskData, Uuid, storage::AccessMode};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, dir, step, place, what @ ..] = &args[..] else { return Err("peer-taskchampion DIR put|change PLACE FILE | get PLACE ID | sync|count PLACE".into()) };
+    let what = what.first().map_or("", String::as_str);
+    let mut replica = Replica::new(SqliteStorage::new(Path::new(dir).join(place), AccessMode::ReadWrite, true).await?);
+    match step.as_str() {
+        "put" | "change" => {
+            let mut ops = Operations::new();
+            for line in fs::read_to_string(what)?.lines() {
+                let doc: Value = serde_json::from_str(line)?;
+                let id = Uuid::parse_str(doc["id"].as_str().ok_or("no id")?)?;
+                let mut task = match replica.get_task_data(id).await? {
+                    Some(task) => task,
+                    None => TaskData::create(id, &mut ops),
+                };
+                flatten("", &doc, &mut |name, text| task.update(name, Some(text), &mut ops));
+            }
+            replica.commit_operations(ops).await?;
+        }
+        "get" => {
+            let task = replica.get_task_data(Uuid::parse_str(what)?).await?.ok_or("not there")?;
+            println!("{}", Value::from_iter(task.iter().map(|(name, text)| (name.clone(), text.clone()))));
+        }
+        "count" => println!("{}", replica.all_task_uuids().await?.len()),
+        "sync" => {
+            let server_dir = Path::new(dir).join("shared");
+            fs::create_dir_all(&server_dir)?;
+            let mut server = ServerConfig::Local { server_dir }.into_server().await?;
+            replica.sync(&mut server, false).await?;
+        }
+        other => return Err(format!("no such step: {other}").into()),
+    }
+    Ok(())
+}
+
+fn flatten(at: &str, value: &Value, put: &mut impl FnMut(String, String)) {
+    let inner = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, v)| flatten(&inner(name), v, put)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| flatten(&inner(&i.to_string()), v, put)),
+        Value::String(text) => put(at.to_owned(), text.clone()),
+        Value::Null => {}
+        other => put(at.to_owned(), other.to_string()),
+    }
+}

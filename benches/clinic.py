@@ -32,7 +32,7 @@ class Failed(Exception): pass
 SMALL = '''
 import os, sys, time
 t = time.monotonic()
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(pid, 0)
 open(sys.argv[1], 'w').write(f'{time.monotonic() - t} {usage.ru_maxrss}')
 sys.exit(os.waitstatus_to_exitcode(status) & 255)
@@ -41,7 +41,7 @@ sys.exit(os.waitstatus_to_exitcode(status) & 255)
 def measured(command, cwd, env=None, good=(0,)):
     """Seconds, peak memory in MB, and what the command printed."""
     with tempfile.NamedTemporaryFile('r') as told:
-        p = subprocess.run([sys.executable, '-SIc', SMALL, told.name, *map(str, command)], cwd=cwd, stdout=subprocess.PIPE, env=env or os.environ)
-        if p.returncode not in good: raise Failed(f'{command} ended with {p.returncode}')
+        p = subprocess.run([sys.executable, '-SIc', SMALL, told.name, *map(str, command)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env or os.environ)
+        if p.returncode not in good: raise Failed(f'{" ".join(map(str, command))} ended with {p.returncode}:\n{p.stderr.decode(errors="replace")[-2000:]}')
         seconds, kib = told.read().split()
     return float(seconds), float(kib) / 1024, p.stdout

@@ -20,7 +20,7 @@ ap.add_argument('--dir')
 a = ap.parse_args()
 def run(*args, cwd):
     try: return measured([a.cfs, *args], cwd=cwd, env=dict(os.environ, XDG_STATE_HOME=os.path.join(cwd, 'state')))
-    except Failed: sys.exit(f'cfs {" ".join(args)} failed')
+    except Failed as e: sys.exit(str(e))
 
 def world(n):
     d = tempfile.mkdtemp(dir=a.dir, prefix=f'cfs-bench-{n}-')

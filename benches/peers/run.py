@@ -30,8 +30,11 @@ a = ap.parse_args()
 CHANGED, RIVALS = range(10, 20), range(30, 40)
 
 def output(*command):
-    try: return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip().splitlines()[0]
-    except (OSError, IndexError): return None
+    """The version that a program tells."""
+    try: told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    except OSError: return None
+    found = re.search(r'\d+\.[\d.]*\d', told)
+    return found and found[0]
 
 class Peer:
     """One of them, in a directory of its own. `steps` names who synchronizes: both places, or one command for both."""
@@ -154,7 +157,7 @@ def charts():
         for v in rows('SELECT * FROM visit WHERE patient_id = ?', p['id']):
             v['diagnoses'] = rows('SELECT icd_id FROM diagnosis WHERE visit_id = ?', v['id'])
             v['prescriptions'] = rows('SELECT drug, dose, days FROM prescription WHERE visit_id = ?', v['id'])
-            v['reports'] = rows('SELECT taken_at, name, value, unit FROM lab_report JOIN lab_result ON report_id = lab_report.id WHERE visit_id = ?', v['id'])
+            v['reports'] = rows('SELECT lab_report.taken_at, r.* FROM lab_report JOIN lab_result r ON r.report_id = lab_report.id WHERE visit_id = ?', v['id'])
             doc['visits'].append(v)
         yield doc
 
@@ -215,6 +218,6 @@ try:
             continue
         r = go(KINDS[k])
         put = f' (+{seconds(r["put"])} its own writing first)' if r['put'] else ''
-        print(f'| {KINDS[k].name} {re.search(r"[0-9][0-9.]+", version)[0]} | {seconds(r["send"])}{put} | {seconds(r["receive"])} | {seconds(r["nothing"])} | {seconds(r["sent"])} / {seconds(r["received"])} | {r["memory"]:.0f} MB | {r["lost"]} | {r["peer"].durable} | {r["peer"].how} |', flush=True)
+        print(f'| {KINDS[k].name} {version} | {seconds(r["send"])}{put} | {seconds(r["receive"])} | {seconds(r["nothing"])} | {seconds(r["sent"])} / {seconds(r["received"])} | {r["memory"]:.0f} MB | {r["lost"]} | {r["peer"].durable} | {r["peer"].how} |', flush=True)
 finally:
     shutil.rmtree(WORK, ignore_errors=True)

@@ -1,5 +1,5 @@
 //! `peer-taskchampion DIR put|change PLACE FILE | get PLACE ID | sync|count PLACE`: one step of the comparison, through its local server (a database in
-//! the shared directory). FILE has one patient a line, as JSON; what is nested is a property named by its path.
+//! the shared directory). FILE has one patient a line, as JSON; what is nested is a property for each row.
 
 use serde_json::Value;
 use std::{error::Error, fs, path::Path};
@@ -21,7 +21,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     Some(task) => task,
                     None => TaskData::create(id, &mut ops),
                 };
-                flatten("", &doc, &mut |name, text| task.update(name, Some(text), &mut ops));
+                for (name, value) in doc.as_object().ok_or("no object")? {
+                    match value {
+                        Value::Array(rows) => rows.iter().enumerate().for_each(|(i, row)| task.update(format!("{name}.{i}"), Some(row.to_string()), &mut ops)),
+                        Value::String(text) => task.update(name.clone(), Some(text.clone()), &mut ops),
+                        other => task.update(name.clone(), Some(other.to_string()), &mut ops),
+                    }
+                }
             }
             replica.commit_operations(ops).await?;
         }
@@ -39,15 +45,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("no such step: {other}").into()),
     }
     Ok(())
-}
-
-fn flatten(at: &str, value: &Value, put: &mut impl FnMut(String, String)) {
-    let inner = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
-    match value {
-        Value::Object(members) => members.iter().for_each(|(name, v)| flatten(&inner(name), v, put)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| flatten(&inner(&i.to_string()), v, put)),
-        Value::String(text) => put(at.to_owned(), text.clone()),
-        Value::Null => {}
-        other => put(at.to_owned(), other.to_string()),
-    }
 }

@@ -7,7 +7,7 @@ use super::{App, Drawn, Problem};
 use crate::record::SameAs;
 use crate::service::Failed;
 use crate::sync::Options;
-use crate::synchronizer::conflicts::{Choice, Conflict};
+use crate::synchronizer::conflicts::{Choice, Conflict, by_column};
 use crate::synchronizer::history::ChangeView;
 use crate::synchronizer::{Error, Synchronizer};
 use axum::Extension;
@@ -18,11 +18,14 @@ use std::collections::BTreeMap;
 
 /// Fields on a page of conflicts.
 const SHOWN: usize = 100;
+/// From so many fields of one column on, they can be decided together.
+const MANY: usize = 10;
 
 pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
     let found = app
         .ask(|s| {
             let mut found = s.conflicts(None)?;
+            let columns = by_column(&found);
             found.sort_by_key(|c| !c.review);
             let all = found.len();
             found.truncate(SHOWN);
@@ -32,14 +35,26 @@ pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extens
                     histories.insert(c.name.record.clone(), s.history(s.find(&c.name.record)?)?);
                 }
             }
-            Ok((found, all, histories))
+            Ok((found, all, histories, columns))
         })
         .await;
-    let (found, all, histories) = found.map_err(|f| Problem(app.clone(), session.clone(), f))?;
+    let (found, all, histories, columns) = found.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
         @if found.is_empty() { (empty("No value waits for a decision. When two sites change the same field before they hear of each other, the later one is in use, and both are shown here.")) }
         @else { p { "Two sites changed the same field before they heard of each other. The later value is in use; nothing of the other is lost until you decide." } }
+        @for c in columns.iter().filter(|c| c.fields >= MANY) {
+            form.about method="post" action="/conflicts" {
+                (csrf(&session))
+                input type="hidden" name="column" value=(c.column);
+                input type="hidden" name="mark" value=(c.mark);
+                details {
+                    summary { (count(c.fields as u64, "field")) " of " strong { (c.column) } " …" }
+                    p { "All of these are of one column. If the values that are in use are right, they can be kept together; what lost goes, at every site." }
+                    button name="keep" value="0" { "Keep what is in use in all " (c.fields) }
+                }
+            }
+        }
         @for c in &found { (conflict(&session, c, histories.get(&c.name.record).map_or(&[], Vec::as_slice))) }
         @if all > found.len() { p { "And " (count((all - found.len()) as u64, "field")) " more, once these are decided." } }
     };
@@ -98,7 +113,12 @@ pub(super) async fn decide(State(app): State<App>, Extension(session): Extension
         "text" => Choice::Text(form.get("text").replace("\r\n", "\n")),
         n => Choice::Listed(n.parse().unwrap_or(usize::MAX)),
     };
-    let orders = app.ask(move |s| s.decide(s.find(&id)?, &row, &field, &mark, choice.clone())).await.map_err(fail)?;
+    let column = form.some("column").map(str::to_owned);
+    let orders = app.ask(move |s| match &column {
+        Some(column) => s.discard_column(column, Some(&mark)),
+        None => s.decide(s.find(&id)?, &row, &field, &mark, choice.clone()),
+    });
+    let orders = orders.await.map_err(fail)?;
     app.carry_out(orders).await.map_err(fail)?;
     Ok(Redirect::to("/conflicts?said=kept").into_response())
 }

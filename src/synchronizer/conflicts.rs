@@ -12,7 +12,7 @@ use crate::sync::Order;
 use crate::value::{MAX_INLINE_BYTES, Value};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A field with superseded values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +42,11 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    /// Whether it is of a column, `TABLE.COLUMN`.
+    pub fn is_of(&self, column: &str) -> bool {
+        format!("{}.{}", self.table, self.field).eq_ignore_ascii_case(column)
+    }
+
     fn marked(mut self) -> Self {
         self.mark = self.fingerprint();
         self
@@ -57,6 +62,30 @@ impl Conflict {
         }
         crate::xml::hex(&hash.finalize())
     }
+}
+
+/// How many fields of one column wait for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OfColumn {
+    /// The column, as `TABLE.COLUMN`.
+    pub column: String,
+    /// How many fields.
+    pub fields: usize,
+    /// A mark of all that is listed of it: another one, once something has changed.
+    pub mark: String,
+}
+
+/// How many fields wait in each column, the most first.
+pub fn by_column(found: &[Conflict]) -> Vec<OfColumn> {
+    let mut all: BTreeMap<String, (usize, Sha256)> = BTreeMap::new();
+    for c in found {
+        let (fields, hash) = all.entry(format!("{}.{}", c.table, c.field)).or_default();
+        *fields += 1;
+        hash.update(format!("{}{}{}", c.name.record, c.row, c.mark));
+    }
+    let mut all: Vec<OfColumn> = all.into_iter().map(|(column, (fields, hash))| OfColumn { column, fields, mark: crate::xml::hex(&hash.finalize()) }).collect();
+    all.sort_by_key(|c| std::cmp::Reverse(c.fields));
+    all
 }
 
 /// What a person decided about a field.
@@ -153,7 +182,7 @@ impl Synchronizer {
         let stored = self.stored(&id)?;
         let row = self.find_row(&stored, row)?;
         let found = self.in_record(&stored, &self.site_names()?, &Values::new(self)).into_iter().find(|f| f.row == row && *f.field.name == *field && f.view.mark == mark);
-        let found = found.ok_or_else(|| Error::Usage("it was decided, or written anew, since you looked; look again".into()))?;
+        let found = found.ok_or_else(changed)?;
         let value = match choice {
             Choice::Listed(0) => found.current,
             Choice::Listed(n) => found.superseded.get(n - 1).cloned().ok_or_else(no_conflict)?,
@@ -176,6 +205,23 @@ impl Synchronizer {
             .filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
         let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current, shown: Some(f.shown) })).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
+    }
+
+    /// The same for one column of all records, `TABLE.COLUMN`; with a mark, only if nothing has changed since it was listed.
+    pub fn discard_column(&self, column: &str, mark: Option<&str>) -> Result<Vec<(RecordId, Order)>, Error> {
+        let (names, values) = (self.site_names()?, Values::new(self));
+        let (mut orders, mut views) = (Vec::new(), Vec::new());
+        for id in self.state()?.flagged(state::SUPERSEDED)? {
+            for f in self.in_record(&self.stored(&id)?, &names, &values).into_iter().filter(|f| f.view.is_of(column)) {
+                orders.push((id, Order::Decide { row: f.row, field: f.field, value: f.current, shown: Some(f.shown) }));
+                views.push(f.view);
+            }
+        }
+        match by_column(&views).first() {
+            None => Err(no_conflict()),
+            Some(now) if mark.is_some_and(|m| m != now.mark) => Err(changed()),
+            Some(_) => Ok(orders),
+        }
     }
 }
 
@@ -204,6 +250,10 @@ fn parsed(like: Option<&Value>, text: &str) -> Result<Value, Error> {
         Some(Value::Text(_)) => Ok(Value::text(text)),
         _ => Err(usage("no value can be typed there; keep one of those that are listed")),
     }
+}
+
+fn changed() -> Error {
+    Error::Usage("it was decided, or written anew, since you looked; look again".into())
 }
 
 fn no_conflict() -> Error {

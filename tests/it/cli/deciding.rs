@@ -36,6 +36,36 @@ fn superseded_values_are_discarded_for_a_whole_record() {
 }
 
 #[test]
+fn a_column_is_decided_in_all_records() {
+    let c = Clinics::new();
+    let reasons = "SELECT group_concat(DISTINCT reason) FROM visit";
+    c.sql("north", "UPDATE visit SET reason = 'N'");
+    c.sql("south", "UPDATE visit SET reason = 'S'");
+    c.conflict("Pemberwick");
+    let n: usize = c.see("north", "SELECT cast(count(*) AS TEXT) FROM visit").parse().unwrap();
+    let end = format!("{n} fields are of visit.reason. To let the current value stand in all of them:\n  cfs conflicts discard --column visit.reason");
+    let said = c.run("north", &["conflicts"]).ended(0);
+    assert!(said.trim_end().ends_with(&end), "{said}");
+    let one = c.run("north", &["conflicts", "--column", "Visit.Reason", "--json"]).json(0);
+    assert_eq!((one["conflicts"].as_array().unwrap().len(), &one["columns"][0]["fields"], &one["columns"][1]), (n, &n.into(), &serde_json::Value::Null));
+    assert!(!c.run("north", &["conflicts", "--column", "visit.reason"]).ended(0).contains("phone"));
+    // Not without a word, not beside a record, not what is not there.
+    let asked = c.run("north", &["conflicts", "discard", "--column", "visit.reason"]).refused(4);
+    assert!(asked.contains(&format!("visit.reason stand in {n} fields")) && asked.contains("add --yes"), "{asked}");
+    c.run("north", &["conflicts", "discard", "--column", "visit.note", "--yes"]).refused(2);
+    c.run("north", &["conflicts", "discard", "patient:1", "--column", "visit.reason", "--yes"]).refused(2);
+    c.run("north", &["conflicts", "discard"]).refused(2);
+    assert_eq!(c.run("north", &["conflicts", "--json"]).json(0)["conflicts"].as_array().unwrap().len(), n + 1);
+    assert!(c.run("north", &["conflicts", "discard", "--column", "visit.reason", "--yes"]).ended(0).starts_with(&format!("Discarded: the current value stands in {n} fields.")));
+    c.rounds();
+    for site in ["north", "south"] {
+        let left = c.run(site, &["conflicts", "--json"]).json(0);
+        assert_eq!((left["conflicts"].as_array().unwrap().len(), left["conflicts"][0]["field"].as_str()), (1, Some("phone")));
+        assert_eq!(c.see(site, reasons), "S");
+    }
+}
+
+#[test]
 fn a_record_is_deleted_and_restored() {
     let c = Clinics::new();
     let who = c.who("north", "Hollowell");

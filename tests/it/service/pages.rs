@@ -50,6 +50,38 @@ fn a_conflict_is_decided_by_what_the_person_saw() {
 }
 
 #[test]
+fn many_conflicts_of_a_column_are_decided_together() {
+    let c = Clinics::new();
+    c.sql("north", "UPDATE visit SET reason = 'N'");
+    c.sql("south", "UPDATE visit SET reason = 'S'");
+    c.rounds();
+    let _service = start(&c, "north", &[]);
+    wait("it has synchronized", || super::now(&c, "north")["runs"] != 0);
+    let b = Browser::enter(&c, "north");
+    let left = || c.run("north", &["conflicts", "--json"]).json(0)["conflicts"].as_array().map(Vec::len);
+    let n = left().unwrap();
+    let all = |page: &str| {
+        let form = page.split("<form").find(|f| f.contains("name=\"column\"")).expect("is offered").to_owned();
+        let hidden: Vec<(&str, String)> = ["csrf", "column", "mark"].into_iter().map(|n| (n, Browser::hidden(&form, n))).collect();
+        let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        fields.push(("keep", "0"));
+        b.post("/conflicts", &fields)
+    };
+    let page = b.get("/conflicts").body;
+    assert!(page.contains(&format!("{n} fields</")) || page.contains(&format!("{n} fields of <strong>visit.reason")), "{page}");
+    // One of them is another meanwhile: none is decided.
+    c.sql("south", "UPDATE visit SET reason = 'T' WHERE id = 1");
+    c.run("south", &["sync"]).ended(0);
+    wait("it came", || c.see("north", "SELECT cast(count(*) AS TEXT) FROM visit WHERE reason = 'T'") == "1");
+    let refused = all(&page);
+    assert!(refused.status == 400 && refused.body.contains("since you looked"), "{}", refused.body);
+    assert_eq!(left(), Some(n));
+    let done = all(&b.get("/conflicts").body);
+    assert_eq!((done.status, done.header("location")), (303, Some("/conflicts?said=kept")));
+    assert_eq!((left(), c.see("north", "SELECT group_concat(DISTINCT reason) FROM visit ORDER BY 1").len()), (Some(0), 3));
+}
+
+#[test]
 fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
     let (c, _service, b) = clinic("Starling-Vane");
     let settings = b.get("/settings").body;

@@ -13,12 +13,12 @@ mod tree;
 mod write;
 
 pub use deletion::{Life, life, strip};
-pub use rescue::{partial_rows, rescue};
+pub use rescue::{partial_rows, rescue, strips};
 pub use restamp::{denies, restamp};
 pub use same::{Shape, brought, by_itself, fold, folded_to, has_arrived, said, same_target, unfold, unsettled};
 pub use shown::{adds_nothing, settles, shown, shows_all};
 pub use tree::{above, below, tree};
-pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, write_field};
+pub use write::{Change, Seen, delta_between, erase, reinsert, seen_by_host, tombstone, unsee, wake, write_field};
 
 use crate::planted;
 use crate::record::{Delta, Entries, Extra, ExtraKey, Field, Record, Row, Tombstone, Unknown};

@@ -37,6 +37,7 @@ mod token;
 mod unite;
 mod vanished;
 mod walk;
+mod whole;
 mod withdraw;
 
 pub use agree::differs;
@@ -171,6 +172,7 @@ pub(crate) struct Engine<'a> {
     /// What is deleted once everything else is settled.
     last: last::Last,
     heir: heir::Heir,
+    whole: whole::Whole,
 }
 
 /// Synchronizes a database with a folder, once.
@@ -260,6 +262,7 @@ pub fn sync(
         same: same::Same::default(),
         last: last::Last::new(mapping),
         heir: heir::Heir::default(),
+        whole: whole::Whole::default(),
         manifest,
         started_ms: env.now.ms(),
         env,

@@ -51,6 +51,7 @@ BUGS = {
     "own-writes-echo": ("what a trigger made of our own write is no edit", MERCILESS),
     "typed-meanwhile-forgotten": ("what the host writes during a sync is for the next one", MERCILESS),
     "stripped-early": ("trash is kept until every site has the tombstone", MERCILESS),
+    "stripped-taken-for-empty": ("a deletion that is undone where the content was stripped empties nobody's chart", MERCILESS),
     "number-is-identity": ("a new row under an old number is a new row", MERCILESS),
     "identity-given-twice": ("no two records get one identity", MERCILESS),
     "move-half-noted": ("a row that moves is noted where it left", MERCILESS),

@@ -9,6 +9,11 @@ fn whole(s: &Record, key: &RowKey) -> bool {
     s.rows.get(key).is_some_and(|row| !row.tombstone.as_ref().is_some_and(|t| t.bare))
 }
 
+/// Whether rows that were whole in one state are without their content in the next.
+pub fn strips(before: &Record, after: &Record) -> bool {
+    after.rows.iter().any(|(key, row)| row.tombstone.as_ref().is_some_and(|t| t.bare) && whole(before, key))
+}
+
 /// Rows that a merge left without their content although one of `sources` has them whole: each
 /// with the source's index (of several, one with the newest insert). Whoever merges writes them
 /// again, best with [`rescue`].

@@ -107,6 +107,16 @@ pub fn reinsert(known: &mut Record, key: &RowKey, content: &Row, next: &mut dyn 
     }
 }
 
+/// Undoes the deletion of a row whose content was stripped here: the row is there, and its content awaited from whoever has
+/// it whole ([`Life::Partial`](super::Life::Partial)). To write it again would say that it is empty, and a merge would
+/// empty it everywhere. A delta cannot tell of it for the same reason; a whole state can.
+pub fn wake(known: &mut Record, key: &RowKey, stamp: Stamp) {
+    if let Some(row) = known.rows.get_mut(key).filter(|_| known.erased.is_none()) {
+        row.stamp = row.stamp.max(stamp);
+        known.version.add(stamp);
+    }
+}
+
 /// Puts a tombstone on a row. Its `seen` is what its author had seen, no more and no less:
 /// [`seen_by_host`] for what a host's user deletes.
 pub fn tombstone(known: &mut Record, key: &RowKey, mut t: Tombstone) {

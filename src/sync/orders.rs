@@ -4,6 +4,7 @@ use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::host::local::Away;
 use crate::merge::{self, Change, Life, Seen};
+use crate::planted;
 use crate::record::{FieldKey, RowKey, SameAs, Tombstone};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -153,12 +154,20 @@ pub(super) fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
     // The rows above must be there for it to hang from.
     let mut wanted: Vec<RowKey> = merge::above(p.parts().0, row).into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)).collect();
     wanted.extend(rows.into_iter().filter(|k| lives.get(k) == Some(&Life::Deleted)));
+    if wanted.is_empty() {
+        // It is there, or there again and its content still awaited.
+        return;
+    }
     for key in wanted {
         let Some(content) = p.parts().0.rows.get(&key).cloned() else { continue };
         let (now, site) = (engine.env.now.ms(), engine.site);
         let mut clock = engine.clock;
         let (known, _, _, _) = p.parts();
-        merge::reinsert(known, &key, &content, &mut || clock.tick(now, site));
+        if content.tombstone.as_ref().is_some_and(|t| t.bare) && !planted::bug("stripped-taken-for-empty") {
+            merge::wake(known, &key, clock.tick(now, site));
+        } else {
+            merge::reinsert(known, &key, &content, &mut || clock.tick(now, site));
+        }
         engine.clock = clock;
         engine.ticked = true;
     }

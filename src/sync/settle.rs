@@ -312,8 +312,9 @@ impl Engine<'_> {
         orders::carry_out(self, p)?;
         self.back_with(p)?;
         // A row stripped elsewhere while edited here comes back from who has it whole.
+        let kept = self.kept_whole(&p.work.id)?;
         let mut all: Vec<&Record> = vec![&p.stored.known];
-        all.extend(sources);
+        all.extend(sources.iter().chain(&kept));
         let mut rescued = Vec::new();
         if !merge::partial_rows(&p.known, &all).is_empty() {
             let mut clock = self.clock;

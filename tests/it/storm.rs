@@ -3,7 +3,7 @@
 //!
 //! `STORM_WITHOUT=Fault,…` leaves faults out. `STORM_SEED=n` replays one seed and tells its story, `STORM_STEPS=n` makes it longer,
 //! `STORM_SEEDS=n` runs so many, from `STORM_FROM`; with `STORM_WORD=w` a replay says who knows that word after each step,
-//! with `STORM_WORD=file:1a2b3c4d` who has such files.
+//! with `STORM_WORD=file:1a2b3c4d` who has such files, with `STORM_WORD=known:1a2b3c4d` all that each knows of such records.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking, and a storm tells its seed")]
 
 mod acts;

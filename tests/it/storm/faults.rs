@@ -621,10 +621,12 @@ impl Storm {
         let mut lost = Vec::new();
         for id in site.state().all(None).unwrap() {
             let known = site.known(&id);
-            for (row, t) in known.rows.values().filter_map(|r| Some((r, r.tombstone.as_ref()?))) {
-                // Who deletes a row deletes what lost in it as well, as far as it had come.
+            for (key, t) in known.rows.iter().filter_map(|(k, r)| Some((k, r.tombstone.as_ref()?))) {
+                // Who deletes a row deletes what lost in it as well, and in the rows below it, as far as it had come.
                 let seen = |e: &Entry| t.why == "rewritten" || t.moved_to.is_none() && t.seen.covers(&e.stamp);
-                lost.extend(row.fields.values().flat_map(|f| f.superseded()).filter(|e| seen(e)).map(|e| super::laws::shown(site, &e.value)));
+                let with_it = known.rows.iter().filter(|(k, _)| *k == key || cloud_folder_sync::merge::below(&known, key, k));
+                let entries = with_it.flat_map(|(_, row)| row.fields.values()).flat_map(|f| f.superseded());
+                lost.extend(entries.filter(|e| seen(e)).map(|e| super::laws::shown(site, &e.value)));
             }
         }
         self.oracle.deleted.extend(lost);

@@ -70,6 +70,8 @@ again! {
         restore_brings_everything_back_everywhere
         purge_strips_and_an_unseen_edit_brings_back_what_its_author_has
         purge_strips_everywhere
+        a_stripped_chart_comes_back_whole_where_rows_point_to_it
+        a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_to_it
         an_erased_patient_never_comes_back
         a_link_to_a_deleted_patient_leaves_no_orphan
         a_doctor_deleted_while_another_site_points_to_them

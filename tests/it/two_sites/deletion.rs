@@ -2,7 +2,7 @@
 
 use crate::dsl::check::{at_rest, both_see, content, converged};
 use crate::dsl::cloud::Cloud;
-use crate::dsl::{Site, has, path_of, schema, settle, two_with_p1};
+use crate::dsl::{Site, has, path_of, schema, settle, sites, two_with_p1};
 use cloud_folder_sync::host::mapping::LocalDeletes;
 use cloud_folder_sync::record::RowKey;
 use cloud_folder_sync::sync::Order;
@@ -361,6 +361,57 @@ pub(super) fn purge_strips_everywhere() {
     let file = String::from_utf8(a.folder.get(&path_of(&id)).unwrap()).unwrap();
     assert!(!file.contains("aspirin") && !file.contains("hello"), "{file}");
     assert!(!crate::dsl::check::known(&a).values().any(|k| k.contains("aspirin")));
+}
+
+/// Somebody deletes a chart and empties the trash, while elsewhere a link to it is typed: it must come back, and who comes
+/// back without content must not empty the others' (storm 700171).
+#[test]
+pub(super) fn a_stripped_chart_comes_back_whole_where_rows_point_to_it() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    b.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    let (before, id) = (content(&a), a.id("p1"));
+    b.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+    b.sync();
+    a.delete("p1");
+    a.sync();
+    a.order(id, Order::Purge);
+    a.sync();
+    // It goes to and fro: deleted, back without content, and back whole.
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(content(&a).len(), before.len() + 1, "{:#?}", content(&a));
+    assert!(before.iter().all(|line| content(&a).contains(line)), "{:#?}", content(&a));
+}
+
+/// The same long after: only who slept has the chart, in the host alone.
+#[test]
+pub(super) fn a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_to_it() {
+    for logs in [true, false] {
+        let (mut all, mut cloud) = sites(3);
+        all.iter_mut().for_each(|s| s.settings.use_logs = logs);
+        let [a, b, c] = &mut all[..] else { unreachable!() };
+        a.sql(schema::P1);
+        a.add("p2");
+        settle(&mut [a, b, c], &mut cloud);
+        let (before, id) = (content(a), a.id("p1"));
+        a.delete("p1");
+        settle(&mut [a, b], &mut cloud);
+        for s in [&mut *a, &mut *b] {
+            s.order(id, Order::Purge);
+        }
+        settle(&mut [a, b], &mut cloud);
+        c.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+        for s in [&*a, &*b, &*c] {
+            s.pass(crate::dsl::DAY_MS);
+        }
+        settle(&mut [a, b, c], &mut cloud);
+        at_rest(&mut [a, b, c], &mut cloud);
+        for s in [&*a, &*b, &*c] {
+            assert_eq!(content(s).len(), before.len() + 1, "{}, logs {logs}: {:#?}", s.name, content(s));
+            assert!(before.iter().all(|line| content(s).contains(line)), "{}, logs {logs}: {:#?}", s.name, content(s));
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! What goes here with a deletion whose content was stripped elsewhere: kept until this synchronization ends, since only then is it
+//! known that nothing here needs the record (a link typed a moment before, which the host's CASCADE takes with it).
+
+use super::settle::Prepared;
+use super::{Engine, Error};
+use crate::id::RecordId;
+use crate::merge::strips;
+use crate::record::Record;
+use crate::state::pack;
+use crate::xml;
+use std::collections::BTreeMap;
+
+/// States that were whole when this synchronization began, packed.
+#[derive(Debug, Default)]
+pub(super) struct Whole(BTreeMap<RecordId, Vec<u8>>);
+
+impl Engine<'_> {
+    /// Keeps what a record loses where it is stored without the content that it had.
+    pub(super) fn keep_whole(&mut self, p: &Prepared) -> Result<(), Error> {
+        let id = p.work.id;
+        if !self.whole.0.contains_key(&id) && strips(&p.stored.known, &p.known) {
+            let packed = pack(&xml::write_record(&p.stored.known, &self.manifest.folder), None)?;
+            self.whole.0.insert(id, packed);
+        }
+        Ok(())
+    }
+
+    /// What was kept of a record.
+    pub(super) fn kept_whole(&self, id: &RecordId) -> Result<Option<Record>, Error> {
+        let Some(packed) = self.whole.0.get(id) else { return Ok(None) };
+        Ok(xml::read_record(&self.state.unpack(packed)?, &self.manifest.folder).ok())
+    }
+}

@@ -4,6 +4,7 @@ use crate::dsl::check::{at_rest, both_see, content, converged};
 use crate::dsl::cloud::Cloud;
 use crate::dsl::{Site, has, path_of, schema, settle, sites, two_with_p1};
 use cloud_folder_sync::host::mapping::LocalDeletes;
+use cloud_folder_sync::log::{Item, Segment};
 use cloud_folder_sync::record::RowKey;
 use cloud_folder_sync::sync::Order;
 use cloud_folder_sync::value::Value;
@@ -382,6 +383,44 @@ pub(super) fn a_stripped_chart_comes_back_whole_where_rows_point_to_it() {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(content(&a).len(), before.len() + 1, "{:#?}", content(&a));
     assert!(before.iter().all(|line| content(&a).contains(line)), "{:#?}", content(&a));
+}
+
+/// The log brings the news first: it names the record and does not say that its rows are empty.
+#[test]
+pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
+    let (mut all, mut cloud) = sites(3);
+    let [a, b, c] = &mut all[..] else { unreachable!() };
+    a.sql(schema::P1);
+    a.add("p2");
+    settle(&mut [a, b, c], &mut cloud);
+    let (before, id) = (content(a), a.id("p1"));
+    a.delete("p1");
+    a.sync();
+    cloud.carry_only(1, |_| true);
+    b.sync();
+    a.order(id, Order::Purge);
+    a.sync();
+    c.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+    let link = c.id("p2").to_string();
+    c.sync();
+    cloud.carry_only(0, |p| !p.starts_with("records/") || p.contains(&link));
+    a.sync();
+    let own = format!("logs/{}/", a.state().site().unwrap());
+    let mut segments: Vec<_> = a.folder.all().into_iter().filter(|(p, _)| p.starts_with(&own)).collect();
+    segments.sort();
+    let (newest, _) = Segment::read(&segments.last().unwrap().1, &a.state().folder).unwrap();
+    assert!(newest.items.iter().any(|i| matches!(i, Item::Named { id: of, .. } if *of == id)), "{newest:#?}");
+    for at in [1, 2] {
+        cloud.carry_only(at, |p| !p.starts_with("records/"));
+    }
+    b.sync();
+    c.sync();
+    settle(&mut [a, b, c], &mut cloud);
+    at_rest(&mut [a, b, c], &mut cloud);
+    for s in [&*a, &*b, &*c] {
+        assert_eq!(content(s).len(), before.len() + 1, "{}: {:#?}", s.name, content(s));
+        assert!(before.iter().all(|line| content(s).contains(line)), "{}: {:#?}", s.name, content(s));
+    }
 }
 
 /// The same long after: only who slept has the chart, in the host alone.

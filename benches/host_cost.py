@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What our triggers and tables cost the host: the same inserts and updates on the same database, without cfs, with it,
-and with a trigger for each table that never does anything, in turn, and the ratios of the medians; and the size of our
+and with triggers that never do anything, in turn, and the ratios of the medians; and the size of our
 tables. Run: benches/host_cost.py CFS DATABASE, with a database that `cfs init` takes without a flag. Works on copies."""
 import os, shutil, sqlite3, statistics, subprocess, sys, tempfile, time
 

@@ -18,6 +18,7 @@ ap.add_argument('--patients', type=int, default=10000)
 ap.add_argument('--cfs', default=str(pathlib.Path(__file__).parent.parent / 'target/release/cfs'))
 ap.add_argument('--dir')
 a = ap.parse_args()
+
 def run(*args, cwd):
     try: return measured([a.cfs, *args], cwd=cwd, env=dict(os.environ, XDG_STATE_HOME=os.path.join(cwd, 'state')))
     except Failed as e: sys.exit(str(e))

@@ -14,87 +14,52 @@ pub type RowId = Uuid;
 pub type SiteId = Uuid;
 
 /// Where new identities come from: the operating system, or a seed in tests and simulations.
-#[derive(Debug, Clone)]
 pub struct Random {
     bits: Bits,
-    rows: Sequence,
+    /// The first of the row identities that count up from one another, and how many were given after it.
+    rows: Option<(u128, u32)>,
 }
 
-#[derive(Debug, Clone)]
 enum Bits {
-    /// The operating system's generator, asked for many bits at a time.
-    System(Pool),
+    /// The operating system's generator, and what it gave that is not yet used: a call for each number would be a tenth of
+    /// a first export.
+    System(Vec<u64>),
     /// A reproducible sequence.
     Seeded(u64),
 }
 
-/// Random bits not yet used: a call of the system for each would be a tenth of a first export.
-#[derive(Default)]
-struct Pool(Vec<u64>);
-
-/// The first of the row identities that count up from one another, and how many of them were given.
-#[derive(Default)]
-struct Sequence(Option<(u128, u32)>);
-
-/// A copy begins anew: two must never give the same identity.
-impl Clone for Sequence {
+/// A copy begins anew: two must never give the same bits of the system, nor the same row.
+impl Clone for Random {
     fn clone(&self) -> Self {
-        Sequence::default()
-    }
-}
-
-/// Never prints what is to come.
-impl std::fmt::Debug for Sequence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sequence[{}]", self.0.map_or(0, |(_, given)| given))
-    }
-}
-
-/// A copy starts empty: two must never give the same bits.
-impl Clone for Pool {
-    fn clone(&self) -> Self {
-        Pool::default()
-    }
-}
-
-/// Never prints what is to come.
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pool[{}]", self.0.len())
-    }
-}
-
-impl Pool {
-    fn next(&mut self) -> u64 {
-        if self.0.is_empty() {
-            let mut b = [0u8; 2048];
-            if getrandom::fill(&mut b).is_err() {
-                // Without a generator the time and an address are still unlike any other
-                // process's; a collision would need 122 equal bits besides.
-                return Uuid::from_u64_pair(fallback(), fallback()).as_u64_pair().0;
-            }
-            let (words, _) = b.as_chunks::<8>();
-            self.0.extend(words.iter().map(|w| u64::from_le_bytes(*w)));
+        match self.bits {
+            Bits::System(_) => Random::system(),
+            Bits::Seeded(s) => Random::seeded(s),
         }
-        self.0.pop().unwrap_or_default()
+    }
+}
+
+/// Never prints what is to come.
+impl std::fmt::Debug for Random {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Random").finish_non_exhaustive()
     }
 }
 
 impl Random {
     /// The operating system's generator.
     pub fn system() -> Self {
-        Random { bits: Bits::System(Pool::default()), rows: Sequence::default() }
+        Random { bits: Bits::System(Vec::new()), rows: None }
     }
 
     /// A reproducible sequence.
     pub fn seeded(seed: u64) -> Self {
-        Random { bits: Bits::Seeded(seed), rows: Sequence::default() }
+        Random { bits: Bits::Seeded(seed), rows: None }
     }
 
     /// Sixty-four random bits.
     pub fn bits(&mut self) -> u64 {
         match &mut self.bits {
-            Bits::System(pool) => pool.next(),
+            Bits::System(unused) => from_system(unused),
             // splitmix64 (Steele, Lea, Flood 2014)
             Bits::Seeded(s) => {
                 *s = s.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -115,11 +80,11 @@ impl Random {
     /// one more in the last 32 bits for each. What counts up packs well (decision 0027).
     pub fn row(&mut self) -> RowId {
         // Whoever has given them all begins anew.
-        let (first, given) = match self.rows.0.filter(|(_, given)| *given < u32::MAX) {
+        let (first, given) = match self.rows.filter(|(_, given)| *given < u32::MAX) {
             Some((first, given)) => (first, given + 1),
             None => (uuid::Builder::from_custom_bytes(self.bytes()).into_uuid().as_u128(), 0),
         };
-        self.rows.0 = Some((first, given));
+        self.rows = Some((first, given));
         let low = u128::from(u32::MAX);
         Uuid::from_u128((first & !low) | (first.wrapping_add(u128::from(given)) & low))
     }
@@ -137,10 +102,45 @@ impl Random {
     }
 }
 
+fn from_system(unused: &mut Vec<u64>) -> u64 {
+    if unused.is_empty() {
+        let mut b = [0u8; 2048];
+        if getrandom::fill(&mut b).is_err() {
+            // Without a generator the time and an address are still unlike any other
+            // process's; a collision would need 122 equal bits besides.
+            return Uuid::from_u64_pair(fallback(), fallback()).as_u64_pair().0;
+        }
+        let (words, _) = b.as_chunks::<8>();
+        unused.extend(words.iter().map(|w| u64::from_le_bytes(*w)));
+    }
+    unused.pop().unwrap_or_default()
+}
+
 fn fallback() -> u64 {
     let t = std::time::Instant::now();
     let h = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), format!("{t:?}"));
     h ^ u64::from(std::process::id())
+}
+
+/// A UUID in the one spelling that is written: lower case, with hyphens.
+#[inline]
+pub(crate) fn spelt(text: &[u8]) -> Option<Uuid> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0u8; 16];
+    let mut at = 0;
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        if matches!(n, 4 | 6 | 8 | 10) {
+            (text.get(at) == Some(&b'-')).then_some(())?;
+            at += 1;
+        }
+        *byte = digit(*text.get(at)?)? << 4 | digit(*text.get(at + 1)?)?;
+        at += 2;
+    }
+    (at == text.len()).then(|| Uuid::from_bytes(bytes))
 }
 
 /// Derives a version 8 UUID (RFC 9562 §5.8) from the folder's key and the given parts.
@@ -189,9 +189,9 @@ mod tests {
         assert_ne!(Random::system().row().as_u128() >> 32, ids[0].as_u128() >> 32);
         // At the end of the 32 bits they go round, and once all are given they begin anew.
         let first = u128::from(u32::MAX) - 1;
-        r.rows.0 = Some((first, 0));
+        r.rows = Some((first, 0));
         assert_eq!([r.row(), r.row(), r.row()].map(|u| u.as_u128()), [first + 1, 0, 1]);
-        r.rows.0 = Some((first, u32::MAX));
+        r.rows = Some((first, u32::MAX));
         assert_ne!(r.row().as_u128() >> 32, 0);
     }
 }

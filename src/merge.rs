@@ -129,7 +129,7 @@ fn join_row(ours: &mut Row, our_seen: &Version, theirs: &Row, their_seen: &Versi
     // Bare wins, but only about the insert that was stripped: a row inserted again is whole. And a
     // delta cannot say it, since it does not list what went.
     let stamp = ours.stamp.max(theirs.stamp);
-    let bare = |r: &Row| r.stamp == stamp && r.tombstone.as_ref().is_some_and(|t| t.bare);
+    let bare = |r: &Row| r.stamp == stamp && r.is_bare();
     let bare = bare(ours) || (state && bare(theirs));
     ours.stamp = stamp;
     ours.tombstone = join_tombstones(ours.tombstone.take(), theirs.tombstone.as_ref());

@@ -176,6 +176,11 @@ impl Row {
         self.current(&FieldKey::shared(name))
     }
 
+    /// Whether its content was stripped: only its tombstone is left.
+    pub fn is_bare(&self) -> bool {
+        self.tombstone.as_ref().is_some_and(|t| t.bare)
+    }
+
     /// The reference that this row hangs from, by the current value of its owner field.
     pub fn owner(&self) -> Option<&crate::value::Reference> {
         self.fields.values().filter_map(|f| f.current()?.value.owner()).max()

@@ -17,7 +17,7 @@ nothing is to do and of three for ten changes. Each command is a process that st
 import argparse, json, os, pathlib, re, shutil, sqlite3, statistics, subprocess, sys, tempfile, uuid
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from clinic import SCHEMA, Failed, build, measured
+from clinic import SCHEMA, build, measured
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument('--patients', type=int, default=10000)
@@ -29,7 +29,7 @@ ap.add_argument('--dir')
 a = ap.parse_args()
 CHANGED, RIVALS = range(10, 20), range(30, 40)
 
-def output(*command):
+def told_version(*command):
     """The version that a program tells."""
     try: told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     except OSError: return None
@@ -37,7 +37,7 @@ def output(*command):
     return found and found[0]
 
 class Peer:
-    """One of them, in a directory of its own. `steps` names who synchronizes: both places, or one command for both."""
+    """One of them, in a directory of its own. `both`: each place synchronizes by itself; else one command serves both."""
     both, memory = True, 0
     def __init__(self, d): self.d = d
     def run(self, *command, env=None, good=(0,)):
@@ -50,7 +50,7 @@ class Cfs(Peer):
     name, durable = 'cfs', 'each file synced to disk before it is told'
     how = 'rows of a database, merged field by field; conflict files imported'
     @staticmethod
-    def version(): return output(a.cfs, '--version')
+    def version(): return told_version(a.cfs, '--version')
     def cfs(self, place, *args): return self.run(a.cfs, '--config', f'{place}.toml', *args, env=dict(os.environ, XDG_STATE_HOME=f'{self.d}/state'))
     def prepare(self):
         shutil.copy(f'{WORK}/clinic.db', f'{self.d}/A.db')
@@ -110,13 +110,13 @@ class Files(Peer):
 class Unison(Files):
     name, how = 'Unison', 'files only; both changed: skipped until a person decides'
     @staticmethod
-    def version(): return output('unison', '-version')
+    def version(): return told_version('unison', '-version')
     def sync(self, _): return self.run('unison', f'{self.d}/A', f'{self.d}/B', '-batch', '-auto', '-ui', 'text', '-silent', env=dict(os.environ, UNISON=f'{self.d}/archive'), good=(0, 1))[0]
 
 class Rclone(Files):
     name, how = 'rclone bisync', 'files only; both changed: two copies under other names'
     @staticmethod
-    def version(): return output('rclone', 'version')
+    def version(): return told_version('rclone', 'version')
     def first(self, _): return self.bisync('--resync')
     def sync(self, _): return self.bisync()
     def bisync(self, *more): return self.run('rclone', 'bisync', f'{self.d}/A', f'{self.d}/B', '--workdir', f'{self.d}/work', '--config', '/dev/null', *more)[0]
@@ -125,7 +125,7 @@ class Joplin(Peer):
     name, durable = 'Joplin', 'left to the system'
     how = 'whole notes; both changed: one stays, the other goes to a notebook of conflicts'
     @staticmethod
-    def version(): return a.joplin and output(a.joplin, 'version')
+    def version(): return a.joplin and told_version(a.joplin, 'version')
     def joplin(self, place, *args): return self.run(a.joplin, '--profile', f'{self.d}/{place}', *args)
     def prepare(self):
         os.mkdir(f'{self.d}/notes'); os.mkdir(f'{self.d}/shared')

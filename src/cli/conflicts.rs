@@ -76,9 +76,6 @@ enum Action {
     },
 }
 
-/// From so many on, the end of a list says how they are decided together.
-const MANY: usize = 10;
-
 pub(super) fn run(args: &ConflictsArgs, config: &Path) -> Result<u8, Failure> {
     let s = open(config)?;
     let list = |record: Option<&String>, column: Option<&String>, as_json: bool| -> Result<u8, Failure> {
@@ -143,7 +140,7 @@ fn render(found: &[Conflict]) -> String {
         let at = format!("{} {} {}", c.name.record.get(..8).unwrap_or_default(), text::row(&c.table, &c.row, c.row_key.as_ref()), c.field);
         lines.push(format!("\nTo decide, for example the first:\n  cfs conflicts keep {at}      the superseded value\n  cfs conflicts discard {at}   the current one stays"));
     }
-    for c in by_column(found).iter().filter(|c| c.fields >= MANY) {
+    for c in by_column(found).iter().filter(|c| c.are_many()) {
         lines.push(format!(
             "\n{} are of {}. To let the current value stand in all of them:\n  cfs conflicts discard --column {}",
             text::count(c.fields as u64, "field"),

@@ -170,8 +170,7 @@ fn write_row(out: &mut Vec<u8>, r: &LocalRow, last: &mut Vec<i64>) {
         Some(Away::Deleted) => 2,
     };
     let bits = away | if more { MORE } else { 0 };
-    let numbers = r.key.iter().map(|v| if let Value::Integer(n) = v { Some(*n) } else { None });
-    let numbers: Vec<i64> = numbers.collect::<Option<_>>().unwrap_or_default();
+    let numbers = numbers_of(&r.key);
     if numbers.is_empty() || numbers.len() != last.len() {
         out.push(bits);
         let key = encode(&r.key);
@@ -192,6 +191,16 @@ fn write_row(out: &mut Vec<u8>, r: &LocalRow, last: &mut Vec<i64>) {
             out.extend(p);
         }
     }
+}
+
+/// A key's numbers; none if it is not of numbers alone.
+fn numbers_of(key: &[Value]) -> Vec<i64> {
+    let numbers = key.iter().map(|v| if let Value::Integer(n) = v { Some(*n) } else { None });
+    numbers.collect::<Option<_>>().unwrap_or_default()
+}
+
+fn key_of(numbers: &[i64]) -> HostKey {
+    numbers.iter().map(|n| Value::Integer(*n)).collect()
 }
 
 fn is_next(last: &[i64], numbers: &[i64]) -> bool {
@@ -215,19 +224,19 @@ fn read_row(b: &mut &[u8], last: &mut Vec<i64>) -> Option<Option<LocalRow>> {
     let key = match bits & (STEPS | NEXT) {
         0 => {
             let key = decode(take_bytes(b)?)?;
-            *last = key.iter().map(|v| if let Value::Integer(n) = v { Some(*n) } else { None }).collect::<Option<_>>().unwrap_or_default();
+            *last = numbers_of(&key);
             key
         }
         _ if last.is_empty() => return None,
         NEXT => {
             last.last_mut().map(|n| *n = n.wrapping_add(1))?;
-            last.iter().map(|n| Value::Integer(*n)).collect()
+            key_of(last)
         }
         STEPS => {
             for n in last.iter_mut() {
                 *n = n.wrapping_add(unzigzag(unvarint(b)?));
             }
-            last.iter().map(|n| Value::Integer(*n)).collect()
+            key_of(last)
         }
         _ => return None,
     };

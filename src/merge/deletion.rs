@@ -150,7 +150,7 @@ pub fn strip(r: &mut Record, may_strip: impl Fn(&Tombstone) -> bool) -> usize {
     for (by, (key, row)) in forest.deleted_by().into_iter().zip(&forest.rows) {
         // The nearest tombstone that holds: where one further up fails later, this row stays away.
         let Some(t) = by.and_then(|i| forest.tombstone(i)).filter(|t| may_strip(t)) else { continue };
-        let done = row.tombstone.as_ref().is_some_and(|t| t.bare) && row.fields.values().all(says_where);
+        let done = row.is_bare() && row.fields.values().all(says_where);
         if !done {
             stripped.push(((*key).clone(), t.clone()));
         }

@@ -6,12 +6,12 @@ use crate::stamp::Stamp;
 
 /// Whether the state has the row with its content.
 fn whole(s: &Record, key: &RowKey) -> bool {
-    s.rows.get(key).is_some_and(|row| !row.tombstone.as_ref().is_some_and(|t| t.bare))
+    s.rows.get(key).is_some_and(|row| !row.is_bare())
 }
 
 /// Whether rows that were whole in one state are without their content in the next.
 pub fn strips(before: &Record, after: &Record) -> bool {
-    after.rows.iter().any(|(key, row)| row.tombstone.as_ref().is_some_and(|t| t.bare) && whole(before, key))
+    after.rows.iter().any(|(key, row)| row.is_bare() && whole(before, key))
 }
 
 /// Rows that a merge left without their content although one of `sources` has them whole: each

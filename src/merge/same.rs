@@ -49,7 +49,7 @@ pub fn folded_to(r: &Record) -> Option<RecordId> {
 /// still stands (in the host, or as a record), or is another's no more and does not stand yet.
 pub fn unsettled(r: &Record, lives: &BTreeMap<RowKey, Life>, in_host: bool) -> bool {
     let dead = lives.get(&r.root_key()) == Some(&Life::Deleted);
-    let bare = r.root().and_then(|row| row.tombstone.as_ref()).is_some_and(|t| t.bare);
+    let bare = r.root().is_some_and(Row::is_bare);
     match (r.erased.is_some(), same_target(r)) {
         (true, _) => false,
         (_, Some(_)) => !r.rows.is_empty() && (in_host || !dead),

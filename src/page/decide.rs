@@ -18,8 +18,6 @@ use std::collections::BTreeMap;
 
 /// Fields on a page of conflicts.
 const SHOWN: usize = 100;
-/// From so many fields of one column on, they can be decided together.
-const MANY: usize = 10;
 
 pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
     let found = app
@@ -43,7 +41,7 @@ pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extens
         (said(q.said.as_deref()))
         @if found.is_empty() { (empty("No value waits for a decision. When two sites change the same field before they hear of each other, the later one is in use, and both are shown here.")) }
         @else { p { "Two sites changed the same field before they heard of each other. The later value is in use; nothing of the other is lost until you decide." } }
-        @for c in columns.iter().filter(|c| c.fields >= MANY) {
+        @for c in columns.iter().filter(|c| c.are_many()) {
             form.about method="post" action="/conflicts" {
                 (csrf(&session))
                 input type="hidden" name="column" value=(c.column);

@@ -225,7 +225,7 @@ impl Engine<'_> {
         self.report.superseded += superseded.saturating_sub(had);
         flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);
         flags |= mark(!alive, state::DELETED);
-        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.tombstone.as_ref().is_some_and(|t| t.bare)), state::TRASH);
+        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.is_bare()), state::TRASH);
         if !p.known.same_as.is_empty() {
             // Its own facts, and those in whose files it is named.
             self.same.told.extend(p.known.same_as.keys().copied().filter(|o| *o > id).chain([id]));

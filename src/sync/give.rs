@@ -33,7 +33,7 @@ impl Engine<'_> {
         // Rows of fifty bytes at least: no need to write what is surely too large.
         let large = delta.part.rows.len() * 50 > MAX_DELTA_BYTES;
         // A row that is there again and was stripped: a delta would say that it is empty.
-        let awaited = delta.part.rows.values().any(|r| !delta.before.covers(&r.stamp) && r.tombstone.as_ref().is_some_and(|t| t.bare));
+        let awaited = delta.part.rows.values().any(|r| !delta.before.covers(&r.stamp) && r.is_bare());
         let name_it = awaited || self.report.exported >= self.env.bulk || self.bulk || large;
         let delta = (!name_it).then(|| Item::Delta(delta.clone().into()).alone(&self.manifest.folder));
         match delta.filter(|d| d.len() <= MAX_DELTA_BYTES) {

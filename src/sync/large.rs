@@ -10,7 +10,7 @@ use crate::host::mapping::Role;
 use crate::id::SiteId;
 use crate::merge::{self, Change, Life, Seen};
 use crate::names::{self, DirName, Level};
-use crate::record::{Entry, FieldKey, Place as At, Record, RowKey};
+use crate::record::{Entry, FieldKey, Place as At, Record, Row, RowKey};
 use crate::report::BadFile;
 use crate::state::{self, Place, Use};
 use crate::value::{Hash, Large, MAX_VALUE_BYTES, Value, hash};
@@ -312,7 +312,7 @@ impl Engine<'_> {
                 continue;
             }
             // Written over: the file may stay for a while. Erased or stripped: it must not.
-            let bare = |(row, _): &At<'_>| now.rows.get(*row).and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.bare);
+            let bare = |(row, _): &At<'_>| now.rows.get(*row).is_some_and(Row::is_bare);
             self.state.left(n, &hash, now.erased.is_some() || places.iter().any(bare), now_ms)?;
             self.spare.insert(hash);
         }

@@ -163,7 +163,7 @@ pub(super) fn restore(engine: &mut Engine<'_>, p: &mut Prepared, row: &RowKey) {
         let (now, site) = (engine.env.now.ms(), engine.site);
         let mut clock = engine.clock;
         let (known, _, _, _) = p.parts();
-        if content.tombstone.as_ref().is_some_and(|t| t.bare) && !planted::bug("stripped-taken-for-empty") {
+        if content.is_bare() && !planted::bug("stripped-taken-for-empty") {
             merge::wake(known, &key, clock.tick(now, site));
         } else {
             merge::reinsert(known, &key, &content, &mut || clock.tick(now, site));

@@ -42,9 +42,14 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    /// Its column, as `TABLE.COLUMN`.
+    fn column(&self) -> String {
+        format!("{}.{}", self.table, self.field)
+    }
+
     /// Whether it is of a column, `TABLE.COLUMN`.
     pub fn is_of(&self, column: &str) -> bool {
-        format!("{}.{}", self.table, self.field).eq_ignore_ascii_case(column)
+        self.column().eq_ignore_ascii_case(column)
     }
 
     fn marked(mut self) -> Self {
@@ -75,11 +80,21 @@ pub struct OfColumn {
     pub mark: String,
 }
 
+/// From so many fields of one column on, a person is offered to decide them together.
+const MANY: usize = 10;
+
+impl OfColumn {
+    /// Whether these are so many that a person is offered to decide them together.
+    pub fn are_many(&self) -> bool {
+        self.fields >= MANY
+    }
+}
+
 /// How many fields wait in each column, the most first.
 pub fn by_column(found: &[Conflict]) -> Vec<OfColumn> {
     let mut all: BTreeMap<String, (usize, Sha256)> = BTreeMap::new();
     for c in found {
-        let (fields, hash) = all.entry(format!("{}.{}", c.table, c.field)).or_default();
+        let (fields, hash) = all.entry(c.column()).or_default();
         *fields += 1;
         hash.update(format!("{}{}{}", c.name.record, c.row, c.mark));
     }
@@ -105,6 +120,13 @@ struct Found {
     superseded: Vec<Value>,
     shown: BTreeSet<Stamp>,
     view: Conflict,
+}
+
+impl Found {
+    /// The order by which the current value stays and the others go.
+    fn stands(self, id: RecordId) -> (RecordId, Order) {
+        (id, Order::Decide { row: self.row, field: self.field, value: self.current, shown: Some(self.shown) })
+    }
 }
 
 impl Synchronizer {
@@ -203,7 +225,7 @@ impl Synchronizer {
             .in_record(&stored, &self.site_names()?, &Values::new(self))
             .into_iter()
             .filter(|f| row.as_ref().is_none_or(|r| f.row == *r) && field.is_none_or(|n| f.field.name.eq_ignore_ascii_case(n)));
-        let orders: Vec<(RecordId, Order)> = found.map(|f| (id, Order::Decide { row: f.row, field: f.field, value: f.current, shown: Some(f.shown) })).collect();
+        let orders: Vec<(RecordId, Order)> = found.map(|f| f.stands(id)).collect();
         if orders.is_empty() { Err(no_conflict()) } else { Ok(orders) }
     }
 
@@ -213,8 +235,8 @@ impl Synchronizer {
         let (mut orders, mut views) = (Vec::new(), Vec::new());
         for id in self.state()?.flagged(state::SUPERSEDED)? {
             for f in self.in_record(&self.stored(&id)?, &names, &values).into_iter().filter(|f| f.view.is_of(column)) {
-                orders.push((id, Order::Decide { row: f.row, field: f.field, value: f.current, shown: Some(f.shown) }));
-                views.push(f.view);
+                views.push(f.view.clone());
+                orders.push(f.stands(id));
             }
         }
         match by_column(&views).first() {

@@ -7,7 +7,7 @@ use super::{Error, Synchronizer};
 use crate::host::local::Away;
 use crate::id::RecordId;
 use crate::merge::{self, Life};
-use crate::record::{Record, RowKey};
+use crate::record::{Record, Row, RowKey};
 use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use crate::sync::Order;
@@ -87,7 +87,7 @@ impl Synchronizer {
             let stored = self.stored(&id)?;
             for (key, rows) in dead_trees(&stored.known) {
                 let Some(row) = stored.known.rows.get(&key) else { continue };
-                let bare = row.tombstone.as_ref().is_some_and(|t| t.bare);
+                let bare = row.is_bare();
                 if bare && record.is_none() {
                     continue;
                 }
@@ -159,7 +159,7 @@ impl Synchronizer {
         if merge::life(&stored.known).get(&row) != Some(&Life::Deleted) {
             return Err(Error::Usage("that row is not deleted".into()));
         }
-        if stored.known.rows.get(&row).and_then(|r| r.tombstone.as_ref()).is_some_and(|t| t.bare) {
+        if stored.known.rows.get(&row).is_some_and(Row::is_bare) {
             return Err(Error::Usage("its content was stripped after the retention time; there is nothing left to restore".into()));
         }
         Ok(vec![(id, Order::Restore { row })])

@@ -5,7 +5,7 @@
 //! takes nothing but the one spelling, what it takes is known to be what we would write: nobody has
 //! to write it again to find that out.
 
-use crate::id::{SiteId, Uuid};
+use crate::id::{SiteId, Uuid, spelt};
 use crate::record::{Entry, Field, FieldKey, Record, Row, RowKey, SortedMap, Unknown};
 use crate::shared::Name;
 use crate::stamp::{Stamp, Time};
@@ -102,23 +102,7 @@ impl<'a> Hand<'a> {
     }
 
     fn uuid(&mut self) -> Option<Uuid> {
-        let text = self.split(36)?.as_bytes();
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
-        let mut bytes = [0u8; 16];
-        let mut at = 0;
-        for (n, byte) in bytes.iter_mut().enumerate() {
-            if matches!(n, 4 | 6 | 8 | 10) {
-                (text.get(at) == Some(&b'-')).then_some(())?;
-                at += 1;
-            }
-            *byte = digit(*text.get(at)?)? << 4 | digit(*text.get(at + 1)?)?;
-            at += 2;
-        }
-        Some(Uuid::from_bytes(bytes))
+        spelt(self.split(36)?.as_bytes())
     }
 
     fn site(&mut self) -> Option<SiteId> {

@@ -34,9 +34,7 @@ impl<'a> Pull<'a> {
 
     /// A UUID in the one spelling that is written; `name` says where it stands.
     pub(crate) fn parse_uuid(&self, s: &str, name: &str) -> Result<Uuid, Bad> {
-        let mut buffer = Uuid::encode_buffer();
-        let id = Uuid::try_parse(s).ok().filter(|u| u.hyphenated().encode_lower(&mut buffer) == s);
-        id.ok_or_else(|| self.bad(format!("`{name}` is not a UUID")))
+        crate::id::spelt(s.as_bytes()).ok_or_else(|| self.bad(format!("`{name}` is not a UUID")))
     }
 
     /// A required whole number.

@@ -5,6 +5,7 @@
 //! bytes were: nothing here knows of XML but what is usual in it.
 
 use crate::host::key::{take_bytes, unvarint, unzigzag, varint, zigzag};
+use crate::id::spelt;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,8 +21,8 @@ const BLOB: u8 = 3;
 const BEFORE_BLOB: &[u8] = b"type=\"blob\">";
 /// A UUID's length as text.
 const TEXT: usize = 36;
-/// Where its hyphens are.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// Where its first hyphen is.
+const HYPHEN: usize = 8;
 
 /// Bytes in two parts.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Apart> {
         let at = at + BEFORE_BLOB.len();
         // The beginning of one may lie in what the one before it enclosed.
         let Some((text, content)) = bytes.get(from..at).zip(bytes.get(at..)) else { continue };
-        let Some((length, raw)) = memchr::memchr(b'<', content).and_then(|n| Some((n, decoded(content.get(..n)?)?))) else { continue };
+        // Base64 has one spelling that is read: the one that is written.
+        let Some((length, raw)) = memchr::memchr(b'<', content).and_then(|n| Some((n, STANDARD.decode(content.get(..n)?).ok()?))) else { continue };
         ids.take(text, &mut out);
         out.rest.push(BLOB);
         varint(&mut out.rest, raw.len() as u64);
@@ -53,12 +55,6 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Apart> {
     }
     ids.take(bytes.get(from..)?, &mut out);
     Some(out)
-}
-
-/// What base64 spells, if it is spelt as we would.
-fn decoded(text: &[u8]) -> Option<Vec<u8>> {
-    let raw = STANDARD.decode(text).ok()?;
-    (STANDARD.encode(&raw).as_bytes() == text).then_some(raw)
 }
 
 /// Puts together what [`apart`] took apart: `None` if it did not.
@@ -72,22 +68,16 @@ pub(super) fn together(rest: &[u8], mut ids: &[u8]) -> Option<Vec<u8>> {
         left = after;
         match *mark {
             BLOB => out.extend(STANDARD.encode(take_bytes(&mut left)?).as_bytes()),
-            NEXT => read.next(&mut ids)?.spell(&mut out),
-            _ => read.given.get(usize::try_from(unvarint(&mut left)?).ok()?)?.spell(&mut out),
+            NEXT => spell(&read.next(&mut ids)?, &mut out),
+            _ => spell(read.given.get(usize::try_from(unvarint(&mut left)?).ok()?)?, &mut out),
         }
     }
     out.extend(left);
     ids.is_empty().then_some(out)
 }
 
-trait Spell {
-    fn spell(&self, out: &mut Vec<u8>);
-}
-
-impl Spell for Uuid {
-    fn spell(&self, out: &mut Vec<u8>) {
-        out.extend(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-    }
+fn spell(id: &Uuid, out: &mut Vec<u8>) {
+    out.extend(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
 }
 
 /// How UUIDs are written: one that shares its beginning with one before it by the number of that beginning from 1, and how
@@ -103,11 +93,11 @@ impl Writer {
     fn take(&mut self, text: &[u8], out: &mut Apart) {
         let mut from = 0;
         for hyphen in memchr::memchr_iter(b'-', text) {
-            let Some(at) = hyphen.checked_sub(HYPHENS[0]).filter(|at| *at >= from) else { continue };
-            let Some(id) = text.get(at..at + TEXT).and_then(read) else { continue };
+            let Some(at) = hyphen.checked_sub(HYPHEN).filter(|at| *at >= from) else { continue };
+            let Some(id) = text.get(at..at + TEXT).and_then(spelt) else { continue };
             out.rest.extend(text.get(from..at).unwrap_or_default());
             from = at + TEXT;
-            let next = self.given.len() as u64;
+            let (id, next) = (id.as_u128(), self.given.len() as u64);
             match self.given.entry(id) {
                 Entry::Occupied(n) => {
                     out.rest.push(AGAIN);
@@ -170,24 +160,6 @@ impl Reader {
 
 fn low(id: u128) -> u32 {
     (id & u128::from(u32::MAX)) as u32
-}
-
-/// A UUID as we spell it: lower case, with hyphens.
-fn read(text: &[u8]) -> Option<u128> {
-    let mut id = 0;
-    for (i, b) in text.iter().enumerate() {
-        let digit = match b {
-            b'0'..=b'9' => b - b'0',
-            b'a'..=b'f' => b - b'a' + 10,
-            b'-' if HYPHENS.contains(&i) => continue,
-            _ => return None,
-        };
-        if HYPHENS.contains(&i) {
-            return None;
-        }
-        id = (id << 4) | u128::from(digit);
-    }
-    Some(id)
 }
 
 #[cfg(test)]

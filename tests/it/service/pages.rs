@@ -16,12 +16,17 @@ fn phone(c: &Clinics, site: &str) -> String {
     c.see(site, "SELECT phone FROM patient WHERE last_name = 'Pemberwick'")
 }
 
+/// Fills in a form of the conflicts: what it says by itself, and what a person does.
+fn fill_in(b: &Browser, form: &str, hidden: &[&str], done: &[(&str, &str)]) -> super::Answer {
+    let hidden: Vec<(&str, String)> = hidden.iter().map(|n| (*n, Browser::hidden(form, n))).collect();
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    fields.extend(done);
+    b.post("/conflicts", &fields)
+}
+
 /// Fills in the form of the first conflict.
 fn decide(b: &Browser, page: &str, keep: &str, text: &str) -> super::Answer {
-    let hidden: Vec<(&str, String)> = ["csrf", "record", "row", "field", "mark"].into_iter().map(|n| (n, Browser::hidden(page.split("<main").nth(1).unwrap_or(page), n))).collect();
-    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    fields.extend([("keep", keep), ("text", text)]);
-    b.post("/conflicts", &fields)
+    fill_in(b, page.split("<main").nth(1).unwrap_or(page), &["csrf", "record", "row", "field", "mark"], &[("keep", keep), ("text", text)])
 }
 
 #[test]
@@ -61,11 +66,8 @@ fn many_conflicts_of_a_column_are_decided_together() {
     let left = || c.run("north", &["conflicts", "--json"]).json(0)["conflicts"].as_array().map(Vec::len);
     let n = left().unwrap();
     let all = |page: &str| {
-        let form = page.split("<form").find(|f| f.contains("name=\"column\"")).expect("is offered").to_owned();
-        let hidden: Vec<(&str, String)> = ["csrf", "column", "mark"].into_iter().map(|n| (n, Browser::hidden(&form, n))).collect();
-        let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        fields.push(("keep", "0"));
-        b.post("/conflicts", &fields)
+        let form = page.split("<form").find(|f| f.contains("name=\"column\"")).expect("is offered");
+        fill_in(&b, form, &["csrf", "column", "mark"], &[("keep", "0")])
     };
     let page = b.get("/conflicts").body;
     assert!(page.contains(&format!("{n} fields</")) || page.contains(&format!("{n} fields of <strong>visit.reason")), "{page}");

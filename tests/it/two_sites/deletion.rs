@@ -364,6 +364,20 @@ pub(super) fn purge_strips_everywhere() {
     assert!(!crate::dsl::check::known(&a).values().any(|k| k.contains("aspirin")));
 }
 
+/// Types a link from p2 to p1.
+fn link(s: &Site) {
+    s.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+}
+
+/// All that was there before is there at each site, and the link.
+#[track_caller]
+fn back_with_the_link(all: &[&Site], before: &[String]) {
+    for s in all {
+        assert_eq!(content(s).len(), before.len() + 1, "{}: {:#?}", s.name, content(s));
+        assert!(before.iter().all(|line| content(s).contains(line)), "{}: {:#?}", s.name, content(s));
+    }
+}
+
 /// Somebody deletes a chart and empties the trash, while elsewhere a link to it is typed: it must come back, and who comes
 /// back without content must not empty the others' (storm 700171).
 #[test]
@@ -372,7 +386,7 @@ pub(super) fn a_stripped_chart_comes_back_whole_where_rows_point_to_it() {
     b.add("p2");
     settle(&mut [&mut a, &mut b], &mut cloud);
     let (before, id) = (content(&a), a.id("p1"));
-    b.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+    link(&b);
     b.sync();
     a.delete("p1");
     a.sync();
@@ -381,8 +395,7 @@ pub(super) fn a_stripped_chart_comes_back_whole_where_rows_point_to_it() {
     // It goes to and fro: deleted, back without content, and back whole.
     settle(&mut [&mut a, &mut b], &mut cloud);
     at_rest(&mut [&mut a, &mut b], &mut cloud);
-    assert_eq!(content(&a).len(), before.len() + 1, "{:#?}", content(&a));
-    assert!(before.iter().all(|line| content(&a).contains(line)), "{:#?}", content(&a));
+    back_with_the_link(&[&a], &before);
 }
 
 /// The log brings the news first: it names the record and does not say that its rows are empty.
@@ -400,7 +413,7 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     b.sync();
     a.order(id, Order::Purge);
     a.sync();
-    c.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+    link(c);
     let link = c.id("p2").to_string();
     c.sync();
     cloud.carry_only(0, |p| !p.starts_with("records/") || p.contains(&link));
@@ -417,10 +430,7 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     c.sync();
     settle(&mut [a, b, c], &mut cloud);
     at_rest(&mut [a, b, c], &mut cloud);
-    for s in [&*a, &*b, &*c] {
-        assert_eq!(content(s).len(), before.len() + 1, "{}: {:#?}", s.name, content(s));
-        assert!(before.iter().all(|line| content(s).contains(line)), "{}: {:#?}", s.name, content(s));
-    }
+    back_with_the_link(&[a, b, c], &before);
 }
 
 /// The same long after: only who slept has the chart, in the host alone.
@@ -440,16 +450,13 @@ pub(super) fn a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_
             s.order(id, Order::Purge);
         }
         settle(&mut [a, b], &mut cloud);
-        c.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
+        link(c);
         for s in [&*a, &*b, &*c] {
             s.pass(crate::dsl::DAY_MS);
         }
         settle(&mut [a, b, c], &mut cloud);
         at_rest(&mut [a, b, c], &mut cloud);
-        for s in [&*a, &*b, &*c] {
-            assert_eq!(content(s).len(), before.len() + 1, "{}, logs {logs}: {:#?}", s.name, content(s));
-            assert!(before.iter().all(|line| content(s).contains(line)), "{}, logs {logs}: {:#?}", s.name, content(s));
-        }
+        back_with_the_link(&[a, b, c], &before);
     }
 }
 

@@ -164,6 +164,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_uuid_has_one_spelling() {
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let text = id.to_string();
+        assert_eq!(spelt(text.as_bytes()), Some(id));
+        let short = &text[1..];
+        for other in
+            [&text.to_uppercase(), &format!("{text}0"), short, "", &text.replace('-', ""), &format!("{{{text}}}"), &text.replacen('-', "0", 1), &text.replacen('0', "g", 1)]
+        {
+            assert_eq!(spelt(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
     fn derived_parts_are_not_concatenated() {
         assert_ne!(derive(b"k", &[b"ab", b"c"]), derive(b"k", &[b"a", b"bc"]));
         assert_ne!(derive(b"k", &[b"ab"]), derive(b"l", &[b"ab"]));

@@ -214,7 +214,6 @@ impl Engine<'_> {
 
     fn store_now(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
         let id = p.work.id;
-        self.keep_whole(&p)?;
         let root = p.known.root_key();
         let alive = p.lives.get(&root) == Some(&Life::Live);
         let mark = |on: bool, flag: i64| if on { flag } else { 0 };

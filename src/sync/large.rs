@@ -255,6 +255,7 @@ impl Engine<'_> {
     /// Before a record is applied: copies out of the host what it will no longer hold where the
     /// record has it. The caller holds the lock.
     pub(super) fn keep_large(&mut self, p: &Prepared) -> Result<(), Error> {
+        self.keep_whole(p)?;
         if !p.known.has_large() {
             return Ok(());
         }
@@ -325,7 +326,7 @@ impl Engine<'_> {
 
     /// Drops content that is needed here no more, once no record is prepared that counts on it.
     pub(super) fn drop_spare(&mut self) -> Result<(), Error> {
-        std::mem::take(&mut self.spare).iter().try_for_each(|h| self.state.drop_spare_bytes(h))?;
-        Ok(())
+        let spare = std::mem::take(&mut self.spare);
+        Ok(spare.difference(&self.whole.large).try_for_each(|h| self.state.drop_spare_bytes(h))?)
     }
 }

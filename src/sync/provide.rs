@@ -16,6 +16,8 @@ type Due = (crate::id::RecordId, String, Vec<u8>);
 impl Engine<'_> {
     /// Writes the large values that are due, and counts those that are not here yet.
     pub(super) fn give_large(&mut self) -> Result<(), Error> {
+        // All is settled: what was kept for a return is not needed any more.
+        self.spare.append(&mut self.whole.large);
         self.drop_spare()?;
         self.count_awaited()?;
         for hash in self.state.large_due()? {
@@ -140,6 +142,8 @@ impl Engine<'_> {
             for copy in self.copies_of(&hash)? {
                 self.folder.remove(&copy)?;
             }
+            // A synchronization that was cut off may have kept it for a return.
+            self.state.drop_spare_bytes(&hash)?;
             self.state.forget_large(&hash)?;
         }
         Ok(())

@@ -7,27 +7,40 @@ use crate::id::RecordId;
 use crate::merge::strips;
 use crate::record::Record;
 use crate::state::pack;
+use crate::value::Hash;
 use crate::xml;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// States that were whole when this synchronization began, packed.
+/// What was whole when this synchronization began.
 #[derive(Debug, Default)]
-pub(super) struct Whole(BTreeMap<RecordId, Vec<u8>>);
+pub(super) struct Whole {
+    /// States, packed.
+    states: BTreeMap<RecordId, Vec<u8>>,
+    /// The large values of these: their content is among ours meanwhile.
+    pub(super) large: BTreeSet<Hash>,
+}
 
 impl Engine<'_> {
-    /// Keeps what a record loses where it is stored without the content that it had.
+    /// Keeps what a record loses where it is stored without the content that it had. The caller holds the lock, and the host's
+    /// rows are as they were.
     pub(super) fn keep_whole(&mut self, p: &Prepared) -> Result<(), Error> {
         let id = p.work.id;
-        if !self.whole.0.contains_key(&id) && strips(&p.stored.known, &p.known) {
-            let packed = pack(&xml::write_record(&p.stored.known, &self.manifest.folder), None)?;
-            self.whole.0.insert(id, packed);
+        if self.whole.states.contains_key(&id) || !strips(&p.stored.known, &p.known) {
+            return Ok(());
         }
+        for large in p.stored.known.large().into_keys() {
+            if self.keep_from_host(large)? {
+                self.whole.large.insert(large.0);
+            }
+        }
+        let packed = pack(&xml::write_record(&p.stored.known, &self.manifest.folder), None)?;
+        self.whole.states.insert(id, packed);
         Ok(())
     }
 
     /// What was kept of a record.
     pub(super) fn kept_whole(&self, id: &RecordId) -> Result<Option<Record>, Error> {
-        let Some(packed) = self.whole.0.get(id) else { return Ok(None) };
+        let Some(packed) = self.whole.states.get(id) else { return Ok(None) };
         Ok(xml::read_record(&self.state.unpack(packed)?, &self.manifest.folder).ok())
     }
 }

@@ -364,6 +364,11 @@ pub(super) fn purge_strips_everywhere() {
     assert!(!crate::dsl::check::known(&a).values().any(|k| k.contains("aspirin")));
 }
 
+/// Gives p1 large values.
+fn photograph(s: &Site) {
+    s.sql("UPDATE patient SET photo = zeroblob(20000), phone = hex(zeroblob(9000)) WHERE national_id = 'p1'");
+}
+
 /// Types a link from p2 to p1.
 fn link(s: &Site) {
     s.sql("INSERT INTO patient_link SELECT p.patient_id, r.patient_id, 'sister' FROM patient p, patient r WHERE p.national_id = 'p2' AND r.national_id = 'p1'");
@@ -384,6 +389,7 @@ fn back_with_the_link(all: &[&Site], before: &[String]) {
 pub(super) fn a_stripped_chart_comes_back_whole_where_rows_point_to_it() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     b.add("p2");
+    photograph(&a);
     settle(&mut [&mut a, &mut b], &mut cloud);
     let (before, id) = (content(&a), a.id("p1"));
     link(&b);
@@ -405,6 +411,7 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     let [a, b, c] = &mut all[..] else { unreachable!() };
     a.sql(schema::P1);
     a.add("p2");
+    photograph(a);
     settle(&mut [a, b, c], &mut cloud);
     let (before, id) = (content(a), a.id("p1"));
     a.delete("p1");
@@ -442,6 +449,7 @@ pub(super) fn a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_
         let [a, b, c] = &mut all[..] else { unreachable!() };
         a.sql(schema::P1);
         a.add("p2");
+        photograph(a);
         settle(&mut [a, b, c], &mut cloud);
         let (before, id) = (content(a), a.id("p1"));
         a.delete("p1");

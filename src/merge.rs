@@ -13,7 +13,7 @@ mod tree;
 mod write;
 
 pub use deletion::{Life, life, strip};
-pub use rescue::{partial_rows, rescue, strips};
+pub use rescue::{partial_rows, rescue, rescue_shown, strips};
 pub use restamp::{denies, restamp};
 pub use same::{Shape, brought, by_itself, fold, folded_to, has_arrived, said, same_target, unfold, unsettled};
 pub use shown::{adds_nothing, settles, shown, shows_all};

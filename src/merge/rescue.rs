@@ -1,7 +1,7 @@
 //! How stripped content comes back when an edit that nobody had seen undoes its deletion.
 
 use crate::merge::{Life, join_into, life, reinsert};
-use crate::record::{Record, Row, RowKey, SortedMap};
+use crate::record::{Entry, FieldKey, Record, Row, RowKey, SortedMap};
 use crate::stamp::Stamp;
 
 /// Whether the state has the row with its content.
@@ -59,4 +59,33 @@ pub fn rescue(merged: &mut Record, states: &[&Record], host: Option<&Record>, ne
         reinsert(merged, key, &row, next);
     }
     found.into_iter().map(|(key, _)| key).collect()
+}
+
+/// Writes values again that a merge left nothing of, though the row was there before with them and is there now. Who emptied
+/// the trash had stripped the row and then heard of somebody who had entered it too, under the same derived identity: that row
+/// is whole, and says nothing of what was stripped. A chart in use loses nothing by that. Gives the fields.
+pub fn rescue_shown(merged: &mut Record, before: &Record, next: &mut dyn FnMut() -> Stamp) -> Vec<(RowKey, FieldKey)> {
+    if merged.erased.is_some() || merged.rows.values().all(|r| r.tombstone.is_none()) {
+        return Vec::new();
+    }
+    let (was, is) = (life(before), life(merged));
+    let there = |key: &RowKey| was.get(key) == Some(&Life::Live) && is.get(key) == Some(&Life::Live);
+    let mut found: Vec<(RowKey, FieldKey, Entry)> = Vec::new();
+    for (key, row) in merged.rows.iter().filter(|(k, r)| r.tombstone.is_some() && there(k)) {
+        let fields = before.rows.get(key).into_iter().flat_map(|r| r.fields.iter());
+        // A place's own numbers are that place's to say.
+        let gone = fields.filter(|(name, _)| name.place.is_none() && !row.fields.contains_key(*name));
+        found.extend(gone.filter_map(|(name, f)| Some((key.clone(), name.clone(), f.current().filter(|e| !e.value.is_null())?.clone()))));
+    }
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let stamp = next();
+    for (key, name, e) in &found {
+        if let Some(row) = merged.rows.get_mut(key) {
+            row.fields.get_or_default(name.clone()).0.insert(Entry { stamp, ..e.clone() });
+        }
+    }
+    merged.version.add(stamp);
+    found.into_iter().map(|(key, name, _)| (key, name)).collect()
 }

@@ -311,19 +311,7 @@ impl Engine<'_> {
         self.vanished(p, &host.vanished, &lives)?;
         orders::carry_out(self, p)?;
         self.back_with(p)?;
-        // A row stripped elsewhere while edited here comes back from who has it whole.
-        let kept = self.kept_whole(&p.work.id)?;
-        let mut all: Vec<&Record> = vec![&p.stored.known];
-        all.extend(sources.iter().chain(&kept));
-        let mut rescued = Vec::new();
-        if !merge::partial_rows(&p.known, &all).is_empty() {
-            let mut clock = self.clock;
-            let (now, site) = (self.env.now.ms(), self.site);
-            rescued = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut || clock.tick(now, site));
-            self.clock = clock;
-            self.ticked = true;
-            self.report.revived += rescued.len() as u64;
-        }
+        let rescued = self.bring_back(p, sources)?;
         p.delta = merge::delta_between(&before, &p.known);
         p.before = self.same.matching.then_some(before);
         p.lives = merge::life(&p.known);

@@ -4,8 +4,8 @@
 use super::settle::Prepared;
 use super::{Engine, Error};
 use crate::id::RecordId;
-use crate::merge::strips;
-use crate::record::Record;
+use crate::merge::{self, strips};
+use crate::record::{Record, RowKey};
 use crate::state::pack;
 use crate::value::Hash;
 use crate::xml;
@@ -36,6 +36,27 @@ impl Engine<'_> {
         let packed = pack(&xml::write_record(&p.stored.known, &self.manifest.folder), None)?;
         self.whole.states.insert(id, packed);
         Ok(())
+    }
+
+    /// What was stripped elsewhere while it was edited or in use here comes back from who has it whole. Gives the rows.
+    pub(super) fn bring_back(&mut self, p: &mut Prepared, sources: &[Record]) -> Result<Vec<RowKey>, Error> {
+        let kept = self.kept_whole(&p.work.id)?;
+        let mut all: Vec<&Record> = vec![&p.stored.known];
+        all.extend(sources.iter().chain(&kept));
+        let mut clock = self.clock;
+        let (now, site) = (self.env.now.ms(), self.site);
+        let mut next = || clock.tick(now, site);
+        let mut rescued = Vec::new();
+        if !merge::partial_rows(&p.known, &all).is_empty() {
+            rescued = merge::rescue(&mut p.known, &all, Some(&p.applied), &mut next);
+            self.report.revived += rescued.len() as u64;
+        }
+        let shown = merge::rescue_shown(&mut p.known, &p.stored.known, &mut next);
+        if !rescued.is_empty() || !shown.is_empty() {
+            self.clock = clock;
+            self.ticked = true;
+        }
+        Ok(rescued)
     }
 
     /// What was kept of a record.

@@ -91,6 +91,7 @@ impl Storm {
                 shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {key}")));
             }
             self.oracle.ordered(&shown);
+            self.oracle.ordered_above(i, &table);
         }
     }
 
@@ -272,6 +273,7 @@ impl Storm {
         self.host(i, &format!("INSERT INTO cfs_delete (table_name, key, reason) VALUES ('{table}', {key}, 'storm')"));
         let shown = self.shown(i, table, key);
         self.oracle.ordered(&shown);
+        self.oracle.ordered_above(i, table);
     }
 
     /// What people order.

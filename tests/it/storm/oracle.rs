@@ -79,6 +79,18 @@ impl Oracle {
         self.deleted.extend(shown.iter().cloned());
     }
 
+    /// What a host deleted by its own means does not come back below a row whose deletion is ordered.
+    pub(crate) fn ordered_above(&mut self, site: usize, table: &str) {
+        let below: &[&str] = match table {
+            "patient" => &["visit", "prescription", "allergy", "patient_link", "memo", "invoice", "invoice_line", "diagnosis"],
+            "visit" => &["prescription"],
+            "invoice" => &["invoice_line"],
+            _ => &[],
+        };
+        let gone: Vec<String> = below.iter().filter_map(|t| self.gone.get(&(site, (*t).to_owned()))).flatten().cloned().collect();
+        self.deleted.extend(gone);
+    }
+
     /// The database went back to how it was: what no sync had seen is gone with it.
     pub(crate) fn lost_with_database(&mut self, site: usize) {
         for w in self.fresh.remove(&site).unwrap_or_default() {

@@ -440,6 +440,38 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     back_with_the_link(&[a, b, c], &before);
 }
 
+/// Two places entered one person; one of them deletes its chart and empties the trash before it hears of the other. A third has seen
+/// both, whole, and shows what the first had typed: that stays, at all places (storm 1000652).
+#[test]
+pub(super) fn what_a_chart_in_use_shows_is_not_emptied_with_another_places_trash() {
+    for logs in [true, false] {
+        let (mut all, mut cloud) = sites(3);
+        all.iter_mut().for_each(|s| s.settings.use_logs = logs);
+        let [a, b, c] = &mut all[..] else { unreachable!() };
+        a.sql(schema::P1);
+        photograph(a);
+        a.sync();
+        let id = a.id("p1");
+        c.pass(crate::dsl::DAY_MS);
+        c.sql("INSERT INTO patient (file_no, national_id, last_name) VALUES (7, 'p1', 'Other')");
+        c.sync();
+        assert_eq!(c.id("p1"), id);
+        a.delete("p1");
+        a.sync();
+        cloud.carry_only(1, |_| true);
+        b.sync();
+        b.sync();
+        let shown = "SELECT length(phone) || length(photo) FROM patient";
+        let before = b.get(shown);
+        assert_ne!(before, "NULL", "logs {logs}");
+        a.order(id, Order::Purge);
+        a.sync();
+        settle(&mut [a, b, c], &mut cloud);
+        at_rest(&mut [a, b, c], &mut cloud);
+        assert_eq!((b.get(shown), a.get(shown), c.get(shown)), (before.clone(), before.clone(), before), "logs {logs}");
+    }
+}
+
 /// The same long after: only who slept has the chart, in the host alone.
 #[test]
 pub(super) fn a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_to_it() {

@@ -89,10 +89,19 @@ impl Storm {
             if table == "patient" {
                 // The host's CASCADE takes these away before the eyes of who deletes.
                 shown.extend(list(&self.sites[i], &format!("SELECT relation FROM patient_link WHERE relative_id = {key}")));
+                shown.extend(self.email_not_shown(i, key));
             }
             self.oracle.ordered(&shown);
             self.oracle.ordered_above(i, &table);
         }
+    }
+
+    /// Who deletes a chart deletes all of it that has come, columns that only newer hosts have among them.
+    fn email_not_shown(&self, i: usize, key: i64) -> BTreeSet<String> {
+        let s = &self.sites[i];
+        let Some(id) = s.state().by_root_key("patient", &vec![Value::Integer(key)]).unwrap() else { return BTreeSet::new() };
+        let email = s.known(&id).rows.get(&RowKey::new("patient", id)).and_then(|r| r.get("email").cloned());
+        email.iter().filter(|v| !v.is_null()).map(|v| shown(s, v)).collect()
     }
 
     pub(crate) fn act(&mut self, i: usize) {

@@ -6,10 +6,16 @@
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, RwLock};
+
+/// A map for what is asked for once a row and more often: keys are short, and hashing them was a tenth of a sync. Seeded by the
+/// program's start: nothing may depend on its order.
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+/// A set of the same kind.
+pub(crate) type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
 /// The name of a table, column or record type.
 #[derive(Clone, Eq)]
@@ -32,7 +38,7 @@ static ALL: RwLock<BTreeSet<&'static str>> = RwLock::new(BTreeSet::new());
 
 thread_local! {
     // What this thread has met: no lock, and no other thread's memory.
-    static MET: RefCell<HashSet<&'static str>> = RefCell::new(HashSet::new());
+    static MET: RefCell<HashSet<&'static str>> = RefCell::new(HashSet::default());
 }
 
 /// The kept copy of a name. Names come from files as well: a hostile one must not fill the memory.

@@ -196,7 +196,9 @@ pub fn sync(
     // (decision 0008). In rollback-journal mode this setting still syncs what matters.
     //
     // A record's savepoint keeps every page it touches: in memory, not in a file of its own.
-    conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000")?;
+    // The pragma for foreign keys would have everything prepared anew each time.
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 4000")?;
     let wanted = State::new(conn, Uuid::nil()).meta_uuid("folder")?.ok_or(Error::NotSetUp)?;
     let manifest = read_manifest(folder)?;
     if manifest.folder != wanted && !crate::planted::bug("any-folder") {

@@ -11,7 +11,7 @@ use crate::host::mapping::{Mapping, ReferenceMap, Role, Table, Target};
 use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
-use crate::shared::Name;
+use crate::shared::{HashMap, Name};
 use crate::value::{Large, Reference, Value};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +104,7 @@ pub struct Done {
     /// How many numbers of this place were in use by others.
     pub taken: usize,
     /// What was written, by table and key: a value for each column, `None` where the host filled in.
-    pub written: std::collections::HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
+    pub written: HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
 }
 
 /// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.

@@ -9,9 +9,9 @@ use crate::host::signs::{content, sign};
 use crate::id::{Random, RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
-use crate::shared::Name;
+use crate::shared::{HashMap, Name};
 use crate::value::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 mod refs;
 
@@ -114,7 +114,7 @@ type Fields = (SortedMap<FieldKey, Value>, BTreeSet<Name>);
 
 /// Builds the image of a record from its host rows.
 pub fn build(c: &Context<'_>, host: HostRecord, others: &mut dyn Others, random: &mut Random) -> Result<Image, crate::host::Error> {
-    let mut b = Builder { c, ids: HashMap::new(), done: HashMap::new(), index: Vec::new(), host: &host, by_number: HashMap::new() };
+    let mut b = Builder { c, ids: HashMap::default(), done: HashMap::default(), index: Vec::new(), host: &host, by_number: HashMap::default() };
     b.index();
     let tables = c.mapping.types.get(c.kind).map_or(&[][..], |k| &k.tables);
     // Rows that the host held before keep their identity.
@@ -268,7 +268,7 @@ impl<'a> Builder<'a> {
             left.push(i);
         }
         if !free.is_empty() {
-            let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::new();
+            let mut by: HashMap<Vec<u8>, Vec<&RowKey>> = HashMap::default();
             for (key, row) in free.iter().rev() {
                 let had = self.c.local.rows.get(*key).is_some_and(|l| l.away.is_none());
                 for (n, s) in self.signatures(t, alone, |k| row.current(k).cloned()).into_iter().enumerate() {

@@ -3,8 +3,8 @@
 
 use super::{Error, State, id_of};
 use crate::id::RecordId;
+use crate::shared::HashMap;
 use rusqlite::{OptionalExtension, params};
-use std::collections::HashMap;
 
 /// 128 bits over a record's rows.
 pub type RowsPrint = [u8; 16];

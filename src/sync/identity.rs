@@ -9,11 +9,11 @@ use crate::host::rows;
 use crate::id::{RecordId, RowId, derive};
 use crate::planted;
 use crate::record::{Record, RowKey};
-use crate::shared::Name;
+use crate::shared::{HashMap, Name};
 use crate::state;
 use crate::value::Value;
 use rusqlite::Connection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Root rows of the host that are no record yet.
 #[derive(Debug, Default)]

@@ -10,10 +10,10 @@ use crate::host::mapping::Table;
 use crate::host::rows::{self, climb};
 use crate::id::RecordId;
 use crate::planted;
-use crate::shared::Name;
+use crate::shared::{HashMap, Name};
 use crate::sync::orders::Order;
 use crate::value::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many notes are forgotten at a time.
 pub(super) const NOTES: i64 = 4000;

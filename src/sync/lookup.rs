@@ -10,12 +10,12 @@ use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
 use crate::merge;
 use crate::record::{RowKey, SortedMap};
-use crate::shared::Name;
+use crate::shared::{HashMap, HashSet, Name};
 use crate::state::{self, Place, State};
 use crate::value::{Hash, Large, Reference, Value, hash};
 use rusqlite::{Connection, OptionalExtension};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Looks rows up in the host and in our state. Remembers what cannot change during a sync.
@@ -292,8 +292,9 @@ impl Others for Of<'_, '_> {
 
     fn moved_here(&mut self, table: usize, key: &HostKey) -> Result<Option<RowId>, host::Error> {
         let l = self.lookup;
+        let Some(from) = l.moved_from.get(&self.id) else { return Ok(None) };
         let Some(t) = l.mapping.tables.get(table).filter(|_| !l.recycled.contains(&(table, key.clone()))) else { return Ok(None) };
-        for from in l.moved_from.get(&self.id).into_iter().flatten() {
+        for from in from {
             let old = l.local(from).map_err(wrap)?.and_then(|loc| loc.find(&t.name, key).map(|k| k.id));
             if let Some(old) = old {
                 return Ok(Some(moved_id(&old, &self.id)));

@@ -10,11 +10,11 @@ use crate::host::mapping::{Column, Mapping, RecordType, Role, Rule, Table, Targe
 use crate::host::rows::{self, HostRecord, HostRow, Span, look_up};
 use crate::id::RecordId;
 use crate::record::{FieldKey, Record, Row, RowKey};
-use crate::shared::Name;
+use crate::shared::{HashMap, Name};
 use crate::state::{RowsPrint, Stored};
 use crate::value::Value;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// How often all is read anew where somebody writes meanwhile and no snapshot can be had.
 const TRIES: usize = 3;

@@ -17,12 +17,14 @@ pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 pub struct Out {
     /// The bytes so far.
     pub bytes: Vec<u8>,
+    /// The stamp written last, its site's number and how both are spelt.
+    last: Option<(Stamp, usize, String)>,
 }
 
 impl Out {
     /// Starts a document with its root's first attributes.
     pub fn document(root: &str, folder: &crate::id::Uuid) -> Self {
-        let mut o = Out { bytes: Vec::with_capacity(8 << 10) };
+        let mut o = Out { bytes: Vec::with_capacity(8 << 10), last: None };
         o.raw(DECLARATION).raw("<").raw(root);
         o.attr("xmlns", NAMESPACE).attr("format", &super::FORMAT.to_string()).attr("folder", &folder.to_string());
         o
@@ -43,14 +45,18 @@ impl Out {
     /// Adds an attribute.
     pub fn attr(&mut self, name: &str, value: &str) -> &mut Self {
         self.raw(" ").raw(name).raw("=\"");
-        self.escape(value, true);
+        if is_plain(value.as_bytes()) {
+            self.raw(value);
+        } else {
+            self.escape(value, true);
+        }
         self.raw("\"")
     }
 
     /// Adds the name of a table or column, which may hold any character: as `<name>-base64` where
     /// XML cannot hold it.
     pub fn name(&mut self, name: &str, value: &str) -> &mut Self {
-        if value.chars().all(is_xml_char) {
+        if is_plain(value.as_bytes()) || value.chars().all(is_xml_char) {
             return self.attr(name, value);
         }
         self.raw(" ").raw(name).raw("-base64=\"").base64(value.as_bytes()).raw("\"")
@@ -62,9 +68,13 @@ impl Out {
         self.raw(" ").raw(name).raw("=\"").raw(id.hyphenated().encode_lower(&mut buf)).raw("\"")
     }
 
-    /// Adds a stamp: site number and time.
+    /// Adds a stamp: site number and time. Most of what stands in a document was written at a few moments: each is spelt once.
     pub fn stamp(&mut self, s: &Stamp, sites: &Sites) -> &mut Self {
-        self.attr("s", &sites.number(&s.site).to_string()).attr("t", &s.time.text())
+        let n = sites.number(&s.site);
+        let last = self.last.take().filter(|(stamp, number, _)| stamp == s && *number == n);
+        let (_, _, text) = &*self.last.insert(last.unwrap_or_else(|| (*s, n, format!(" s=\"{n}\" t=\"{}\"", s.time.text()))));
+        self.bytes.extend_from_slice(text.as_bytes());
+        self
     }
 
     /// Text content, escaped.
@@ -85,6 +95,7 @@ impl Out {
             return self.raw("/>\n");
         }
         match std::str::from_utf8(content) {
+            Ok(s) if is_plain(content) => self.raw(">").raw(s),
             Ok(s) if s.chars().all(is_xml_char) => self.raw(">").text(s),
             _ => self.attr("enc", "base64").raw(">").base64(content),
         };
@@ -108,6 +119,11 @@ impl Out {
         }
         self.bytes.extend_from_slice(&s.as_bytes()[from..]);
     }
+}
+
+/// Whether nothing but ASCII stands there that is written as it is, as in most values. Compilers make a few wide instructions of it.
+fn is_plain(b: &[u8]) -> bool {
+    b.iter().fold(true, |plain, c| plain & matches!(c, b' '..=b'~') & !matches!(c, b'&' | b'<' | b'>' | b'"'))
 }
 
 /// How a byte is written that cannot stand as it is.

@@ -45,7 +45,9 @@ pub(crate) fn write_sites(o: &mut Out, sites: &Sites) {
 /// Collects every site that occurs in a record.
 pub(crate) fn sites_of(r: &Record, all: &mut BTreeSet<SiteId>) {
     all.extend(r.version.0.keys());
-    all.extend(r.stamps().map(|s| s.site));
+    // Mostly one and the same.
+    let mut last = None;
+    all.extend(r.stamps().map(|s| s.site).filter(|s| last.replace(*s) != Some(*s)));
     for row in r.rows.values() {
         all.extend(row.fields.keys().filter_map(|k| k.place));
         all.extend(row.tombstone.iter().flat_map(|t| t.seen.0.keys()));

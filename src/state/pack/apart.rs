@@ -6,8 +6,8 @@
 
 use crate::host::key::{take_bytes, unvarint, unzigzag, varint, zigzag};
 use crate::id::spelt;
+use crate::shared::HashMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! The engine: look, take, settle, give, count. One synchronization from lock to report.
 
 mod agree;
+mod ahead;
 mod commit;
 mod diff;
 mod dry;
@@ -154,6 +155,10 @@ pub(crate) struct Engine<'a> {
     unmatched: bool,
     /// Record files read ahead.
     ahead: Option<pipeline::Ahead>,
+    /// Rows read ahead.
+    rows_ahead: Option<ahead::RowsAhead>,
+    /// Another thread draws up what this one prepares.
+    aside: bool,
     /// Writes record files meanwhile.
     writer: Option<pipeline::Writer>,
     /// Grows whenever the host, or a trigger or cascade of it, was seen to touch what may be prepared.
@@ -254,6 +259,8 @@ pub fn sync(
         easel: pipeline::Easel::new(wanted, &state)?,
         unmatched: false,
         ahead: None,
+        rows_ahead: None,
+        aside: false,
         writer: None,
         looks: 0,
         room: room::Room::default(),
@@ -334,7 +341,7 @@ impl Engine<'_> {
             work.dirty = true;
             work.orders.push(order);
         }
-        self.bulk = works.len() + self.roots.len() > 2000;
+        self.bulk = (works.len() + self.roots.len()) as u64 > self.env.bulk.saturating_mul(4);
         self.settle_all(works, progress)?;
         self.now_at(At::Write);
         self.give_large()?;

@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine<'_> {
     /// Applies and stores a prepared record. The caller holds the write lock.
-    pub(super) fn commit(&mut self, p: Prepared) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, mut p: Prepared) -> Result<(), Error> {
+        p.take_own_rows(self.mapping);
         let Some(mut p) = self.before_commit(p)? else { return Ok(()) };
         self.keep_large(&p)?;
         self.keep_large_of_others(&p)?;
@@ -234,7 +235,7 @@ impl Engine<'_> {
         // What a reference leads to may get its name, or come back, later in this sync.
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && (p.new || p.delta.is_some()), state::AGAIN);
         let uses = self.uses_of(&p, &local, flags)?;
-        p.draw(&self.easel)?;
+        p.draw(&self.easel, self.mapping)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
         let stale = p.file_hash.as_deref() != Some(hash.as_str()) && !(planted::bug("no-read-repair") && p.delta.is_none() && !p.refile);

@@ -14,7 +14,10 @@ use crate::xml::{self, MAX_FILE_BYTES};
 /// What came for one record.
 pub(super) struct Came {
     pub(super) known: Record,
+    /// The states that it was joined from. One that said all that is known stands there once another comes.
     pub(super) sources: Vec<Record>,
+    /// What is known is exactly one state that came.
+    one: bool,
     pub(super) waiting: Vec<(SiteId, u64, Item)>,
     pub(super) file_hash: Option<String>,
     pub(super) file_stat: Option<(u64, i64)>,
@@ -30,12 +33,42 @@ pub(super) struct Came {
     own: Option<crate::stamp::Time>,
 }
 
+impl Came {
+    /// Whether nothing is known and nothing else came.
+    fn knows_nothing(&self) -> bool {
+        let known = &self.known;
+        known.version.0.is_empty() && known.rows.is_empty() && known.same_as.is_empty() && known.erased.is_none() && self.sources.is_empty() && !self.one
+    }
+
+    /// Joins a state. Of a record that is new here the first is taken as it is: a large sync has one of each.
+    fn take(&mut self, r: Record) {
+        if self.knows_nothing() && r.erased.is_none() && self.known.id == r.id {
+            let kind = std::mem::take(&mut self.known.kind).max(r.kind.clone());
+            debug_assert!(Record { kind: r.kind.clone(), ..merge::join(&self.known, &r) } == r, "a state joined to nothing is that state");
+            self.known = Record { kind, ..r };
+            self.one = true;
+            return;
+        }
+        self.keep_one();
+        merge::join_into(&mut self.known, &r);
+        self.sources.push(r);
+    }
+
+    /// The one state that said it all becomes one of several.
+    fn keep_one(&mut self) {
+        if std::mem::take(&mut self.one) {
+            self.sources.push(self.known.clone());
+        }
+    }
+}
+
 impl Engine<'_> {
     /// Reads what came for one record and merges it into what is known.
     pub(super) fn gather(&mut self, work: &mut Work, stored: &Stored) -> Result<Came, Error> {
         let mut came = Came {
             known: stored.known.clone(),
             sources: Vec::new(),
+            one: false,
             waiting: Vec::new(),
             file_hash: stored.file_hash.clone(),
             file_stat: None,
@@ -54,15 +87,14 @@ impl Engine<'_> {
         for path in std::mem::take(&mut work.files) {
             self.gather_file(&path, work, &mut came)?;
         }
-        if came.gone && !came.sources.is_empty() {
+        if came.gone && (came.one || !came.sources.is_empty()) {
             // A client made copies of both versions and left no file: the copies go once it is there again.
             came.file_hash = None;
             came.refile = true;
         }
         for r in std::mem::take(&mut work.strays) {
             came.known.kind = std::mem::take(&mut came.known.kind).max(r.kind.clone());
-            merge::join_into(&mut came.known, &r);
-            came.sources.push(r);
+            came.take(r);
         }
         let mut items = std::mem::take(&mut work.items);
         let filed = came.known.version.clone();
@@ -83,7 +115,10 @@ impl Engine<'_> {
                     }
                     Item::Delta(d) => {
                         came.known.kind = std::mem::take(&mut came.known.kind).max(d.part.kind.clone());
-                        came.known.version.includes(&d.part.version) && came.known.version.includes(&d.before) || merge::take_delta(&mut came.known, d)
+                        came.known.version.includes(&d.part.version) && came.known.version.includes(&d.before) || {
+                            came.keep_one();
+                            merge::take_delta(&mut came.known, d)
+                        }
                     }
                     Item::Named { stamp, .. } => came.known.version.covers(stamp),
                 };
@@ -99,7 +134,7 @@ impl Engine<'_> {
             }
             items = left;
         }
-        if came.sources.len() != 1 || came.known.version != filed {
+        if came.sources.len() + usize::from(came.one) != 1 || came.known.version != filed {
             came.drawn = None;
         }
         self.report.pending += came.waiting.len() as u64;
@@ -176,10 +211,8 @@ impl Engine<'_> {
                     }
                 }
                 // Nothing else was known, and nothing else came: the file says it all.
-                let all = came.known.version.0.is_empty() && came.known.rows.is_empty() && came.sources.is_empty();
-                came.drawn = content.drawn.filter(|_| all && !inlined);
-                merge::join_into(&mut came.known, &r);
-                came.sources.push(r);
+                came.drawn = content.drawn.filter(|_| came.knows_nothing() && !inlined);
+                came.take(r);
             }
             Ok(mut r) => {
                 self.by_hash(&mut r)?;

@@ -2,6 +2,7 @@
 //! hashed and packed on another, while this one reads and writes the database. The order of
 //! everything that matters is this thread's, and the same every time.
 
+use super::ahead::Root;
 use super::settle::{Prepared, Work};
 use super::{Engine, Error};
 use crate::folder::{self, Folder, Stat};
@@ -157,6 +158,15 @@ pub(super) struct Writer {
     under_way: usize,
 }
 
+/// What a thread reads ahead of records being settled.
+#[derive(Debug)]
+pub(super) enum Feed<'l> {
+    /// These files.
+    Files(Vec<String>),
+    /// The host's rows of these records of a type.
+    Rows(usize, &'l [Root]),
+}
+
 impl Engine<'_> {
     /// Writes a batch of files, or has it written. What it holds must be durable.
     pub(super) fn write_batch(&mut self, batch: Batch) -> Result<(), Error> {
@@ -213,7 +223,7 @@ impl Engine<'_> {
     }
 
     /// Settles chunks of records, many of them on several threads. `next` gives a chunk's records.
-    pub(super) fn settle_many(&mut self, total: usize, files: Vec<String>, next: &mut dyn FnMut(&mut Self) -> Result<Option<Vec<Work>>, Error>) -> Result<(), Error> {
+    pub(super) fn settle_many(&mut self, total: usize, feed: Feed<'_>, next: &mut dyn FnMut(&mut Self) -> Result<Option<Vec<Work>>, Error>) -> Result<(), Error> {
         if total < self.env.many {
             while let Some(chunk) = next(self)? {
                 self.settle_chunk(chunk)?;
@@ -222,19 +232,29 @@ impl Engine<'_> {
         }
         self.hush_allowed(true)?;
         let disk = self.folder.shared();
-        let easel = &self.easel.clone();
+        let (easel, mapping) = (&self.easel.clone(), self.mapping);
+        // Where readers stop writers, who else reads makes our own commits wait.
+        let database = if self.state.readers_block()? { None } else { self.conn.path().filter(|p| !p.is_empty()).map(str::to_owned) };
         std::thread::scope(|s| {
-            if let Some(disk) = disk.filter(|_| !files.is_empty()) {
-                let (send, receive) = sync_channel(AHEAD);
-                // Ends with its list, or when nobody listens any more.
-                s.spawn(move || {
-                    for path in files {
-                        if send.send(find(disk, easel, path, true)).is_err() {
-                            break;
+            match (feed, disk, database) {
+                (Feed::Files(files), Some(disk), _) if !files.is_empty() => {
+                    let (send, receive) = sync_channel(AHEAD);
+                    // Ends with its list, or when nobody listens any more.
+                    s.spawn(move || {
+                        for path in files {
+                            if send.send(find(disk, easel, path, true)).is_err() {
+                                break;
+                            }
                         }
-                    }
-                });
-                self.ahead = Some(Ahead { files: receive, held: None });
+                    });
+                    self.ahead = Some(Ahead { files: receive, held: None });
+                }
+                (Feed::Rows(kind, list), _, Some(path)) => {
+                    let (send, receive) = sync_channel(1);
+                    s.spawn(move || super::ahead::run(&path, mapping, kind, list, &send));
+                    self.rows_ahead = Some(receive);
+                }
+                _ => {}
             }
             if let Some(disk) = disk {
                 let (send, batches) = sync_channel::<Batch>(1);
@@ -252,11 +272,12 @@ impl Engine<'_> {
             let (from_draw, drawn) = sync_channel::<Result<Chunk, crate::state::Error>>(1);
             s.spawn(move || {
                 drawing.into_iter().try_for_each(|mut chunk| {
-                    let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(easel));
+                    let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(easel, mapping));
                     from_draw.send(all.map(|()| chunk))
                 })
             });
             let mut under_way = 0usize;
+            self.aside = true;
             let mut run = || -> Result<(), Error> {
                 let mut more = true;
                 while more {
@@ -283,7 +304,9 @@ impl Engine<'_> {
             let done = run();
             // Whoever is still at work finds nobody listening, and ends.
             self.ahead = None;
+            self.rows_ahead = None;
             self.writer = None;
+            self.aside = false;
             drop((to_draw, drawn));
             done.and_then(|()| self.hush_allowed(false))
         })

@@ -1,9 +1,9 @@
 //! The queue: what is settled in which order, and in transactions as short as the host needs.
 
+use super::ahead::Root;
 use super::orders::Order;
-use super::pipeline::Chunk;
+use super::pipeline::{Chunk, Feed};
 use super::settle::{Prepared, Work};
-use super::timer::At;
 use super::{Engine, Error, Progress, take};
 use crate::host::capture;
 use crate::host::rows::{self, HostRecord, Span};
@@ -35,9 +35,14 @@ impl<'l, T> Blocks<'l, T> {
 
     /// The records to read next.
     pub(super) fn next(&mut self) -> Option<&'l [T]> {
-        let (block, left) = self.left.split_at(self.records.min(self.left.len()));
+        Some(self.take(self.records)).filter(|block| !block.is_empty())
+    }
+
+    /// So many of them, which somebody has read.
+    pub(super) fn take(&mut self, n: usize) -> &'l [T] {
+        let (block, left) = self.left.split_at(n.min(self.left.len()));
         (self.left, self.last) = (left, block.len());
-        (!block.is_empty()).then_some(block)
+        block
     }
 
     /// What was read for them: it says how many the next may be.
@@ -75,7 +80,7 @@ impl Engine<'_> {
             // Identities first, so that rows of this type can point to each other, and so that a
             // link between two of them is known for the same link.
             self.meet_all(&mut list)?;
-            let mut new: Vec<(crate::host::key::HostKey, RecordId)> = Vec::new();
+            let mut new: Vec<Root> = Vec::new();
             let name = self.mapping.types.get(kind).map(|k| k.name.clone()).unwrap_or_default();
             self.unmatched = !self.state.any_match(&name)?;
             for key in self.roots.of(kind) {
@@ -87,7 +92,7 @@ impl Engine<'_> {
             let n = list.len();
             let mut list = chunks(list);
             self.heir.put_off();
-            self.settle_many(n, files, &mut |_| {
+            self.settle_many(n, Feed::Files(files), &mut |_| {
                 let chunk = list.next();
                 done += chunk.as_ref().map_or(0, Vec::len) as u64;
                 progress("settling records", done, total);
@@ -98,15 +103,13 @@ impl Engine<'_> {
             }
             let mut read: std::vec::IntoIter<Vec<Work>> = Vec::new().into_iter();
             let mut blocks = Blocks::new(&new);
-            self.settle_many(new.len(), Vec::new(), &mut |engine| loop {
+            self.settle_many(new.len(), Feed::Rows(kind, &new), &mut |engine| loop {
                 if let Some(chunk) = read.next() {
                     done += chunk.len() as u64;
                     progress("sending records", done, total);
                     return Ok(Some(chunk));
                 }
-                let Some(block) = blocks.next() else { return Ok(None) };
-                let works = engine.read_ahead(kind, block)?;
-                blocks.read(works.iter().filter_map(|w| w.rows.as_ref()));
+                let Some(works) = engine.next_block(kind, &mut blocks)? else { return Ok(None) };
                 read = chunks(works).collect::<Vec<_>>().into_iter();
             })?;
         }
@@ -162,16 +165,6 @@ impl Engine<'_> {
         }
         self.written_over.clear();
         self.give_files(false)
-    }
-
-    /// Reads the rows of many records of one type at once.
-    pub(super) fn read_ahead(&mut self, kind: usize, chunk: &[(crate::host::key::HostKey, RecordId)]) -> Result<Vec<Work>, Error> {
-        let span = chunk.first().zip(chunk.last()).and_then(|((a, _), (b, _))| rows::close(a, b, chunk.len()));
-        let mut rows = self.timed(At::Rows, |e| span.map(|s| rows::read(e.conn, e.mapping, kind, s)).transpose())?.unwrap_or_default();
-        Ok(chunk
-            .iter()
-            .map(|(key, id)| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&crate::host::key::encode(key)), ..Work::default() })
-            .collect())
     }
 
     /// Prepares records without a lock, then applies them in transactions as short as the host needs.

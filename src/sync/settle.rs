@@ -9,11 +9,13 @@ use super::{Engine, Error};
 use crate::host::image::{self, Image};
 use crate::host::key::HostKey;
 use crate::host::local::Local;
+use crate::host::mapping::Mapping;
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
 use crate::record::{Delta, Record, RowKey};
+use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,6 +98,8 @@ pub(super) struct Prepared {
     pub(super) drawn: Option<Drawn>,
     /// A record made here that nobody else knows: the host holds exactly what is known.
     pub(super) own: bool,
+    /// The stamp under which the host's rows are still to become such a record's.
+    own_rows: Option<Stamp>,
     pub(super) log: Vec<state::ChangeRow>,
     pub(super) read: Vec<String>,
     pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
@@ -193,6 +197,7 @@ impl Engine<'_> {
             keep_off: came.keep_off,
             drawn: came.drawn,
             own: false,
+            own_rows: None,
             log: Vec::new(),
             read,
             items,
@@ -334,13 +339,13 @@ impl Engine<'_> {
         }
         let stamp = self.tick();
         self.log_host(p, &super::diff::HostChanges::default());
-        for (key, row) in &p.image.rows {
-            if let Some(t) = self.mapping.tables.get(row.table) {
-                p.known.rows.insert(key.clone(), new_row(t, row, stamp, false));
-            }
-        }
         p.known.version.add(stamp);
-        p.lives = p.known.rows.keys().map(|k| (k.clone(), Life::Live)).collect();
+        p.own_rows = Some(stamp);
+        // Of many, whoever draws them up can do the rest; what has large values is looked at before.
+        let large = || p.image.rows.values().any(|r| r.fields.values().any(|v| v.stored().is_some()));
+        if !(self.aside && self.bulk) || large() {
+            p.take_own_rows(self.mapping);
+        }
         // Of many records only the names are sent.
         let part = if self.bulk { Record { version: p.known.version.clone(), ..Record::new(p.known.kind.clone(), p.known.id) } } else { p.known.clone() };
         p.delta = Some(Delta { before: Default::default(), part });
@@ -376,8 +381,20 @@ impl Prepared {
         Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, strays: self.strays, ..self.work }
     }
 
+    /// Takes over the host's rows of a record that nobody else knows.
+    pub(super) fn take_own_rows(&mut self, m: &Mapping) {
+        let Some(stamp) = self.own_rows.take() else { return };
+        for (key, row) in &self.image.rows {
+            if let Some(t) = m.tables.get(row.table) {
+                self.known.rows.insert(key.clone(), new_row(t, row, stamp, false));
+            }
+        }
+        self.lives = self.known.rows.keys().map(|k| (k.clone(), Life::Live)).collect();
+    }
+
     /// Draws up what is known, unless the file it came in says the same.
-    pub(super) fn draw(&mut self, easel: &Easel) -> Result<(), state::Error> {
+    pub(super) fn draw(&mut self, easel: &Easel, m: &Mapping) -> Result<(), state::Error> {
+        self.take_own_rows(m);
         if self.drawn.is_none() {
             self.drawn = Some(easel.draw(&self.known)?);
         }

@@ -20,6 +20,9 @@ impl Applier<'_> {
         let (Target::Table { columns, .. }, Some(target)) = (&r.target, m.tables.get(table)) else {
             return Ok(r.write(m, table, key, r.written.first().and_then(|f| row.current(f))));
         };
+        if !r.written.iter().any(|f| row.fields.contains_key(f)) {
+            return Ok(key);
+        }
         let spelled = |(n, k): (usize, Value)| {
             let written = r.written.get(n).and_then(|f| row.current(f)).filter(|w| !w.is_null() && **w != k);
             let (Some(written), Some(column)) = (written, columns.get(n).map(|c| quote(c))) else { return Ok(k) };

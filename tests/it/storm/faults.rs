@@ -397,6 +397,8 @@ impl Storm {
         let (at, column) = (self.dice.below(80), columns[self.dice.below(columns.len())]);
         let word = self.oracle.word(i);
         self.about_to_delete(i);
+        // A chart whose deletion was asked for before goes with all that is in it when it goes.
+        let asked = self.sites[i].get("SELECT count(*) FROM cfs_delete") != "0";
         let shown = RefCell::new(None);
         let s = &mut self.sites[i];
         let path = {
@@ -425,6 +427,9 @@ impl Storm {
             Some(old) => {
                 self.oracle.replaced(&old);
                 self.oracle.typed_since(i, &word);
+                if asked {
+                    self.oracle.ordered(&[word.clone()].into());
+                }
                 self.say(format_args!("  at call {at}: {table}.{column} = {word}"));
             }
             None => self.oracle.replaced(&word),

@@ -1,6 +1,6 @@
 //! Large syncs: a chunk of records is prepared before the one in front of it is committed (decision 0011).
 
-use crate::dsl::check::both_see;
+use crate::dsl::check::{at_rest, both_see};
 use crate::dsl::cloud::Cloud;
 use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{Site, settle, two};
@@ -61,5 +61,35 @@ fn what_is_typed_while_the_next_chunk_is_prepared_is_not_written_over() {
     // In the first chunk; in the second, before and after its own preparing; in the last.
     for (typed, reading) in [(5, 10), (5, 40), (35, 40), (45, 40), (70, 80), (98, 99)] {
         typed_while_reading(typed, reading);
+    }
+}
+
+/// Three hundred people whom nobody knows are sent; their rows are read ahead on a thread and a connection of their own. At the `at`th call
+/// of the folder the host writes over the phone of the `typed`th.
+fn typed_while_sending(typed: usize, at: usize) {
+    let (mut a, mut b, mut cloud) = two();
+    a.move_to_file();
+    (0..300).for_each(|i| a.add(&format!("n{i:03}")));
+    (a.env.many, a.env.bulk) = (2, 2);
+    let path = a.conn.path().unwrap().to_owned();
+    let nid = format!("n{typed:03}");
+    let types = || {
+        let host = Connection::open(&path).unwrap();
+        host.execute("UPDATE patient SET phone = 'typed' WHERE national_id = ?1", [&nid]).unwrap();
+    };
+    let when = |_: &str, _: &str, n: usize| n == at;
+    let meanwhile = Meanwhile::new(a.folder.clone(), &when, &types);
+    a.try_sync_on(&meanwhile, Options::default()).unwrap();
+    assert!(meanwhile.done(), "there is a call {at}");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM patient"), "300");
+    both_see(&a, &b, &nid, "phone", "typed");
+}
+
+#[test]
+fn what_is_typed_while_rows_are_read_ahead_arrives() {
+    for (typed, at) in [(0, 20), (40, 20), (290, 20), (0, 150), (150, 150), (290, 150), (299, 400)] {
+        typed_while_sending(typed, at);
     }
 }

@@ -44,6 +44,14 @@ impl Item {
         Segment { site: SiteId::nil(), seq: 0, previous: String::new(), items: vec![self.clone()] }.write(folder)
     }
 
+    /// The newest stamp of a site in it.
+    pub fn newest(&self, of: &SiteId) -> Option<Time> {
+        match self {
+            Item::Delta(d) => d.part.version.0.get(of).copied(),
+            Item::Named { stamp, .. } => (stamp.site == *of).then_some(stamp.time),
+        }
+    }
+
     /// The record it is about.
     pub fn record(&self) -> RecordId {
         match self {

@@ -2,6 +2,7 @@
 
 use super::{Error, State};
 use crate::id::{RecordId, SiteId, Uuid};
+use crate::stamp::Time;
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ pub struct Peer {
     pub file: Option<Vec<u8>>,
     /// Since when a segment is missing, in milliseconds.
     pub gap_since: Option<i64>,
+    /// Its newest stamp in what was read now of the unbroken row; [`State::heard`] gives what was ever read.
+    pub heard: Option<Time>,
 }
 
 /// Something announced that could not be taken in yet.
@@ -49,7 +52,14 @@ impl State<'_> {
             stat: size.zip(mtime).map(|(s, m)| (s.unsigned_abs(), m)),
             file,
             gap_since,
+            heard: None,
         }))
+    }
+
+    /// The newest stamp that a site gave, of those in the unbroken row of its log that was read here: all that it stamped before
+    /// stands there as well.
+    pub fn heard(&self, site: &SiteId) -> Result<Option<Time>, Error> {
+        Ok(self.meta::<String>(&format!("heard {site}"))?.and_then(|t| Time::parse(&t)))
     }
 
     /// Stores a peer.
@@ -65,6 +75,9 @@ impl State<'_> {
             p.file,
             p.gap_since
         ])?;
+        if let Some(heard) = p.heard.max(self.heard(site)?) {
+            self.set_meta(&format!("heard {site}"), heard.text())?;
+        }
         Ok(())
     }
 

@@ -78,6 +78,10 @@ impl Engine<'_> {
         let (need, since) = match row {
             Some(r) => r,
             None => {
+                // A record file may have brought it before the author's log does: then it is not known yet how far others must have read.
+                if stamp.site != self.site && sites.iter().any(|s| s.id == stamp.site && s.logs) && self.state.heard(&stamp.site)? < Some(stamp.time) {
+                    return Ok(None);
+                }
                 // The tombstone stands in the author's log no later than where we have read it.
                 let need = if stamp.site == self.site { self.state.meta::<i64>("seq")?.unwrap_or(0) } else { self.state.peer(&stamp.site)?.upto.cast_signed() };
                 self.conn.prepare_cached("INSERT INTO cfs_trash (n, row_id, site, need) VALUES (?1, ?2, ?3, ?4)")?.execute(params![

@@ -8,12 +8,13 @@ use crate::folder::Kind;
 use crate::id::SiteId;
 use crate::log::Segment;
 use crate::names::{self, FileName};
+use crate::stamp::Time;
 
 impl Engine<'_> {
     /// Reads a segment that is announced and not there, from a copy of it.
-    pub(super) fn read_renamed(&mut self, site: &SiteId, seq: u64, works: &mut Works) -> Result<bool, Error> {
+    pub(super) fn read_renamed(&mut self, site: &SiteId, seq: u64, works: &mut Works, heard: &mut Option<Time>) -> Result<bool, Error> {
         for path in self.copies_of_segments(site)? {
-            if is_copy(&path, seq) && self.read_segment(path, site, seq, works)? {
+            if is_copy(&path, seq) && self.read_segment(path, site, seq, works, heard)? {
                 return Ok(true);
             }
         }

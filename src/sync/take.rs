@@ -10,6 +10,7 @@ use crate::names::{self, FileName};
 use crate::planted;
 use crate::report::BadFile;
 use crate::site::Site;
+use crate::stamp::Time;
 use crate::state::{self};
 use crate::xml::{self, MAX_FILE_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,9 +183,11 @@ impl Engine<'_> {
         loop {
             let withdrawn = file.as_ref().is_some_and(|f| f.withdrawn.contains(&seq));
             let known = peer.beyond.contains(&seq) || withdrawn;
-            if known || self.read_segment(names::log_path(site, seq), site, seq, works)? || seq <= newest && self.read_renamed(site, seq, works)? {
+            let mut heard = None;
+            if known || self.read_segment(names::log_path(site, seq), site, seq, works, &mut heard)? || seq <= newest && self.read_renamed(site, seq, works, &mut heard)? {
                 if !missing || planted::bug("cursor-passes-a-gap") {
                     peer.upto = seq;
+                    peer.heard = peer.heard.max(heard);
                 } else {
                     peer.beyond.insert(seq);
                 }
@@ -217,8 +220,8 @@ impl Engine<'_> {
         Ok(behind)
     }
 
-    /// Reads one segment if it is there and whole.
-    pub(super) fn read_segment(&mut self, path: String, site: &SiteId, seq: u64, works: &mut Works) -> Result<bool, Error> {
+    /// Reads one segment if it is there and whole, and finds the newest stamp of its author in it.
+    pub(super) fn read_segment(&mut self, path: String, site: &SiteId, seq: u64, works: &mut Works, heard: &mut Option<Time>) -> Result<bool, Error> {
         let bytes = match self.fetch(&path) {
             Ok(Some(b)) => b,
             Ok(None) => return Ok(false),
@@ -230,6 +233,7 @@ impl Engine<'_> {
         match Segment::read(&bytes, &self.manifest.folder) {
             Ok((s, _)) if s.site == *site && s.seq == seq => {
                 for item in s.items {
+                    *heard = (*heard).max(item.newest(site));
                     want(works, item.record()).add_item(*site, seq, item);
                 }
                 Ok(true)

@@ -163,6 +163,28 @@ impl<'c> State<'c> {
         Ok(())
     }
 
+    /// Keeps a record's packed state for as long as it is not known whether it is needed.
+    pub fn keep_whole(&self, id: &RecordId, packed: &[u8]) -> Result<(), Error> {
+        self.set_meta(&format!("whole {id}"), packed)
+    }
+
+    /// What is kept so.
+    pub fn kept_whole(&self) -> Result<std::collections::BTreeMap<RecordId, Vec<u8>>, Error> {
+        let mut q = self.conn.prepare_cached("SELECT name, value FROM cfs_meta WHERE name >= 'whole ' AND name < 'whole!'")?;
+        let rows = q.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        let of = |(name, packed): (String, Vec<u8>)| Some((RecordId::parse_str(name.strip_prefix("whole ")?).ok()?, packed));
+        Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().filter_map(of).collect())
+    }
+
+    /// Keeps one no more, or any.
+    pub fn forget_whole(&self, id: Option<&RecordId>) -> Result<(), Error> {
+        match id {
+            Some(id) => self.conn.execute("DELETE FROM cfs_meta WHERE name = ?1", [format!("whole {id}")])?,
+            None => self.conn.execute("DELETE FROM cfs_meta WHERE name >= 'whole ' AND name < 'whole!'", [])?,
+        };
+        Ok(())
+    }
+
     /// A UUID by name.
     pub fn meta_uuid(&self, name: &str) -> Result<Option<Uuid>, Error> {
         Ok(self.meta::<Vec<u8>>(name)?.and_then(|b| Uuid::from_slice(&b).ok()))

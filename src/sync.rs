@@ -310,6 +310,7 @@ impl Engine<'_> {
             self.read_sites()?;
         }
         self.find_places()?;
+        self.find_kept_whole()?;
         self.now_at(At::Look);
         let made = fresh::hear(&self.state, self.mapping)?;
         self.state.keep_prints(self.mapping.scan)?;

@@ -18,6 +18,7 @@ impl Engine<'_> {
             && self.peers.is_empty()
             && self.new_dirs.is_empty()
             && self.requests_done.is_empty()
+            && !self.keeps_whole()
             && seen == self.notes.upto
             && !self.ticked
             && !full
@@ -31,6 +32,7 @@ impl Engine<'_> {
             self.state.set_meta("refused", i64::from(refused))?;
         }
         if !refused {
+            self.forget_whole()?;
             for (site, p) in std::mem::take(&mut self.peers) {
                 self.state.save_peer(&site, &p)?;
             }

@@ -25,6 +25,9 @@ impl Engine<'_> {
     /// rows are as they were.
     pub(super) fn keep_whole(&mut self, p: &Prepared) -> Result<(), Error> {
         let id = p.work.id;
+        if p.known.erased.is_some() && self.whole.states.remove(&id).is_some() {
+            self.state.forget_whole(Some(&id))?;
+        }
         if self.whole.states.contains_key(&id) || !strips(&p.stored.known, &p.known) {
             return Ok(());
         }
@@ -34,8 +37,36 @@ impl Engine<'_> {
             }
         }
         let packed = pack(&xml::write_record(&p.stored.known, &self.manifest.folder), None)?;
+        // In the transaction that stores it without content: whatever ends this synchronization, the next one has it.
+        self.state.keep_whole(&id, &packed)?;
         self.whole.states.insert(id, packed);
         Ok(())
+    }
+
+    /// Takes over what a synchronization kept that did not end.
+    pub(super) fn find_kept_whole(&mut self) -> Result<(), Error> {
+        self.whole.states = self.state.kept_whole()?;
+        for id in self.whole.states.keys().copied().collect::<Vec<_>>() {
+            let Some(kept) = self.kept_whole(&id)? else { continue };
+            self.whole.large.extend(kept.large().into_keys().map(|(hash, _)| hash));
+            // It may be needed: who points to it is looked at once more.
+            self.again.insert(id);
+            self.again.extend(self.state.waiting_for(&id)?);
+        }
+        Ok(())
+    }
+
+    /// All is settled, and the caller holds the lock.
+    pub(super) fn forget_whole(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.whole.states).is_empty() {
+            self.state.forget_whole(None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything is kept.
+    pub(super) fn keeps_whole(&self) -> bool {
+        !self.whole.states.is_empty()
     }
 
     /// What was stripped elsewhere while it was edited or in use here comes back from who has it whole. Gives the rows.

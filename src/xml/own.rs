@@ -58,8 +58,9 @@ pub(super) fn read(text: &str, folder: &Uuid) -> Option<Record> {
         rows.push(row);
     }
     r.rows = rows.into_iter().collect();
-    // A site that does not occur would not stand here.
-    (h.rest.starts_with(" <sha256>") && h.used.iter().all(|u| *u)).then_some(r)
+    // Nothing but the hash, which was checked. A site that does not occur would not stand here.
+    let ends = h.rest.starts_with(" <sha256>") && h.rest.len() == " <sha256></sha256>\n</record>\n".len() + 64;
+    (ends && h.used.iter().all(|u| *u)).then_some(r)
 }
 
 struct Hand<'a> {

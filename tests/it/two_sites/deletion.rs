@@ -2,12 +2,15 @@
 
 use crate::dsl::check::{at_rest, both_see, content, converged};
 use crate::dsl::cloud::Cloud;
+use crate::dsl::meanwhile::Meanwhile;
 use crate::dsl::{Site, has, path_of, schema, settle, sites, two_with_p1};
 use cloud_folder_sync::host::mapping::LocalDeletes;
 use cloud_folder_sync::log::{Item, Segment};
 use cloud_folder_sync::record::RowKey;
-use cloud_folder_sync::sync::Order;
+use cloud_folder_sync::sync::{Options, Order};
 use cloud_folder_sync::value::Value;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 fn nobody(s: &Site) -> bool {
     s.get("SELECT count(*) FROM patient") == "0"
@@ -438,6 +441,49 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     settle(&mut [a, b, c], &mut cloud);
     at_rest(&mut [a, b, c], &mut cloud);
     back_with_the_link(&[a, b, c], &before);
+}
+
+/// The same, where the program of who slept ends at the `at`th call of the folder. Gives the number of calls until then.
+fn who_slept_crashes(at: usize) -> usize {
+    let (mut all, mut cloud) = sites(3);
+    let [a, b, c] = &mut all[..] else { unreachable!() };
+    a.sql(schema::P1);
+    a.add("p2");
+    photograph(a);
+    settle(&mut [a, b, c], &mut cloud);
+    let (before, id) = (content(a), a.id("p1"));
+    a.delete("p1");
+    settle(&mut [a, b], &mut cloud);
+    for s in [&mut *a, &mut *b] {
+        s.order(id, Order::Purge);
+    }
+    settle(&mut [a, b], &mut cloud);
+    link(c);
+    cloud.carry();
+    let calls = Cell::new(0);
+    let when = |_: &str, _: &str, n: usize| {
+        calls.set(n + 1);
+        n == at
+    };
+    let crash = || resume_unwind(Box::new("crash"));
+    let folder = Meanwhile::new(c.folder.clone(), &when, &crash);
+    let ended = catch_unwind(AssertUnwindSafe(|| c.try_sync_on(&folder, Options::default())));
+    assert_eq!(ended.is_err(), at < calls.get());
+    if !c.conn.is_autocommit() {
+        c.conn.execute_batch("ROLLBACK").unwrap();
+    }
+    settle(&mut [a, b, c], &mut cloud);
+    at_rest(&mut [a, b, c], &mut cloud);
+    back_with_the_link(&[a, b, c], &before);
+    calls.get()
+}
+
+#[test]
+pub(super) fn a_chart_that_only_who_slept_has_survives_a_crash() {
+    let calls = who_slept_crashes(usize::MAX);
+    for at in (0..calls).step_by(61).chain(calls - 24..calls) {
+        who_slept_crashes(at);
+    }
 }
 
 /// Two places entered one person; one of them deletes its chart and empties the trash before it hears of the other. A third has seen

@@ -260,12 +260,16 @@ fn its_log_holds_no_patient_data() {
     let browser = Browser::enter(&c, "north");
     assert!(browser.get("/logs").body.contains("Logs"));
     assert!(browser.get(&format!("/record/{canary}")).status == 400);
+    // What was sent is in the database before the synchronization that sent it ends, and says so.
+    let is_log = |f: &std::path::Path| f.extension().is_some_and(|e| e == "log");
+    let said = || files(&c.dir().join("state")).iter().any(|(f, _)| is_log(f) && std::fs::read_to_string(f).is_ok_and(|t| t.contains("\"synchronized\"")));
+    wait("the log says that it synchronized", said);
     drop(_service);
     let mut seen = 0;
     for (file, _) in files(&c.dir().join("state")) {
         let text = String::from_utf8_lossy(&std::fs::read(&file).expect("readable")).into_owned();
         assert!(!text.contains(canary) && !text.contains("Canaryname"), "{}", file.display());
-        if file.extension().is_some_and(|e| e == "log") {
+        if is_log(&file) {
             seen += text.lines().filter(|l| serde_json::from_str::<Value>(l).expect("a JSON document a line")["fields"]["message"] == "synchronized").count();
         }
     }

@@ -332,3 +332,24 @@ pub(super) fn a_site_away_for_a_year() {
     both_see(&a, &b, "p1", "first_name", "typed a year ago");
     assert_eq!(a.get("SELECT count(*) FROM visit"), "2");
 }
+
+/// A number that one person had goes to another: the identity that follows from it is taken.
+#[test]
+fn a_number_that_goes_to_somebody_else_makes_no_one_person_of_two() {
+    for at_once in [true, false] {
+        let (mut a, mut b, mut cloud) = two_with_p1();
+        let first = a.id("p1");
+        a.sql("UPDATE patient SET national_id = 'p9' WHERE national_id = 'p1'");
+        if !at_once {
+            settle(&mut [&mut a, &mut b], &mut cloud);
+        }
+        a.add("p1");
+        at_rest(&mut [&mut a, &mut b], &mut cloud);
+        for s in [&a, &b] {
+            assert_eq!(s.get("SELECT count(*) FROM patient"), "2", "{}", s.name);
+            assert_eq!(s.id("p9"), first, "{}", s.name);
+            assert_ne!(s.id("p1"), first, "{}", s.name);
+            assert_eq!(s.get("SELECT p.national_id FROM visit JOIN patient p USING (patient_id) LIMIT 1"), "p9", "{}", s.name);
+        }
+    }
+}

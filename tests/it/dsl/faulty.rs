@@ -10,6 +10,8 @@ pub(crate) struct Faulty {
     pub(crate) left: Cell<u64>,
     /// Whether the program ends at the first that does not, or is told that the disk is full.
     pub(crate) crash: bool,
+    /// Only files whose path begins so: others are written as ever.
+    pub(crate) at: &'static str,
 }
 
 impl Folder for Faulty {
@@ -28,6 +30,10 @@ impl Folder for Faulty {
     fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
         let mut out = Vec::new();
         for file in files {
+            if !file.0.starts_with(self.at) {
+                out.extend(self.inner.write(std::slice::from_ref(file), temporary));
+                continue;
+            }
             if self.left.get() == 0 {
                 assert!(!self.crash, "power cut");
                 let source = std::io::Error::from(std::io::ErrorKind::StorageFull);

@@ -490,7 +490,7 @@ impl Storm {
         self.about_to_delete(i);
         let left = self.dice.below(12) as u64;
         let s = &mut self.sites[i];
-        let faulty = Faulty { inner: s.folder.clone(), left: Cell::new(left), crash: false };
+        let faulty = Faulty { inner: s.folder.clone(), left: Cell::new(left), crash: false, at: "" };
         let done = s.try_sync_on(&faulty, Options::default()).map(|r| r.exported).map_err(|e| e.to_string());
         // What was typed may be known here and not be in the folder yet.
         self.say(format_args!("  after {left} writes: {done:?}"));

@@ -2,8 +2,10 @@
 
 use crate::dsl::check::{at_rest, both_see, content, converged};
 use crate::dsl::cloud::Way;
+use crate::dsl::faulty::Faulty;
 use crate::dsl::{DAY_MS, Site, has, path_of, settle, two, two_with_p1};
 use cloud_folder_sync::sync::{Error, Options};
+use std::cell::Cell;
 
 fn segments(s: &Site) -> Vec<String> {
     s.folder.all().into_keys().filter(|p| p.starts_with("logs/")).collect()
@@ -34,6 +36,24 @@ fn the_log_before_the_file() {
     b.sync();
     assert_eq!(b.see("p1", "phone"), "555");
     at_rest(&mut [&mut a, &mut b], &mut cloud);
+}
+
+/// Somebody holds the record's file open, and nothing else: whoever reads the log must not be sent to a file that is not there.
+#[test]
+fn a_log_names_no_file_that_could_not_be_written() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    let before = segments(&a);
+    a.edit("p1", "phone", "555");
+    // Of any change only the record's name is told.
+    a.env.bulk = 0;
+    let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(0), crash: false, at: "records/" };
+    let _said = a.try_sync_on(&faulty, Options::default());
+    assert_eq!(segments(&a), before);
+    cloud.carry();
+    assert_eq!(b.sync().pending, 0);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert!(segments(&a).len() > before.len());
+    both_see(&a, &b, "p1", "phone", "555");
 }
 
 #[test]

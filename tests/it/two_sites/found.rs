@@ -172,10 +172,10 @@ fn what_is_erased_leaves_the_log_though_the_sync_was_cut_off() {
             assert!(told(&a, id));
             // Decided, and not delivered.
             a.edit("p1", "last_name", "not told yet");
-            let full = Faulty { inner: a.folder.clone(), left: Cell::new(1), crash: false };
+            let full = Faulty { inner: a.folder.clone(), left: Cell::new(1), crash: false, at: "" };
             let _refused = a.try_sync_on(&full, Options::default());
             a.order(id, Order::Erase { by: "the patient".into() });
-            let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(left), crash };
+            let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(left), crash, at: "" };
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| a.try_sync_on(&faulty, Options::default())));
             if !a.conn.is_autocommit() {
                 a.sql("ROLLBACK");

@@ -50,7 +50,7 @@ fn a_power_cut_at_any_write_leaves_nothing_dangling_and_nothing_lost() {
             a.add("p2");
             a.set_photo("p2", &y);
             a.conn.execute("UPDATE visit SET notes = ?1", ["long ".repeat(LARGE)]).unwrap();
-            let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(n), crash };
+            let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(n), crash, at: "" };
             let done = catch_unwind(AssertUnwindSafe(|| a.try_sync_on(&faulty, Options::default())));
             assert!(done.is_ok() || crash, "at write {n}");
             nothing_dangles(&a, None);
@@ -69,7 +69,7 @@ fn what_loses_before_it_could_be_given_is_not_lost() {
     let (mut a, mut b, mut cloud) = two_with_p1();
     let (x, y) = (bytes(1, LARGE), bytes(2, LARGE));
     // a's disk is full; b's photo comes and wins while a's own is nowhere but in its database.
-    let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(0), crash: false };
+    let faulty = Faulty { inner: a.folder.clone(), left: Cell::new(0), crash: false, at: "" };
     a.set_photo("p1", &x);
     let _site_file_refused = a.try_sync_on(&faulty, Options::default());
     b.pass(60_000);

@@ -192,7 +192,7 @@ fn what_a_retired_site_had_stamped_and_not_sent_is_sent_once() {
         let (mut a, mut b, mut cloud) = two_with_p1();
         b.edit("p1", "phone", "stamped, not sent");
         b.visit("p1", "d2", "stamped, not sent");
-        let full = Faulty { inner: b.folder.clone(), left: Cell::new(left), crash: false };
+        let full = Faulty { inner: b.folder.clone(), left: Cell::new(left), crash: false, at: "" };
         let _told_or_failed = b.try_sync_on(&full, Options::default());
         a.retire(&b);
         a.sync();

@@ -176,12 +176,9 @@ impl<'c> State<'c> {
         Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().filter_map(of).collect())
     }
 
-    /// Keeps one no more, or any.
-    pub fn forget_whole(&self, id: Option<&RecordId>) -> Result<(), Error> {
-        match id {
-            Some(id) => self.conn.execute("DELETE FROM cfs_meta WHERE name = ?1", [format!("whole {id}")])?,
-            None => self.conn.execute("DELETE FROM cfs_meta WHERE name >= 'whole ' AND name < 'whole!'", [])?,
-        };
+    /// Keeps it no more.
+    pub fn forget_whole(&self, id: &RecordId) -> Result<(), Error> {
+        self.conn.prepare_cached("DELETE FROM cfs_meta WHERE name = ?1")?.execute([format!("whole {id}")])?;
         Ok(())
     }
 

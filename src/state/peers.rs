@@ -75,7 +75,9 @@ impl State<'_> {
             p.file,
             p.gap_since
         ])?;
-        if let Some(heard) = p.heard.max(self.heard(site)?) {
+        if let Some(heard) = p.heard
+            && self.heard(site)? < Some(heard)
+        {
             self.set_meta(&format!("heard {site}"), heard.text())?;
         }
         Ok(())

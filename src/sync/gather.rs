@@ -34,10 +34,15 @@ pub(super) struct Came {
 }
 
 impl Came {
+    /// How many states came.
+    fn states(&self) -> usize {
+        self.sources.len() + usize::from(self.one)
+    }
+
     /// Whether nothing is known and nothing else came.
     fn knows_nothing(&self) -> bool {
         let known = &self.known;
-        known.version.0.is_empty() && known.rows.is_empty() && known.same_as.is_empty() && known.erased.is_none() && self.sources.is_empty() && !self.one
+        known.version.0.is_empty() && known.rows.is_empty() && known.same_as.is_empty() && known.erased.is_none() && self.states() == 0
     }
 
     /// Joins a state. Of a record that is new here the first is taken as it is: a large sync has one of each.
@@ -87,7 +92,7 @@ impl Engine<'_> {
         for path in std::mem::take(&mut work.files) {
             self.gather_file(&path, work, &mut came)?;
         }
-        if came.gone && (came.one || !came.sources.is_empty()) {
+        if came.gone && came.states() > 0 {
             // A client made copies of both versions and left no file: the copies go once it is there again.
             came.file_hash = None;
             came.refile = true;
@@ -134,7 +139,7 @@ impl Engine<'_> {
             }
             items = left;
         }
-        if came.sources.len() + usize::from(came.one) != 1 || came.known.version != filed {
+        if came.states() != 1 || came.known.version != filed {
             came.drawn = None;
         }
         self.report.pending += came.waiting.len() as u64;

@@ -167,6 +167,19 @@ pub(super) enum Feed<'l> {
     Rows(usize, &'l [Root]),
 }
 
+/// An engine that others work for. However that ends, by an error or a panic, whoever is still at work then finds nobody
+/// listening, and ends as well: the scope of the threads waits for them.
+struct Helped<'e, 'a>(&'e mut Engine<'a>);
+
+impl Drop for Helped<'_, '_> {
+    fn drop(&mut self) {
+        self.0.ahead = None;
+        self.0.rows_ahead = None;
+        self.0.writer = None;
+        self.0.aside = false;
+    }
+}
+
 impl Engine<'_> {
     /// Writes a batch of files, or has it written. What it holds must be durable.
     pub(super) fn write_batch(&mut self, batch: Batch) -> Result<(), Error> {
@@ -235,7 +248,9 @@ impl Engine<'_> {
         let (easel, mapping) = (&self.easel.clone(), self.mapping);
         // Where readers stop writers, who else reads makes our own commits wait.
         let database = if self.state.readers_block()? { None } else { self.conn.path().filter(|p| !p.is_empty()).map(str::to_owned) };
-        std::thread::scope(|s| {
+        let done = std::thread::scope(|s| {
+            let helped = Helped(self);
+            let engine = &mut *helped.0;
             match (feed, disk, database) {
                 (Feed::Files(files), Some(disk), _) if !files.is_empty() => {
                     let (send, receive) = sync_channel(AHEAD);
@@ -247,12 +262,12 @@ impl Engine<'_> {
                             }
                         }
                     });
-                    self.ahead = Some(Ahead { files: receive, held: None });
+                    engine.ahead = Some(Ahead { files: receive, held: None });
                 }
                 (Feed::Rows(kind, list), _, Some(path)) => {
                     let (send, receive) = sync_channel(1);
                     s.spawn(move || super::ahead::run(&path, mapping, kind, list, &send));
-                    self.rows_ahead = Some(receive);
+                    engine.rows_ahead = Some(receive);
                 }
                 _ => {}
             }
@@ -266,7 +281,7 @@ impl Engine<'_> {
                         written.send((b, results))
                     })
                 });
-                self.writer = Some(Writer { send, receive, under_way: 0 });
+                engine.writer = Some(Writer { send, receive, under_way: 0 });
             }
             let (to_draw, drawing) = sync_channel::<Chunk>(1);
             let (from_draw, drawn) = sync_channel::<Result<Chunk, crate::state::Error>>(1);
@@ -277,38 +292,29 @@ impl Engine<'_> {
                 })
             });
             let mut under_way = 0usize;
-            self.aside = true;
-            let mut run = || -> Result<(), Error> {
-                let mut more = true;
-                while more {
-                    let works = next(self)?;
-                    more = works.is_some();
-                    if let Some(works) = works {
-                        let chunk = self.prepare_chunk(works)?;
-                        under_way += usize::from(to_draw.send(chunk).is_ok());
-                    }
-                    // One is drawn up while the next is prepared; after the last, all are awaited.
-                    while under_way > usize::from(more)
-                        && let Ok(chunk) = drawn.recv()
-                    {
-                        under_way -= 1;
-                        let chunk = chunk?;
-                        self.take_sample(&chunk)?;
-                        self.commit_chunk(chunk)?;
-                    }
+            engine.aside = true;
+            let mut more = true;
+            while more {
+                let works = next(engine)?;
+                more = works.is_some();
+                if let Some(works) = works {
+                    let chunk = engine.prepare_chunk(works)?;
+                    under_way += usize::from(to_draw.send(chunk).is_ok());
                 }
-                // Only now is nothing prepared that counts on it.
-                self.drop_spare()?;
-                self.await_writer(0)
-            };
-            let done = run();
-            // Whoever is still at work finds nobody listening, and ends.
-            self.ahead = None;
-            self.rows_ahead = None;
-            self.writer = None;
-            self.aside = false;
-            drop((to_draw, drawn));
-            done.and_then(|()| self.hush_allowed(false))
-        })
+                // One is drawn up while the next is prepared; after the last, all are awaited.
+                while under_way > usize::from(more)
+                    && let Ok(chunk) = drawn.recv()
+                {
+                    under_way -= 1;
+                    let chunk = chunk?;
+                    engine.take_sample(&chunk)?;
+                    engine.commit_chunk(chunk)?;
+                }
+            }
+            // Only now is nothing prepared that counts on it.
+            engine.drop_spare()?;
+            engine.await_writer(0)
+        });
+        done.and_then(|()| self.hush_allowed(false))
     }
 }

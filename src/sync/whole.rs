@@ -26,7 +26,7 @@ impl Engine<'_> {
     pub(super) fn keep_whole(&mut self, p: &Prepared) -> Result<(), Error> {
         let id = p.work.id;
         if p.known.erased.is_some() && self.whole.states.remove(&id).is_some() {
-            self.state.forget_whole(Some(&id))?;
+            self.state.forget_whole(&id)?;
         }
         if self.whole.states.contains_key(&id) || !strips(&p.stored.known, &p.known) {
             return Ok(());
@@ -58,10 +58,7 @@ impl Engine<'_> {
 
     /// All is settled, and the caller holds the lock.
     pub(super) fn forget_whole(&mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.whole.states).is_empty() {
-            self.state.forget_whole(None)?;
-        }
-        Ok(())
+        Ok(std::mem::take(&mut self.whole.states).keys().try_for_each(|id| self.state.forget_whole(id))?)
     }
 
     /// Whether anything is kept.

@@ -45,18 +45,14 @@ impl Out {
     /// Adds an attribute.
     pub fn attr(&mut self, name: &str, value: &str) -> &mut Self {
         self.raw(" ").raw(name).raw("=\"");
-        if is_plain(value.as_bytes()) {
-            self.raw(value);
-        } else {
-            self.escape(value, true);
-        }
+        self.escape(value, true);
         self.raw("\"")
     }
 
     /// Adds the name of a table or column, which may hold any character: as `<name>-base64` where
     /// XML cannot hold it.
     pub fn name(&mut self, name: &str, value: &str) -> &mut Self {
-        if is_plain(value.as_bytes()) || value.chars().all(is_xml_char) {
+        if is_xml(value) {
             return self.attr(name, value);
         }
         self.raw(" ").raw(name).raw("-base64=\"").base64(value.as_bytes()).raw("\"")
@@ -95,8 +91,7 @@ impl Out {
             return self.raw("/>\n");
         }
         match std::str::from_utf8(content) {
-            Ok(s) if is_plain(content) => self.raw(">").raw(s),
-            Ok(s) if s.chars().all(is_xml_char) => self.raw(">").text(s),
+            Ok(s) if is_xml(s) => self.raw(">").text(s),
             _ => self.attr("enc", "base64").raw(">").base64(content),
         };
         self.raw("</").raw(name).raw(">\n")
@@ -110,6 +105,10 @@ impl Out {
     }
 
     fn escape(&mut self, s: &str, attribute: bool) {
+        if is_plain(s) {
+            self.raw(s);
+            return;
+        }
         let mut from = 0;
         for (i, b) in s.bytes().enumerate() {
             let Some(with) = escaped(b, attribute) else { continue };
@@ -122,8 +121,8 @@ impl Out {
 }
 
 /// Whether nothing but ASCII stands there that is written as it is, as in most values. Compilers make a few wide instructions of it.
-fn is_plain(b: &[u8]) -> bool {
-    b.iter().fold(true, |plain, c| plain & matches!(c, b' '..=b'~') & !matches!(c, b'&' | b'<' | b'>' | b'"'))
+fn is_plain(s: &str) -> bool {
+    s.as_bytes().iter().fold(true, |plain, c| plain & matches!(c, b' '..=b'~') & !matches!(c, b'&' | b'<' | b'>' | b'"'))
 }
 
 /// How a byte is written that cannot stand as it is.
@@ -149,6 +148,11 @@ pub(crate) fn escaped_len(value: &str) -> usize {
 /// Reads base64 content; one spelling only.
 pub(crate) fn unbase64(s: &str) -> Option<Vec<u8>> {
     STANDARD.decode(s).ok()
+}
+
+/// Whether XML 1.0 can hold the text.
+fn is_xml(s: &str) -> bool {
+    is_plain(s) || s.chars().all(is_xml_char)
 }
 
 /// Whether XML 1.0 can hold the character (§2.2 of the recommendation).

@@ -30,17 +30,14 @@ impl Folder for Faulty {
     fn write(&self, files: &[(String, Vec<u8>)], temporary: &mut dyn FnMut() -> String) -> Vec<Result<Stat, Error>> {
         let mut out = Vec::new();
         for file in files {
-            if !file.0.starts_with(self.at) {
-                out.extend(self.inner.write(std::slice::from_ref(file), temporary));
-                continue;
-            }
-            if self.left.get() == 0 {
+            let met = file.0.starts_with(self.at);
+            if met && self.left.get() == 0 {
                 assert!(!self.crash, "power cut");
                 let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
                 out.push(Err(Error::Io { doing: "write", path: file.0.clone(), source }));
                 continue;
             }
-            self.left.set(self.left.get() - 1);
+            self.left.set(self.left.get() - u64::from(met));
             out.extend(self.inner.write(std::slice::from_ref(file), temporary));
         }
         out

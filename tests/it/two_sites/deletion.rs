@@ -443,9 +443,11 @@ pub(super) fn a_stripped_chart_that_is_back_is_not_told_of_as_empty() {
     back_with_the_link(&[a, b, c], &before);
 }
 
-/// The same, where the program of who slept ends at the `at`th call of the folder. Gives the number of calls until then.
-fn who_slept_crashes(at: usize) -> usize {
+/// A chart that two of three places deleted and stripped while the third slept, which then types a link to it: only the third has it, in
+/// the host alone. And what all showed before.
+fn stripped_while_one_slept(logs: bool) -> (Vec<Site>, Cloud, Vec<String>) {
     let (mut all, mut cloud) = sites(3);
+    all.iter_mut().for_each(|s| s.settings.use_logs = logs);
     let [a, b, c] = &mut all[..] else { unreachable!() };
     a.sql(schema::P1);
     a.add("p2");
@@ -459,6 +461,13 @@ fn who_slept_crashes(at: usize) -> usize {
     }
     settle(&mut [a, b], &mut cloud);
     link(c);
+    (all, cloud, before)
+}
+
+/// Such a chart, where the program of who slept ends at the `at`th call of the folder. Gives the number of calls until then.
+fn who_slept_crashes(at: usize) -> usize {
+    let (mut all, mut cloud, before) = stripped_while_one_slept(true);
+    let [a, b, c] = &mut all[..] else { unreachable!() };
     cloud.carry();
     let calls = Cell::new(0);
     let when = |_: &str, _: &str, n: usize| {
@@ -552,21 +561,8 @@ pub(super) fn the_trash_waits_for_who_has_not_heard_of_the_deletion() {
 #[test]
 pub(super) fn a_chart_stripped_everywhere_comes_back_from_who_slept_with_a_link_to_it() {
     for logs in [true, false] {
-        let (mut all, mut cloud) = sites(3);
-        all.iter_mut().for_each(|s| s.settings.use_logs = logs);
+        let (mut all, mut cloud, before) = stripped_while_one_slept(logs);
         let [a, b, c] = &mut all[..] else { unreachable!() };
-        a.sql(schema::P1);
-        a.add("p2");
-        photograph(a);
-        settle(&mut [a, b, c], &mut cloud);
-        let (before, id) = (content(a), a.id("p1"));
-        a.delete("p1");
-        settle(&mut [a, b], &mut cloud);
-        for s in [&mut *a, &mut *b] {
-            s.order(id, Order::Purge);
-        }
-        settle(&mut [a, b], &mut cloud);
-        link(c);
         for s in [&*a, &*b, &*c] {
             s.pass(crate::dsl::DAY_MS);
         }

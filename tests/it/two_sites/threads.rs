@@ -7,6 +7,8 @@ use crate::dsl::{Site, settle, two};
 use cloud_folder_sync::id::RecordId;
 use cloud_folder_sync::sync::Options;
 use rusqlite::Connection;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// A hundred patients at both sites; `b`'s database lies in a file, so that a second program can write to it.
 fn hundred() -> (Site, Site, Cloud, Vec<RecordId>) {
@@ -85,6 +87,33 @@ fn typed_while_sending(typed: usize, at: usize) {
     at_rest(&mut [&mut a, &mut b], &mut cloud);
     assert_eq!(b.get("SELECT count(*) FROM patient"), "300");
     both_see(&a, &b, &nid, "phone", "typed");
+}
+
+/// The program ends with the `nth` batch of files of a large sync, while a thread has more rows than anybody takes.
+fn ends_at_batch(nth: usize) {
+    let (mut a, mut b, mut cloud) = two();
+    a.move_to_file();
+    (0..1000).for_each(|i| a.add(&format!("n{i:03}")));
+    a.env.many = 2;
+    let crash = || resume_unwind(Box::new("crash"));
+    let batches = Cell::new(0);
+    let when = |what: &str, _: &str, _: usize| {
+        batches.set(batches.get() + usize::from(what == "write"));
+        batches.get() == nth
+    };
+    let folder = Meanwhile::new(a.folder.clone(), &when, &crash);
+    assert!(catch_unwind(AssertUnwindSafe(|| a.try_sync_on(&folder, Options::default()))).is_err());
+    if !a.conn.is_autocommit() {
+        a.conn.execute_batch("ROLLBACK").unwrap();
+    }
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    assert_eq!(b.get("SELECT count(*) FROM patient"), "1000");
+}
+
+#[test]
+fn a_panic_waits_for_no_thread_that_nobody_listens_to() {
+    [1, 3].into_iter().for_each(ends_at_batch);
 }
 
 #[test]

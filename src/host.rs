@@ -8,6 +8,7 @@ pub mod image;
 pub mod key;
 pub mod local;
 pub mod looks;
+pub mod loose;
 pub mod mapping;
 pub mod propose;
 pub mod quiet;

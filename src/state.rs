@@ -61,6 +61,8 @@ pub const TRASH: i64 = 128;
 
 /// What was said about the record being the same as another is not carried out yet.
 pub const SAME: i64 = 256;
+/// Rows of the record hang from nothing in the host.
+pub const LOOSE: i64 = 512;
 
 /// A record as our tables hold it.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ mod large;
 mod last;
 mod look;
 pub mod lookup;
+mod loose;
 mod matches;
 mod moves;
 pub mod orders;
@@ -40,6 +41,7 @@ mod vanished;
 mod walk;
 mod whole;
 mod withdraw;
+mod work;
 
 pub use agree::differs;
 pub use dry::dry_run;
@@ -60,9 +62,9 @@ use crate::stamp::{Clock, Stamp, Time};
 use crate::state::{self, Peer, State};
 use lookup::Lookup;
 use rusqlite::Connection;
-use settle::Work;
 use std::collections::{BTreeMap, BTreeSet};
 use timer::At;
+use work::Works;
 
 /// What a person set for the synchronization.
 #[derive(Debug, Clone)]
@@ -324,21 +326,24 @@ impl Engine<'_> {
         self.look_at_all(&upgraded)?;
         self.look_further(&made)?;
         self.now_at(At::Folder);
-        let mut works = take::Works::new();
+        let mut works = Works::default();
         self.discover(&mut works, full)?;
         if self.refused {
             self.finish(full)?;
             return Ok(());
         }
         for id in std::mem::take(&mut self.notes.dirty) {
-            works.entry(id).or_insert_with(|| Work { id, scanned: self.notes.scanned.contains(&id), ..Work::default() }).dirty = true;
+            let known = works.has(&id);
+            let work = works.touch(id);
+            work.dirty = true;
+            work.scanned |= !known && self.notes.scanned.contains(&id);
         }
         self.now_at(At::Decide);
         self.delete_requests(&mut works)?;
         let new_day = self.new_day()?;
         let kept = if new_day { self.retention()? } else { Vec::new() };
         for (id, order) in self.options.orders.iter().cloned().chain(kept) {
-            let work = works.entry(id).or_insert_with(|| Work { id, ..Work::default() });
+            let work = works.touch(id);
             work.dirty = true;
             work.orders.push(order);
         }

@@ -53,6 +53,20 @@ pub fn decode(mut bytes: &[u8]) -> Option<HostKey> {
     Some(key)
 }
 
+/// The integer that a key is, if it is one.
+pub fn integer(bytes: &[u8]) -> Option<i64> {
+    let (1, mut rest) = bytes.split_first().map(|(tag, rest)| (*tag, rest))? else { return None };
+    let n = unzigzag(unvarint(&mut rest)?);
+    rest.is_empty().then_some(n)
+}
+
+/// The text that a key is, if it is one.
+pub fn text(bytes: &[u8]) -> Option<&[u8]> {
+    let (3, mut rest) = bytes.split_first().map(|(tag, rest)| (*tag, rest))? else { return None };
+    let text = take_bytes(&mut rest)?;
+    rest.is_empty().then_some(text)
+}
+
 /// Appends a number in base 128.
 pub(crate) fn varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {

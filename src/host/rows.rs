@@ -166,11 +166,7 @@ fn select(m: &Mapping, table: usize, span: Span<'_>, joins: &str, key_at: &[Stri
         Span::Many(keys) => format!("{} IN ({}) ORDER BY 1", key_at.first()?, (1..=keys.len()).map(|i| format!("?{i}")).collect::<Vec<_>>().join(", ")),
         Span::One(_) => key_at.iter().enumerate().map(|(i, k)| format!("{k} = ?{}", i + 1)).collect::<Vec<_>>().join(" AND "),
     };
-    let filter = match (&t.owner, m.types.get(t.kind).and_then(|k| k.filter.as_ref())) {
-        (None, Some(f)) => format!(" AND ({f})"),
-        _ => String::new(),
-    };
-    Some(format!("SELECT {} FROM {} AS t0{joins} WHERE true{filter} AND {condition}", list.join(", "), quote(&t.name)))
+    Some(format!("SELECT {} FROM {} AS t0{joins} WHERE {condition}", list.join(", "), quote(&t.name)))
 }
 
 /// Reads records' rows. Gives them by the bytes of their root keys.
@@ -236,9 +232,19 @@ fn read_table(conn: &Connection, (table, t): (usize, &Table), root_width: usize,
     Ok(())
 }
 
-/// All root rows of a record type, in key order: their keys, and what they are matched on.
-pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Vec<(HostKey, Vec<Value>)>> {
-    let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(Vec::new()) };
+/// One row by its key.
+pub fn row(conn: &Connection, m: &Mapping, table: usize, key: &HostKey) -> rusqlite::Result<Option<HostRow>> {
+    let Some(t) = m.tables.get(table) else { return Ok(None) };
+    let list: Vec<String> = t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| t.sql(c)).collect();
+    let sql = format!("SELECT {} FROM {} WHERE {}", list.join(", "), quote(&t.name), t.key_is(1));
+    let mut out = BTreeMap::new();
+    read_table(conn, (table, t), 0, &sql, Span::One(key), &mut out)?;
+    Ok(out.into_values().flat_map(HostRecord::into_values).flatten().next())
+}
+
+/// All root rows of a record type that are to be records, in key order: `where` chooses who is taken in, and nobody is let go by it (decision 0029). Gives their keys, and what they are matched on.
+pub fn roots<E: From<rusqlite::Error>>(conn: &Connection, m: &Mapping, kind: usize, each: &mut dyn FnMut(HostKey, Vec<Value>) -> Result<(), E>) -> Result<(), E> {
+    let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(()) };
     let list = |names: &[Name]| names.iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>();
     let keys = list(root.key_columns());
     let (joins, matches) = matched(m, kind, true);
@@ -246,12 +252,11 @@ pub fn roots(conn: &Connection, m: &Mapping, kind: usize) -> rusqlite::Result<Ve
     let all = [keys.as_slice(), &matches].concat().join(", ");
     let mut q = conn.prepare(&format!("SELECT {all} FROM {} AS t0{joins}{filter} ORDER BY {}", quote(&root.name), keys.join(", ")))?;
     let mut rows = q.query([])?;
-    let mut out = Vec::new();
     while let Some(r) = rows.next()? {
         let take = |from: usize, n: usize| (from..from + n).map(|i| Ok(value_of(r.get_ref(i)?))).collect::<rusqlite::Result<Vec<Value>>>();
-        out.push((take(0, keys.len())?, take(keys.len(), matches.len())?));
+        each(take(0, keys.len())?, take(keys.len(), matches.len())?)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// What the root row with a key is matched on; `None` if there is no such row.

@@ -3,10 +3,10 @@
 //! What the host writes meanwhile is noticed as it is of anything that was prepared: before each chunk is committed.
 
 use super::queue::Blocks;
-use super::settle::Work;
 use super::timer::At;
+use super::work::Work;
 use super::{Engine, Error};
-use crate::host::key::{HostKey, encode};
+use crate::host::key::decode;
 use crate::host::mapping::Mapping;
 use crate::host::rows::{self, HostRecord};
 use crate::id::RecordId;
@@ -14,8 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// A root row that the host has, and the record that it becomes.
-pub(super) type Root = (HostKey, RecordId);
+/// A root row that the host has, by the bytes of its key, and the record that it becomes.
+pub(super) type Root = (Box<[u8]>, RecordId);
 
 /// Rows by the bytes of their root keys.
 type Rows = BTreeMap<Vec<u8>, HostRecord>;
@@ -28,7 +28,8 @@ pub(super) type RowsAhead = Receiver<Block>;
 
 /// Reads the rows of many records of one type at once, where their keys lie close enough.
 fn read(conn: &Connection, m: &Mapping, kind: usize, block: &[Root]) -> rusqlite::Result<Rows> {
-    let span = block.first().zip(block.last()).and_then(|((a, _), (b, _))| rows::close(a, b, block.len()));
+    let ends = block.first().zip(block.last()).and_then(|((a, _), (b, _))| decode(a).zip(decode(b)));
+    let span = ends.as_ref().and_then(|(a, b)| rows::close(a, b, block.len()));
     span.map_or_else(|| Ok(Rows::new()), |s| rows::read(conn, m, kind, s))
 }
 
@@ -64,7 +65,10 @@ impl Engine<'_> {
                 (block, rows)
             }
         };
-        let work = |(key, id): &Root| Work { kind: Some(kind), id: *id, root: Some(key.clone()), dirty: true, rows: rows.remove(&encode(key)), ..Work::default() };
+        let work = |(key, id): &Root| {
+            let rows = rows.remove(&**key);
+            Work::of(*id).of_kind(kind).dirty().with(|w| (w.root, w.rows) = (decode(key), rows))
+        };
         Ok(Some(block.iter().map(work).collect()))
     }
 }

@@ -234,6 +234,7 @@ impl Engine<'_> {
         let dangling = p.image.rows.values().any(|r| !r.dangling.is_empty());
         // What a reference leads to may get its name, or come back, later in this sync.
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && (p.new || p.delta.is_some()), state::AGAIN);
+        flags |= mark(self.has_loose(&p.known, &local), state::LOOSE);
         let uses = self.uses_of(&p, &local, flags)?;
         p.draw(&self.easel, self.mapping)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };

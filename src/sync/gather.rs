@@ -1,8 +1,9 @@
 //! Gather: reads what came for one record, and merges it into what is known.
 
 use super::pipeline::Drawn;
-use super::settle::{Work, type_path};
+use super::settle::type_path;
 use super::take::canonical_path;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::id::SiteId;
 use crate::log::Item;
@@ -149,8 +150,8 @@ impl Engine<'_> {
     /// What files and deltas say of a record that is not known yet; nothing is taken in.
     pub(super) fn peek(&mut self, work: &Work) -> Result<Record, Error> {
         let mut known = Record::new(String::new(), work.id);
-        for path in &work.files {
-            if let Ok(Some(bytes)) = self.folder.read(path, MAX_FILE_BYTES)
+        for place in work.places() {
+            if let Ok(Some(bytes)) = self.folder.read(&place.path(self.mapping), MAX_FILE_BYTES)
                 && let Ok(r) = xml::read_record(&bytes, &self.manifest.folder)
             {
                 merge::join_into(&mut known, &r);

@@ -18,8 +18,10 @@ use crate::xml::MAX_FILE_BYTES;
 use crate::xml::seal_of;
 use std::collections::BTreeSet;
 
-/// How many record files are written between two flushes of the disk.
+/// How many record files are written between two flushes of the disk, at most.
 const BATCH_FILES: usize = 512;
+/// How many bytes of them, unless one alone is larger. Three batches are in memory at a time.
+const BATCH_BYTES: usize = 2 << 20;
 
 impl Engine<'_> {
     /// Stores what is to be sent about a record. Called under the same lock as the record itself.
@@ -56,8 +58,8 @@ impl Engine<'_> {
             self.seal()?;
             self.give_segments()?;
         }
-        while self.due.len() >= BATCH_FILES || (all && !self.due.is_empty()) {
-            let due: Vec<_> = self.due.drain(..self.due.len().min(BATCH_FILES)).collect();
+        while let Some(n) = self.batch(all) {
+            let due: Vec<_> = self.due.drain(..n).collect();
             let due = self.with_large(due)?;
             if due.is_empty() {
                 continue;
@@ -68,6 +70,19 @@ impl Engine<'_> {
             self.write_batch(Batch { ids, files, names })?;
         }
         Ok(())
+    }
+
+    /// How many of the files that are due make a batch; none while it is not a full one.
+    fn batch(&self, all: bool) -> Option<usize> {
+        let (mut n, mut size_bytes) = (0, 0);
+        for (_, _, bytes) in &self.due {
+            n += 1;
+            size_bytes += bytes.len();
+            if n >= BATCH_FILES || size_bytes >= BATCH_BYTES {
+                return Some(n);
+            }
+        }
+        (all && n > 0).then_some(n)
     }
 
     /// Remembers what became of a batch of files.

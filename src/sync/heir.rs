@@ -3,7 +3,7 @@
 //! What the lost place never numbered gets a new number here, and that must not be one that another
 //! record had there: such records are settled after the others.
 
-use super::settle::Work;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::host::mapping::Role;
 use crate::id::SiteId;

@@ -1,9 +1,9 @@
 //! Who is who: which record a root row of the host is.
 
-use super::settle::Work;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
-use crate::host::key::{HostKey, encode};
+use crate::host::key::{self, HostKey, encode};
 use crate::host::mapping::{RecordType, Table};
 use crate::host::rows;
 use crate::id::{RecordId, RowId, derive};
@@ -15,53 +15,78 @@ use crate::value::Value;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
-/// Root rows of the host that are no record yet.
+/// Root rows of the host that are no record yet, by the bytes of their keys. Before a first synchronization that is every
+/// patient there is: what their columns say is read again when it is asked for.
 #[derive(Debug, Default)]
 pub(super) struct NewRoots {
-    /// By type and the bytes of their key.
-    keys: BTreeMap<(usize, Vec<u8>), NewRoot>,
-    /// By what they match on.
-    hashes: HashMap<(usize, [u8; 16]), Vec<Vec<u8>>>,
-    /// By the identity that their key gives them.
-    by_key: HashMap<RecordId, (usize, HostKey)>,
+    kinds: BTreeMap<usize, OfKind>,
 }
 
-/// A root row of the host that is no record yet.
-#[derive(Debug, Clone)]
-pub(super) struct NewRoot {
-    /// Its key.
-    pub(super) key: HostKey,
-    /// The values of the columns of each matching set, then those of the columns that must agree.
-    pub(super) values: Vec<Value>,
+#[derive(Debug, Default)]
+struct OfKind {
+    /// With the identity that the first set of columns gives them in which nothing is missing.
+    keys: HashMap<Box<[u8]>, Option<RecordId>>,
+    /// By what they match on.
+    hashes: HashMap<[u8; 16], Keys>,
+    /// By the identity that their key gives them.
+    by_key: HashMap<RecordId, Box<[u8]>>,
+}
+
+/// Nearly always one: the second to match on the same is somebody entered twice.
+#[derive(Debug)]
+enum Keys {
+    One(Box<[u8]>),
+    Many(Vec<Box<[u8]>>),
+}
+
+impl Keys {
+    fn all(&self) -> &[Box<[u8]>] {
+        match self {
+            Keys::One(key) => std::slice::from_ref(key),
+            Keys::Many(keys) => keys,
+        }
+    }
+
+    fn add(&mut self, key: &[u8]) {
+        if !self.all().iter().any(|k| **k == *key) {
+            let all = self.all().iter().cloned().chain([key.into()]);
+            *self = Keys::Many(all.collect());
+        }
+    }
 }
 
 impl NewRoots {
     /// Takes one out.
-    fn remove(&mut self, kind: usize, bytes: &[u8]) -> Option<HostKey> {
-        self.keys.remove(&(kind, bytes.to_vec())).map(|r| r.key)
+    fn remove(&mut self, kind: usize, bytes: &[u8]) {
+        if let Some(of) = self.kinds.get_mut(&kind) {
+            of.keys.remove(bytes);
+        }
+    }
+
+    fn get(&self, kind: usize, bytes: &[u8]) -> Option<&Option<RecordId>> {
+        self.kinds.get(&kind)?.keys.get(bytes)
     }
 
     /// Those of a type, in the order in which the host keeps them, so that many can be read at once.
-    pub(super) fn of(&self, kind: usize) -> Vec<HostKey> {
-        let mut keys: Vec<HostKey> = self.keys.range((kind, Vec::new())..(kind.saturating_add(1), Vec::new())).map(|(_, r)| r.key.clone()).collect();
-        keys.sort_by(|a, b| match (a.as_slice(), b.as_slice()) {
-            ([Value::Integer(x)], [Value::Integer(y)]) => x.cmp(y),
-            ([Value::Text(x)], [Value::Text(y)]) => x.cmp(y),
-            _ => encode(a).cmp(&encode(b)),
-        });
-        keys
+    pub(super) fn of(&self, kind: usize) -> Vec<Box<[u8]>> {
+        let mut keys: Vec<(Option<i64>, Box<[u8]>)> = Vec::new();
+        if let Some(of) = self.kinds.get(&kind) {
+            keys.extend(of.keys.keys().map(|k| (key::integer(k), k.clone())));
+        }
+        keys.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| key::text(x).cmp(&key::text(y))).then_with(|| x.cmp(y)));
+        keys.into_iter().map(|(_, k)| k).collect()
     }
 
     /// Lets go of what only those need that are no record yet, once there are none.
     pub(super) fn settle(&mut self) {
-        if self.keys.is_empty() {
+        if self.len() == 0 {
             *self = NewRoots::default();
         }
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.kinds.values().map(|of| of.keys.len()).sum()
     }
 }
 
@@ -72,6 +97,11 @@ fn sets<'v>(k: &RecordType, mut values: &'v [Value]) -> impl Iterator<Item = Opt
         values = rest;
         (!these.iter().any(Value::is_null)).then_some(these)
     })
+}
+
+/// The first matching set without a NULL in it, and its number.
+fn first_set<'v>(k: &RecordType, values: &'v [Value]) -> Option<(usize, &'v [Value])> {
+    sets(k, values).enumerate().find_map(|(n, set)| Some((n, set?)))
 }
 
 /// The values of the columns that must agree.
@@ -94,26 +124,26 @@ fn look_up_known(conn: &Connection, root: &Table, want: &[Name], by: &[Name], ke
 
 impl Engine<'_> {
     /// Notes a root row of the host that is no record yet.
-    pub(super) fn add_root(&mut self, kind: usize, mut new: NewRoot) {
-        new.values = new.values.into_iter().map(Value::known).collect();
+    pub(super) fn add_root(&mut self, kind: usize, key: &HostKey, values: Vec<Value>) {
+        let values: Vec<Value> = values.into_iter().map(Value::known).collect();
         let Some(k) = self.mapping.types.get(kind) else { return };
-        let bytes = encode(&new.key);
-        for (set, values) in sets(k, &new.values).enumerate() {
+        let bytes = encode(key).into_boxed_slice();
+        let by_key = self.derived_by_key(kind, key);
+        let derived = first_set(k, &values).map(|(n, set)| self.derived_by_match(&k.name, n, set, checks(k, &values)));
+        let of = self.roots.kinds.entry(kind).or_default();
+        for (set, values) in sets(k, &values).enumerate() {
             if let Some(v) = values {
-                self.roots.hashes.entry((kind, hash16(&k.name, set, v))).or_default().push(bytes.clone());
+                of.hashes.entry(hash16(&k.name, set, v)).and_modify(|all| all.add(&bytes)).or_insert_with(|| Keys::One(bytes.clone()));
             }
         }
-        if let Some(id) = self.derived_by_key(kind, &new.key) {
-            self.roots.by_key.insert(id, (kind, new.key.clone()));
+        if let Some(id) = by_key {
+            of.by_key.insert(id, bytes.clone());
         }
-        self.roots.keys.insert((kind, bytes), new);
+        of.keys.insert(bytes, derived);
     }
 
     /// What a host root row is matched on.
     fn root_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Value>, Error> {
-        if let Some(r) = self.roots.keys.get(&(kind, encode(key))) {
-            return Ok(r.values.clone());
-        }
         let values = rows::root_values(self.conn, self.mapping, kind, key)?.unwrap_or_default();
         Ok(values.into_iter().map(Value::known).collect())
     }
@@ -162,18 +192,19 @@ impl Engine<'_> {
         }
         let mut candidates: Vec<HostKey> = Vec::new();
         for h in self.match_hashes(kind, known) {
-            for bytes in self.roots.hashes.get(&(kind, h)).cloned().unwrap_or_default() {
-                if let Some(r) = self.roots.keys.get(&(kind, bytes))
-                    && !candidates.contains(&r.key)
-                {
-                    candidates.push(r.key.clone());
+            let new = self.roots.kinds.get(&kind).and_then(|of| Some((of, of.hashes.get(&h)?)));
+            let keys = new.into_iter().flat_map(|(of, keys)| keys.all().iter().filter(|k| of.keys.contains_key(*k)));
+            for key in keys.filter_map(|k| key::decode(k)) {
+                if !candidates.contains(&key) {
+                    candidates.push(key);
                 }
             }
         }
         if candidates.is_empty() {
             // A key that is a UUID says by itself who the row is.
-            let found = self.roots.by_key.get(&work.id).filter(|(k, key)| *k == kind && self.roots.keys.contains_key(&(kind, encode(key))));
-            candidates.extend(found.map(|(_, key)| key.clone()));
+            let of = self.roots.kinds.get(&kind);
+            let found = of.and_then(|of| of.by_key.get(&work.id).filter(|k| of.keys.contains_key(*k)));
+            candidates.extend(found.and_then(|k| key::decode(k)));
         }
         let [key] = candidates.as_slice() else {
             return Ok(());
@@ -190,7 +221,7 @@ impl Engine<'_> {
     fn bind(&mut self, work: &mut Work, kind: usize, key: HostKey) {
         let bytes = encode(&key);
         self.roots.remove(kind, &bytes);
-        self.lookup.assign(kind, bytes, work.id);
+        self.lookup.assign(kind, bytes.into(), work.id);
         work.root = Some(key);
         work.dirty = true;
     }
@@ -208,22 +239,37 @@ impl Engine<'_> {
 
     /// Gives a host root row that nothing that came turned out to be its identity: a known record
     /// that this host does not hold yet, a derived one, or a random one.
-    pub(super) fn identify(&mut self, kind: usize, key: &HostKey) -> Result<RecordId, Error> {
-        let bytes = encode(key);
-        let name = self.mapping.types.get(kind).map_or_else(Name::default, |k| k.name.clone());
+    pub(super) fn identify(&mut self, kind: usize, bytes: &[u8]) -> Result<RecordId, Error> {
+        let (Some(k), Some(key)) = (self.mapping.types.get(kind), key::decode(bytes)) else { return Ok(self.env.random.uuid()) };
+        let id = match self.identity(kind, k, &key, bytes)? {
+            Some(id) => id,
+            None => self.env.random.uuid(),
+        };
+        self.roots.remove(kind, bytes);
+        self.lookup.assign(kind, bytes.into(), id);
+        Ok(id)
+    }
+
+    /// The identity of a host root row; `None` for one that nobody else can give it.
+    fn identity(&mut self, kind: usize, k: &RecordType, key: &HostKey, bytes: &[u8]) -> Result<Option<RecordId>, Error> {
         if let Some(id) = self.derived_by_key(kind, key)
             && self.state.root_of(&id)?.is_none_or(|(_, at, flags)| at.is_none() && flags & state::DELETED == 0)
         {
-            return Ok(self.assign(kind, bytes, id));
+            return Ok(Some(id));
+        }
+        let free = |e: &Self, id: RecordId| -> Result<Option<RecordId>, Error> {
+            let taken = e.state.number(&id)?.is_some() || e.incoming.contains(&id) || e.lookup.is_assigned(&id);
+            Ok((!taken || planted::bug("identity-given-twice")).then_some(id))
+        };
+        let doubt = self.doubts.contains_key(&(kind, bytes.to_vec()));
+        if let Some(derived) = self.roots.get(kind, bytes).copied().filter(|_| self.unmatched && !doubt) {
+            return derived.map_or(Ok(None), |id| free(self, id));
         }
         let values = self.root_values(kind, key)?;
-        let Some(k) = self.mapping.types.get(kind) else { return Ok(self.env.random.uuid()) };
-        let doubt = self.doubts.get(&(kind, bytes.clone())).copied();
         let mut derived = None;
         for (n, set) in sets(k, &values).enumerate() {
             let Some(set) = set else { continue };
-            let known = if self.unmatched { Vec::new() } else { self.state.matching(&name, &hash16(&name, n, set))? };
-            for id in known {
+            for id in if self.unmatched { Vec::new() } else { self.state.matching(&k.name, &hash16(&k.name, n, set))? } {
                 let Some(there) = self.state.load(&id)? else { continue };
                 if there.flags & state::DELETED != 0 {
                     continue;
@@ -232,31 +278,18 @@ impl Engine<'_> {
                     continue;
                 }
                 if self.agrees(kind, key, &there.known)? {
-                    return Ok(self.assign(kind, bytes, id));
+                    return Ok(Some(id));
                 }
                 derived = Some(None);
             }
             if derived.is_none() {
-                derived = Some(Some(self.derived_by_match(&name, n, set, checks(k, &values))));
+                derived = Some(Some(self.derived_by_match(&k.name, n, set, checks(k, &values))));
             }
         }
-        if doubt.is_some() {
-            derived = None;
+        match derived.flatten().filter(|_| !doubt) {
+            Some(id) => free(self, id),
+            None => Ok(None),
         }
-        if let Some(Some(id)) = derived {
-            let taken = self.state.number(&id)?.is_some() || self.incoming.contains(&id) || self.lookup.is_assigned(&id);
-            if !taken || planted::bug("identity-given-twice") {
-                return Ok(self.assign(kind, bytes, id));
-            }
-        }
-        let id = self.env.random.uuid();
-        Ok(self.assign(kind, bytes, id))
-    }
-
-    fn assign(&mut self, kind: usize, bytes: Vec<u8>, id: RecordId) -> RecordId {
-        self.roots.remove(kind, &bytes);
-        self.lookup.assign(kind, bytes, id);
-        id
     }
 
     /// The identity that what a row matches on gives it, together with what must agree: two sites

@@ -2,7 +2,8 @@
 //! folder where the host does not hold them, and kept before an apply writes over them.
 
 use super::settle::Prepared;
-use super::take::{DAY_MS, Works, want};
+use super::take::DAY_MS;
+use super::work::Works;
 use super::{Engine, Error};
 use crate::folder::Kind;
 use crate::host::local::{Away, Local};
@@ -228,7 +229,7 @@ impl Engine<'_> {
         for a in self.state.awaited()? {
             let here = self.state.has_bytes(a.large)? || self.state.users(&a.large.0)?.iter().any(|(_, p)| *p != Place::Awaited);
             if here || !self.files_of(a.large)?.is_empty() {
-                want(works, a.id).dirty = true;
+                works.want(a.id).dirty = true;
             }
         }
         Ok(())

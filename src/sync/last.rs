@@ -1,7 +1,8 @@
 //! Deletions that rows of other records may point to are applied last. The host's own CASCADE takes
 //! such rows away with what they point to: what was typed into them must be stamped before.
 
-use super::settle::{Prepared, Work};
+use super::settle::Prepared;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Mapping, Target};
@@ -138,11 +139,11 @@ impl Engine<'_> {
 
     /// The records that the host was seen to touch since this sync began.
     fn typed(&mut self) -> Result<Vec<Work>, Error> {
-        let mut typed: Vec<Work> = std::mem::take(&mut self.notes.dirty).into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+        let mut typed: Vec<Work> = std::mem::take(&mut self.notes.dirty).into_iter().map(|id| Work::of(id).dirty()).collect();
         for kind in 0..self.mapping.types.len() {
             for key in self.roots.of(kind) {
                 let id = self.identify(kind, &key)?;
-                typed.push(Work { kind: Some(kind), id, root: Some(key), dirty: true, ..Work::default() });
+                typed.push(Work::of(id).of_kind(kind).dirty().with(|w| w.root = crate::host::key::decode(&key)));
             }
         }
         Ok(typed)

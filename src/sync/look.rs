@@ -1,8 +1,7 @@
 //! Look: what the host did since the last time, from the triggers' notes.
 
-use super::identity::NewRoot;
 use super::scan::Move;
-use super::settle::Work;
+use super::work::Works;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
 use crate::host::key::{HostKey, encode};
@@ -50,6 +49,8 @@ pub(super) struct Notes {
     pub(super) version: i64,
     /// Whether others have written since, and not all was compared again.
     pub(super) unread: bool,
+    /// Rows that hang from nothing.
+    pub(super) loose: super::loose::Loose,
 }
 
 impl Engine<'_> {
@@ -70,6 +71,7 @@ impl Engine<'_> {
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();
         let mut moves: Vec<Move> = Vec::new();
+        let mut loose: Vec<super::loose::Move> = Vec::new();
         for n in &notes {
             let (old, new) = self.roots_of(n)?;
             let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
@@ -79,9 +81,11 @@ impl Engine<'_> {
             {
                 moves.push((a.clone(), b.clone(), kind));
             }
+            self.look_at_loose(n, kind, &old, &new, &mut moves, &mut loose)?;
             touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
         }
-        self.follow(touched, moves)
+        self.follow(touched, moves)?;
+        self.follow_loose(loose)
     }
 
     /// Follows notes to records: those whose rows they are about, and those between which rows moved.
@@ -121,15 +125,16 @@ impl Engine<'_> {
         for kind in kinds {
             let Some(k) = self.mapping.types.get(*kind) else { continue };
             let all = self.state.all(Some(&k.name))?;
-            for (key, values) in rows::roots(self.conn, self.mapping, *kind)? {
+            rows::roots(self.conn, self.mapping, *kind, &mut |key, values| {
                 let known = if all.is_empty() { None } else { self.lookup.record_of_root(*kind, &key)? };
                 match known {
                     Some(id) => {
                         self.notes.dirty.insert(id);
                     }
-                    None => self.add_root(*kind, NewRoot { key, values }),
+                    None => self.add_root(*kind, &key, values),
                 }
-            }
+                Ok::<_, Error>(())
+            })?;
             // Those whose root row is gone, too.
             self.notes.dirty.extend(all);
         }
@@ -176,7 +181,7 @@ impl Engine<'_> {
         if let Some(found) = rows::look_up(self.conn, t, t.key_columns(), t.key_columns(), &root)? {
             let values = rows::root_values(self.conn, self.mapping, kind, &found)?.unwrap_or_default();
             if self.in_filter(kind, &found)? {
-                self.add_root(kind, NewRoot { key: found, values });
+                self.add_root(kind, &found, values);
             }
         }
         Ok(())
@@ -246,7 +251,7 @@ impl Engine<'_> {
     }
 
     /// Rows that the host asked to delete, as orders by record. Gives how many were read.
-    pub(super) fn delete_requests(&mut self, works: &mut BTreeMap<RecordId, Work>) -> Result<(), Error> {
+    pub(super) fn delete_requests(&mut self, works: &mut Works) -> Result<(), Error> {
         let mut q = self.conn.prepare("SELECT rowid, table_name, key, reason FROM cfs_delete ORDER BY rowid")?;
         let found: Vec<(i64, String, Value, Option<String>)> =
             q.query_map([], |r| Ok((r.get(0)?, r.get::<_, Option<String>>(1)?.unwrap_or_default(), rows::value_of(r.get_ref(2)?), r.get(3)?)))?.collect::<Result<_, _>>()?;
@@ -266,7 +271,8 @@ impl Engine<'_> {
                 continue;
             };
             let kind = self.mapping.tables.get(table).map(|t| t.kind);
-            let work = works.entry(id).or_insert_with(|| Work { id, kind, ..Work::default() });
+            let work = works.touch(id);
+            work.kind = work.kind.or(kind);
             work.dirty = true;
             work.orders.push(Order::Delete { row, why: reason.unwrap_or_default(), by: None, request: Some(rowid) });
         }

@@ -28,7 +28,7 @@ pub struct Lookup<'a> {
     /// The mapping.
     pub mapping: &'a Mapping,
     /// Root rows that got an identity in this sync and are not stored yet.
-    assigned: RefCell<HashMap<(usize, Vec<u8>), RecordId>>,
+    assigned: RefCell<BTreeMap<usize, HashMap<Box<[u8]>, RecordId>>>,
     taken: RefCell<HashSet<RecordId>>,
     deferred: Cell<bool>,
     /// For a record: records that rows of it came from, by a move in the host.
@@ -93,8 +93,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// Gives a root row an identity.
-    pub fn assign(&self, kind: usize, key: Vec<u8>, id: RecordId) {
-        self.assigned.borrow_mut().insert((kind, key), id);
+    pub fn assign(&self, kind: usize, key: Box<[u8]>, id: RecordId) {
+        self.assigned.borrow_mut().entry(kind).or_default().insert(key, id);
         self.taken.borrow_mut().insert(id);
     }
 
@@ -105,10 +105,11 @@ impl<'a> Lookup<'a> {
 
     /// The record whose root the host holds under a key.
     pub fn record_of_root(&self, kind: usize, key: &HostKey) -> Result<Option<RecordId>, state::Error> {
-        if let Some(id) = self.assigned.borrow().get(&(kind, encode(key))) {
+        let bytes = encode(key);
+        if let Some(id) = self.assigned.borrow().get(&kind).and_then(|a| a.get(bytes.as_slice())) {
             return Ok(Some(*id));
         }
-        if self.severed.borrow().contains(&(kind, encode(key))) {
+        if self.severed.borrow().contains(&(kind, bytes)) {
             return Ok(None);
         }
         let Some(k) = self.mapping.types.get(kind) else { return Ok(None) };

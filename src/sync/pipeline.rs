@@ -3,7 +3,8 @@
 //! everything that matters is this thread's, and the same every time.
 
 use super::ahead::Root;
-use super::settle::{Prepared, Work};
+use super::settle::Prepared;
+use super::work::{Place, Work};
 use super::{Engine, Error};
 use crate::folder::{self, Folder, Stat};
 use crate::id::{RecordId, Uuid};
@@ -162,7 +163,7 @@ pub(super) struct Writer {
 #[derive(Debug)]
 pub(super) enum Feed<'l> {
     /// These files.
-    Files(Vec<String>),
+    Files(Vec<Place>),
     /// The host's rows of these records of a type.
     Rows(usize, &'l [Root]),
 }
@@ -256,8 +257,8 @@ impl Engine<'_> {
                     let (send, receive) = sync_channel(AHEAD);
                     // Ends with its list, or when nobody listens any more.
                     s.spawn(move || {
-                        for path in files {
-                            if send.send(find(disk, easel, path, true)).is_err() {
+                        for place in files {
+                            if send.send(find(disk, easel, place.path(mapping), true)).is_err() {
                                 break;
                             }
                         }

@@ -3,8 +3,9 @@
 use super::ahead::Root;
 use super::orders::Order;
 use super::pipeline::{Chunk, Feed};
-use super::settle::{Prepared, Work};
-use super::{Engine, Error, Progress, take};
+use super::settle::Prepared;
+use super::work::{Place, Work, Works};
+use super::{Engine, Error, Progress};
 use crate::host::capture;
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::RecordId;
@@ -55,28 +56,23 @@ impl<'l, T> Blocks<'l, T> {
 impl Engine<'_> {
     /// Settles everything: shared types before those that point to them, what came before what is
     /// new here, and again whatever waited for something that is here now.
-    pub(super) fn settle_all(&mut self, works: take::Works, progress: Progress<'_>) -> Result<(), Error> {
+    pub(super) fn settle_all(&mut self, works: Works, progress: Progress<'_>) -> Result<(), Error> {
         let total = works.len() as u64 + self.roots.len() as u64;
         let mut done = 0;
-        self.last.typed = works.values().filter(|w| w.dirty).count() + self.roots.len();
-        self.last.asked = works.values().any(Work::deletes);
-        let mut by_kind: BTreeMap<usize, Vec<Work>> = BTreeMap::new();
-        for (id, mut w) in works {
-            let stored = self.state.root_of(&id)?.map(|(k, _, _)| k);
-            let from_items = w.items.first().map(|(_, _, i)| i.kind().clone());
-            let from_path = || {
-                let dir = w.files.first().and_then(|f| f.split('/').nth(1))?.to_owned();
-                self.mapping.types.iter().position(|k| crate::names::type_name(&k.name) == dir)
-            };
-            w.kind = w.kind.or_else(|| stored.map(Into::into).or(from_items).and_then(|k: Name| self.mapping.kind(&k))).or_else(from_path);
-            by_kind.entry(w.kind.unwrap_or(usize::MAX)).or_default().push(w);
+        self.last.typed = works.iter().filter(|w| w.dirty).count() + self.roots.len();
+        self.last.asked = works.iter().any(Work::deletes);
+        let mut works = works.into_list();
+        for w in &mut works {
+            let stored = self.state.root_of(&w.id)?.map(|(k, _, _)| Name::from(k));
+            let name = stored.or_else(|| w.kind_by_items(self.mapping));
+            w.kind = w.kind.or_else(|| name.and_then(|k| self.mapping.kind(&k))).or_else(|| w.kind_by_file(self.mapping));
         }
-        let mut kinds: BTreeSet<usize> = by_kind.keys().copied().collect();
-        kinds.extend(0..self.mapping.types.len());
-        for kind in kinds {
-            let mut list = by_kind.remove(&kind).unwrap_or_default();
-            // As others wrote them: rows get their keys here in the order in which they got them there.
-            list.sort_by_key(|w| w.order);
+        // As others wrote them: rows get their keys here in the order in which they got them there. Of the types, those that
+        // this host does not have come last.
+        works.sort_unstable_by_key(|w| (w.kind.unwrap_or(usize::MAX), w.order, w.id));
+        for kind in (0..self.mapping.types.len()).chain([usize::MAX]) {
+            let later = works.split_off(works.partition_point(|w| w.kind.unwrap_or(usize::MAX) <= kind));
+            let mut list = std::mem::replace(&mut works, later);
             // Identities first, so that rows of this type can point to each other, and so that a
             // link between two of them is known for the same link.
             self.meet_all(&mut list)?;
@@ -88,7 +84,7 @@ impl Engine<'_> {
                 new.push((key, id));
             }
             self.roots.settle();
-            let files: Vec<String> = list.iter().flat_map(|w| w.files.clone()).collect();
+            let files: Vec<Place> = list.iter().flat_map(Work::places).collect();
             let n = list.len();
             let mut list = chunks(list);
             self.heir.put_off();
@@ -124,11 +120,12 @@ impl Engine<'_> {
             if again.is_empty() {
                 break;
             }
-            let mut list: Vec<Work> = again.into_iter().map(|id| Work { id, dirty: true, ..Work::default() }).collect();
+            let mut list: Vec<Work> = again.into_iter().map(|id| Work::of(id).dirty()).collect();
             for work in list.iter_mut().filter(|w| back.contains(&w.id)) {
                 if let Some((kind, _, _)) = self.state.root_of(&work.id)? {
                     self.report.notices.push(format!("the {kind} {} cannot be deleted while rows that point to it are in use: it is back", work.id));
-                    work.orders.push(Order::Restore { row: crate::record::RowKey::new(kind, work.id) });
+                    let row = crate::record::RowKey::new(kind, work.id);
+                    work.orders.push(Order::Restore { row });
                 }
             }
             for chunk in chunks(list) {
@@ -159,7 +156,7 @@ impl Engine<'_> {
     /// Takes in records that stood under other records' names, before those are written again.
     pub(super) fn take_strays(&mut self) -> Result<(), Error> {
         let strays: Vec<RecordId> = self.stray_sources.keys().copied().collect();
-        let list = strays.into_iter().map(|id| Work { id, ..Work::default() }).collect();
+        let list = strays.into_iter().map(Work::of).collect();
         for chunk in chunks(list) {
             self.settle_chunk(chunk)?;
         }

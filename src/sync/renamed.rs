@@ -2,7 +2,7 @@
 //! same bytes are "new in both paths"). What a segment holds says which one it is. They are read
 //! under any name, and put back by the site whose log it is: by one, or the client meets two new files again.
 
-use super::take::Works;
+use super::work::Works;
 use super::{Engine, Error};
 use crate::folder::Kind;
 use crate::id::SiteId;

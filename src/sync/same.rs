@@ -3,7 +3,8 @@
 
 use super::commit::held_local;
 use super::orders::Order;
-use super::settle::{Prepared, Work};
+use super::settle::Prepared;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::host::mapping::Mapping;
 use crate::host::{derived, signs};
@@ -23,7 +24,7 @@ pub(super) struct Same {
     /// Two records are being settled together.
     pub(super) matching: bool,
     /// Records to be settled after those that they were matched with.
-    pub(super) later: super::take::Works,
+    pub(super) later: BTreeMap<RecordId, Work>,
     /// How often each record was tried.
     pub(super) united: BTreeMap<RecordId, u32>,
     /// Records that may no longer stand where it is said that they do.
@@ -63,7 +64,7 @@ impl Engine<'_> {
     pub(super) fn settle_same(&mut self) -> Result<(), Error> {
         let found = self.find_same()?;
         if !found.is_empty() {
-            let say = |(b, a)| Work { id: b, dirty: true, orders: vec![Order::Say { other: a, says: SameAs::Same, by_itself: true }], ..Work::default() };
+            let say = |(b, a)| Work::ordered(b, vec![Order::Say { other: a, says: SameAs::Same, by_itself: true }]);
             self.settle_chunk(found.into_iter().map(say).collect())?;
         }
         // Each step can make another possible; a person's contradictions end here as well.
@@ -124,7 +125,7 @@ impl Engine<'_> {
             None => Ok(()),
             Some(Step::Say(other, least)) => {
                 let orders = vec![Order::Say { other: least, says: SameAs::Same, by_itself: true }];
-                self.settle_here(Work { id: other, dirty: true, orders, ..Work::default() })
+                self.settle_here(Work::ordered(other, orders))
             }
             Some(Step::Apart(place)) => self.take_apart(b, place),
             Some(Step::Match(a)) => self.match_up(a, b),
@@ -132,7 +133,7 @@ impl Engine<'_> {
                 // Who erased that one had not seen that this one is the same: a person must say so.
                 let orders = facts.into_iter().map(|other| Order::Say { other, says: SameAs::Undone, by_itself: false }).collect();
                 self.report.notices.push(format!("record {b} was the same as one that was erased elsewhere; it stands by itself again. To erase it as well: cfs erase"));
-                self.settle_here(Work { id: b, dirty: true, orders, ..Work::default() })
+                self.settle_here(Work::ordered(b, orders))
             }
         }
     }
@@ -216,9 +217,9 @@ impl Engine<'_> {
 
     /// Brings what stands of `b` to `a`, in what is known and then in the host.
     fn match_up(&mut self, a: RecordId, b: RecordId) -> Result<(), Error> {
-        let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
-        let work = self.same.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
-        let Some(mut pa) = self.prepare(Work { dirty: true, ..work })? else { return self.commit(pb) };
+        let Some(mut pb) = self.prepare(Work::of(b).dirty())? else { return Ok(()) };
+        let work = self.same.later.remove(&a).unwrap_or_else(|| Work::of(a));
+        let Some(mut pa) = self.prepare(work.dirty())? else { return self.commit(pb) };
         if pa.work.kind.is_none() {
             self.commit(pb)?;
             return self.commit(pa);
@@ -245,7 +246,7 @@ impl Engine<'_> {
         }
         if self.commit_united(pa, b)? {
             self.report.held.retain(|h| h.record != b.to_string());
-            self.settle_here(Work { id: b, dirty: true, ..Work::default() })?;
+            self.settle_here(Work::of(b).dirty())?;
         }
         Ok(())
     }
@@ -266,11 +267,11 @@ impl Engine<'_> {
 
     /// Lets a record stand by itself again, with what of it stands at `place`.
     fn take_apart(&mut self, b: RecordId, place: Option<RecordId>) -> Result<(), Error> {
-        let Some(mut pb) = self.prepare(Work { id: b, dirty: true, ..Work::default() })? else { return Ok(()) };
+        let Some(mut pb) = self.prepare(Work::of(b).dirty())? else { return Ok(()) };
         let mut pa = None;
         if let Some(a) = place {
-            let work = self.same.later.remove(&a).unwrap_or_else(|| Work { id: a, ..Work::default() });
-            pa = self.prepare(Work { dirty: true, ..work })?;
+            let work = self.same.later.remove(&a).unwrap_or_else(|| Work::of(a));
+            pa = self.prepare(work.dirty())?;
         }
         let stamps = &mut self.stamps();
         let shape = Rows { mapping: self.mapping, key: &self.manifest.key, site: self.site };
@@ -305,16 +306,17 @@ impl Engine<'_> {
     }
 
     /// Puts a record off; what came for it is kept.
-    pub(super) fn put_off(&mut self, work: Work) {
+    pub(super) fn put_off(&mut self, mut work: Work) {
         let Some(kept) = self.same.later.get_mut(&work.id) else {
             self.same.later.insert(work.id, work);
             return;
         };
-        kept.files.extend(work.files);
-        kept.items.extend(work.items);
-        kept.orders.extend(work.orders);
-        kept.strays.extend(work.strays);
-        kept.root = kept.root.take().or(work.root);
+        let more = std::mem::take(&mut *work);
+        kept.files.extend(more.files);
+        kept.items.extend(more.items);
+        kept.orders.extend(more.orders);
+        kept.strays.extend(more.strays);
+        kept.root = kept.root.take().or(more.root);
         kept.dirty = true;
     }
 

@@ -228,7 +228,12 @@ impl Engine<'_> {
         for kind in 0..self.mapping.types.len() {
             let Some(k) = self.mapping.types.get(kind) else { continue };
             let mut known = self.state.prints(&k.name)?;
-            let roots: Vec<HostKey> = rows::roots(self.conn, self.mapping, kind)?.into_iter().map(|(key, _)| key).collect();
+            let loose: std::collections::BTreeSet<RecordId> = self.state.flagged(crate::state::LOOSE)?.into_iter().collect();
+            let mut roots: Vec<HostKey> = Vec::new();
+            rows::roots(self.conn, self.mapping, kind, &mut |key, _| {
+                roots.push(key);
+                Ok::<_, Error>(())
+            })?;
             let (mut done, mut blocks) = (0, Blocks::new(&roots));
             while let Some(block) = blocks.next() {
                 progress("comparing rows", done, roots.len() as u64);
@@ -250,7 +255,7 @@ impl Engine<'_> {
                         Some(r) => r,
                         None => rows::read(self.conn, self.mapping, kind, Span::One(key))?.into_values().next().unwrap_or_default(),
                     };
-                    if print == Some(print_of(&self.mapping.tables, &rows)) {
+                    if print == Some(print_of(&self.mapping.tables, &rows)) && !loose.contains(&id) {
                         continue;
                     }
                     self.compare_known(kind, key, id, &rows, &mut seen)?;

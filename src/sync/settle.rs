@@ -5,12 +5,13 @@ use super::diff::{diff, new_row};
 use super::orders::{self, Order};
 use super::pipeline::{Drawn, Easel};
 use super::timer::At;
+use super::work::{More, Work};
 use super::{Engine, Error};
 use crate::host::image::{self, Image};
-use crate::host::key::HostKey;
 use crate::host::local::Local;
+use crate::host::loose;
 use crate::host::mapping::Mapping;
-use crate::host::rows::{self, HostRecord, Span};
+use crate::host::rows::{self, Span};
 use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
@@ -18,55 +19,6 @@ use crate::record::{Delta, Record, RowKey};
 use crate::stamp::Stamp;
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One record that something happened to.
-#[derive(Debug, Default)]
-pub(super) struct Work {
-    /// Its type, an index into the mapping; `None` for a type that this host does not have.
-    pub(super) kind: Option<usize>,
-    /// The record.
-    pub(super) id: RecordId,
-    /// Its place in the order in which it was heard of.
-    pub(super) order: usize,
-    /// The key of the host's root row, for a record that is new or newly met.
-    pub(super) root: Option<HostKey>,
-    /// Whether the host may have changed it.
-    pub(super) dirty: bool,
-    /// Whether only a look at everything led to it.
-    pub(super) scanned: bool,
-    /// Its rows, if they were read already.
-    pub(super) rows: Option<HostRecord>,
-    /// Files to read: the canonical one, and others that hold it.
-    pub(super) files: Vec<String>,
-    /// Items of segments.
-    pub(super) items: Vec<(crate::id::SiteId, u64, Item)>,
-    /// What people asked for.
-    pub(super) orders: Vec<Order>,
-    /// What stood under other records' names.
-    pub(super) strays: Vec<Record>,
-}
-
-impl Work {
-    /// Has a file read, once.
-    pub(super) fn add_file(&mut self, path: String) {
-        if !self.files.contains(&path) {
-            push(&mut self.files, path);
-        }
-    }
-
-    /// Adds an item of a segment.
-    pub(super) fn add_item(&mut self, site: crate::id::SiteId, seq: u64, item: Item) {
-        push(&mut self.items, (site, seq, item));
-    }
-}
-
-/// Of a hundred thousand records nearly all are named once: a first push must not make room for four.
-fn push<T>(list: &mut Vec<T>, one: T) {
-    if list.is_empty() {
-        list.reserve_exact(1);
-    }
-    list.push(one);
-}
 
 /// A record ready to be applied.
 #[derive(Debug)]
@@ -112,6 +64,7 @@ pub(super) struct Prepared {
 impl Engine<'_> {
     /// Prepares a record. `None` where there is nothing to do.
     pub(super) fn prepare(&mut self, mut work: Work) -> Result<Option<Prepared>, Error> {
+        work.unfold(self.mapping);
         let mut stored = self.state.load(&work.id)?;
         if let Some(s) = &mut stored {
             self.by_hash(&mut s.known)?;
@@ -130,7 +83,9 @@ impl Engine<'_> {
             local: Local::default(),
             file_hash: None,
         });
-        work.strays.extend(self.stray_sources.remove(&work.id).unwrap_or_default());
+        if let Some(strays) = self.stray_sources.remove(&work.id) {
+            work.strays.extend(strays);
+        }
         let (read, items, orders, strays) = (work.files.clone(), work.items.clone(), work.orders.clone(), work.strays.clone());
         let counted = (self.report.pending, self.report.files_read, self.report.bytes_read);
         let mut came = self.timed(At::Read, |e| e.gather(&mut work, &stored))?;
@@ -138,7 +93,8 @@ impl Engine<'_> {
         if matched || self.deletes_too_early(&work, &stored, &came.known) {
             // It is read once more then.
             (self.report.pending, self.report.files_read, self.report.bytes_read) = counted;
-            let work = Work { dirty: work.dirty || matched, files: read, items, strays, ..work };
+            work.dirty |= matched;
+            let work = work.with(|w| (w.files, w.items, w.strays) = (read, items, strays));
             if matched {
                 self.put_off(work);
             } else {
@@ -157,7 +113,7 @@ impl Engine<'_> {
         }
         if new && self.comes_late(&work, &came.known) {
             (self.report.pending, self.report.files_read, self.report.bytes_read) = counted;
-            self.heir.add(Work { files: read, items, strays, ..work });
+            self.heir.add(work.with(|w| (w.files, w.items, w.strays) = (read, items, strays)));
             return Ok(None);
         }
         if self.severed.contains(&work.id) {
@@ -242,7 +198,7 @@ impl Engine<'_> {
             recycled: &self.notes.recycled,
         };
         let print = self.mapping.scan.then(|| super::scan::print_of(&self.mapping.tables, &host));
-        Ok(Image { print, ..image::build(&context, host, &mut self.lookup.of(work.id), &mut self.env.random)? })
+        Ok(Image { print, ..loose::build(self.conn, &context, host, &mut self.lookup.of(work.id), &mut self.env.random)? })
     }
 
     /// Stamps what the host and people did, on top of what came.
@@ -378,7 +334,8 @@ impl Prepared {
     /// Gives the work back, to be prepared anew because the host wrote meanwhile. What came with it
     /// has been merged; it is read once more from where it stands.
     pub(super) fn again(self) -> Work {
-        Work { dirty: true, rows: None, files: self.read, items: self.items, orders: self.orders, strays: self.strays, ..self.work }
+        let more = More { root: self.work.root.clone(), rows: None, files: self.read, items: self.items, orders: self.orders, strays: self.strays };
+        self.work.dirty().with(|w| *w = more)
     }
 
     /// Takes over the host's rows of a record that nobody else knows.

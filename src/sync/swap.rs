@@ -1,7 +1,8 @@
 //! Rows that swap UNIQUE values are refused one by one and fit together: their values are parked
 //! first, by UPDATE and never by DELETE, and then all are applied in one transaction.
 
-use super::settle::{Prepared, Work};
+use super::settle::Prepared;
+use super::work::Work;
 use super::{Engine, Error};
 use crate::host::mapping::{Affinity, Role};
 use crate::host::quiet::loud;
@@ -23,7 +24,7 @@ impl Engine<'_> {
         }
         let mut group: Vec<Prepared> = Vec::new();
         for id in held.into_iter().take(GROUP) {
-            if let Some(p) = self.prepare(Work { id, ..Work::default() })?
+            if let Some(p) = self.prepare(Work::of(id))?
                 && p.kind().is_some()
             {
                 group.push(p);

@@ -1,7 +1,8 @@
 //! Take: what others wrote. Site files, the next segments of every log, the record files they
 //! name, conflict files, and at a full look every file.
 
-use super::settle::{Work, type_path};
+use super::settle::type_path;
+use super::work::Works;
 use super::{Engine, Error};
 use crate::folder::Kind;
 use crate::id::{RecordId, SiteId};
@@ -13,17 +14,11 @@ use crate::site::Site;
 use crate::stamp::Time;
 use crate::state::{self};
 use crate::xml::{self, MAX_FILE_BYTES};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// After this long a file that is still incomplete, or a gap in a log, is reported and closed.
 pub(super) const DAY_MS: i64 = 86_400_000;
-
-pub(super) type Works = BTreeMap<RecordId, Work>;
-
-pub(super) fn want(works: &mut Works, id: RecordId) -> &mut Work {
-    let order = works.len();
-    works.entry(id).or_insert_with(|| Work { id, order, ..Work::default() })
-}
 
 impl Engine<'_> {
     /// Reads a file of the folder, and counts it.
@@ -42,7 +37,7 @@ impl Engine<'_> {
         for p in self.state.pending(None)? {
             let id = p.id;
             if let Ok((s, _)) = Segment::read(&p.item, &self.manifest.folder) {
-                want(works, id).items.extend(s.items.into_iter().map(|i| (p.site, p.seq, i)));
+                works.want(id).items.extend(s.items.into_iter().map(|i| (p.site, p.seq, i)));
             }
         }
         for (path, outcome, since) in self.state.seen_files("incomplete")? {
@@ -53,22 +48,17 @@ impl Engine<'_> {
         self.look_for_large(works)?;
         self.walk(works, full)?;
         // The canonical file of everything that items are about.
-        for (id, work) in works.iter_mut() {
-            let kind = work.items.first().map(|(_, _, i)| i.kind().clone());
-            if let Some(kind) = kind {
-                let path = type_path(&kind, id);
-                work.add_file(path);
-            }
+        for work in works.iter_mut() {
+            work.add_own_file(self.mapping);
         }
         for id in self.state.flagged(state::BEHIND)? {
             if let Some((kind, _, _)) = self.state.root_of(&id)? {
                 let path = type_path(&kind, &id);
-                let work = want(works, id);
-                work.add_file(path);
+                works.want(id).add_file(self.mapping, path);
             }
         }
         for id in self.state.flagged(state::HELD | state::WAITING | state::AGAIN)? {
-            want(works, id);
+            works.want(id);
         }
         Ok(())
     }
@@ -232,9 +222,10 @@ impl Engine<'_> {
         };
         match Segment::read(&bytes, &self.manifest.folder) {
             Ok((s, _)) if s.site == *site && s.seq == seq => {
+                let from = Arc::new((*site, seq));
                 for item in s.items {
                     *heard = (*heard).max(item.newest(site));
-                    want(works, item.record()).add_item(*site, seq, item);
+                    works.want(item.record()).add_item(self.mapping, &from, item);
                 }
                 Ok(true)
             }

@@ -59,7 +59,7 @@ impl Engine<'_> {
             // The row must be made, since the key of the other one is no local number.
             let id = p.work.id;
             self.commit(p)?;
-            match self.prepare(super::settle::Work { id, dirty: true, ..Default::default() })? {
+            match self.prepare(super::work::Work::of(id).dirty())? {
                 Some(again) if !again.image.rows.is_empty() => p = again,
                 _ => return Ok(false),
             }

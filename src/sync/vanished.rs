@@ -53,21 +53,23 @@ impl Engine<'_> {
 
     /// Decides about rows that are gone from the host without a tombstone.
     pub(super) fn vanished(&mut self, p: &mut Prepared, gone: &[RowKey], lives: &BTreeMap<RowKey, Life>) -> Result<(), Error> {
+        // The same for all: a row that had seen the tombstone of the one above it would count as written after it.
+        let seen = if planted::bug("known-taken-for-seen") { p.known.version.clone() } else { p.seen_by_host(self.site) };
         for key in gone.iter().filter(|k| lives.get(*k) == Some(&Life::Live)) {
             let Some(table) = self.mapping.table(&key.table) else { continue };
             let Some(t) = self.mapping.tables.get(table) else { continue };
             let host_key = p.stored.local.rows.get(key).map(|l| l.key.clone()).unwrap_or_default();
             if let Some((record, row)) = self.moved_to(p.work.id, table, &host_key, key)? {
-                self.bury(p, key, "moved to another record", Some((record, row)));
+                self.bury(p, key, "moved to another record", Some((record, row)), seen.clone());
                 continue;
             }
             if t.owner.is_some() && self.target_deleted(p, key, t)? {
                 let seen = self.seen_before(p);
-                self.bury_seen(p, key, WITH_TARGET, None, seen);
+                self.bury(p, key, WITH_TARGET, None, seen);
                 continue;
             }
             if planted::bug("delete-by-absence") || t.rewrites && t.owner.is_some() && self.rewritten(p, key, table, &host_key)? {
-                self.bury(p, key, "rewritten", None);
+                self.bury(p, key, "rewritten", None, seen.clone());
                 continue;
             }
             if t.local_deletes == crate::host::mapping::LocalDeletes::Ask {
@@ -131,12 +133,7 @@ impl Engine<'_> {
     }
 
     /// Puts a tombstone on a row: what its author had seen is what was applied to the host.
-    pub(super) fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>) {
-        let seen = if planted::bug("known-taken-for-seen") { p.known.version.clone() } else { p.seen_by_host(self.site) };
-        self.bury_seen(p, key, why, moved_to, seen);
-    }
-
-    fn bury_seen(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>, seen: Version) {
+    fn bury(&mut self, p: &mut Prepared, key: &RowKey, why: &str, moved_to: Option<(RecordId, crate::id::RowId)>, seen: Version) {
         let stamp = self.tick();
         let t = Tombstone { stamp, by: self.site_name.clone(), why: why.to_owned(), moved_to, seen, bare: false, unknown: BTreeMap::new() };
         merge::tombstone(&mut p.known, key, t.clone());

@@ -1,7 +1,8 @@
 //! Walk: conflict files where directories changed, and at a full look every file.
 
 use super::settle::type_path;
-use super::take::{DAY_MS, Works, canonical_shard, want};
+use super::take::{DAY_MS, canonical_shard};
+use super::work::Works;
 use super::{Engine, Error};
 use crate::folder::{Kind, Stat};
 use crate::id::RecordId;
@@ -81,7 +82,7 @@ impl Engine<'_> {
                 let seen = if full { self.file_stats()?.get(&id).copied() } else { self.state.number(&id)?.map(|_| None) };
                 let news = seen.is_none_or(|seen| full && seen != Some((stat.size_bytes, stat.mtime_ns)));
                 if news {
-                    want(works, id).files.push(path);
+                    works.want(id).add_file(self.mapping, path);
                 }
             }
             FileName::Conflict { explanation, .. } => {
@@ -127,9 +128,9 @@ impl Engine<'_> {
                     // A client that renames both sides leaves none.
                     self.refile.insert(r.id);
                 }
-                let work = want(works, r.id);
-                work.files.push(path);
-                work.add_file(canonical);
+                let work = works.want(r.id);
+                work.add_file(self.mapping, path);
+                work.add_file(self.mapping, canonical);
                 Ok(())
             }
             Err(xml::Error::Incomplete(why)) => Ok(self.state.set_seen_file(&path, stat.size_bytes, stat.mtime_ns, &format!("incomplete: {why}"), self.now())?),
@@ -150,7 +151,7 @@ impl Engine<'_> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         match names::classify_file(canonical_shard(dir), name) {
             FileName::Canonical(id) => {
-                want(works, id).add_file(path.to_owned());
+                works.want(id).add_file(self.mapping, path.to_owned());
                 Ok(())
             }
             _ => self.take_conflict(works, path.to_owned(), stat, "a copy that was incomplete before"),
@@ -222,7 +223,7 @@ impl Engine<'_> {
         self.report.rewritten += gone.len() as u64;
         for (id, n) in gone {
             self.state.set_file(n, None, None, true)?;
-            let work = want(works, id);
+            let work = works.want(id);
             if planted::bug("missing-file-deletes") {
                 work.orders.push(super::Order::Delete { row: crate::record::RowKey::new("patient", id), why: String::new(), by: None, request: None });
             }

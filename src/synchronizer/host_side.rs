@@ -4,6 +4,7 @@ use super::{Error, Synchronizer};
 use crate::host::apply::raw;
 use crate::host::image::{self, Image, ImageRow};
 use crate::host::local::{Away, print};
+use crate::host::loose;
 use crate::host::mapping::{Rule, Table};
 use crate::host::rows::{self, HostRecord, Span};
 use crate::id::Random;
@@ -52,7 +53,7 @@ impl Synchronizer {
             lives: &lives,
             recycled: &none,
         };
-        Ok(image::build(&context, host, &mut lookup.of(stored.known.id), &mut Random::system()).map_err(crate::sync::Error::from)?)
+        Ok(loose::build(&self.conn, &context, host, &mut lookup.of(stored.known.id), &mut Random::system()).map_err(crate::sync::Error::from)?)
     }
 
     /// Where the host's rows are not what was last applied to it.

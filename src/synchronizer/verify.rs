@@ -107,11 +107,10 @@ impl Synchronizer {
         let state = self.state()?;
         for (n, kind) in self.mapping.types.iter().enumerate() {
             let mut new = 0u64;
-            for (key, _) in rows::roots(&self.conn, &self.mapping, n)? {
-                if !encode(&key).is_empty() && state.by_root_key(&kind.name, &key)?.is_none() {
-                    new += 1;
-                }
-            }
+            rows::roots(&self.conn, &self.mapping, n, &mut |key, _| {
+                new += u64::from(!encode(&key).is_empty() && state.by_root_key(&kind.name, &key)?.is_none());
+                Ok::<_, Error>(())
+            })?;
             if new > 0 {
                 v.differs("record", None, None, format!("rows of {} in the database only: {new}; the next synchronization sends them", kind.name));
             }

@@ -11,6 +11,7 @@ mod held;
 mod identity;
 mod large;
 mod large_faults;
+mod loose;
 mod matching;
 mod matching_storm;
 mod meanwhile;

@@ -15,6 +15,15 @@ macro_rules! again {
 }
 
 again! {
+    loose {
+        a_bed_that_is_left_stays_one_bed
+        the_next_patient_gets_the_bed
+        a_bed_changes_hands_between_two_synchronizations
+        a_patient_who_comes_back_lies_in_the_bed_again
+        what_a_deleted_row_leaves_behind_is_there_once_when_it_is_back
+        a_bed_left_here_and_taken_there_is_not_lost
+        who_no_longer_meets_where_stays_and_is_followed
+    }
     found {
         a_line_whose_number_moves_away_with_another_one_comes_back
         what_points_to_a_visit_that_moved_still_points_to_it
@@ -38,6 +47,7 @@ again! {
         a_patient_key_used_again_is_another_person
         a_row_moves_within_its_record
         a_visit_moves_to_another_patient_with_its_prescriptions
+        an_invoice_moves_to_another_patient_with_its_lines
         a_visit_moved_at_both_sites_alike_is_one
         a_visit_moved_here_and_edited_there_is_in_both
         a_visit_moves_there_and_back

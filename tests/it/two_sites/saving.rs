@@ -148,6 +148,20 @@ pub(super) fn a_visit_moves_to_another_patient_with_its_prescriptions() {
     assert_eq!(a.get("SELECT patient_id FROM visit WHERE visit_id = 1"), "2");
 }
 
+/// The tombstone of a line had seen that of its invoice, which therefore deleted nothing: the invoice was with both.
+#[test]
+pub(super) fn an_invoice_moves_to_another_patient_with_its_lines() {
+    let (mut a, mut b, mut cloud) = two_with_p1();
+    b.add("p2");
+    settle(&mut [&mut a, &mut b], &mut cloud);
+    a.sql("UPDATE invoice SET patient_id = (SELECT patient_id FROM patient WHERE national_id = 'p2')");
+    at_rest(&mut [&mut a, &mut b], &mut cloud);
+    for s in [&a, &b] {
+        let all = "SELECT group_concat(national_id || title || what, ' ') FROM (SELECT * FROM invoice JOIN patient USING (patient_id) JOIN invoice_line USING (invoice_id) ORDER BY what)";
+        assert_eq!(s.get(all), "p2R1stitches p2R1visit");
+    }
+}
+
 #[test]
 pub(super) fn a_visit_moved_at_both_sites_alike_is_one() {
     let (mut a, mut b, mut cloud) = two_with_p1();

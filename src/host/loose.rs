@@ -1,0 +1,70 @@
+//! Loose rows: rows of a record that the host took from it and gave to no other, because the reference to what they hung
+//! from is empty now, or leads nowhere. They are in the host, and stay the record's (decision 0029).
+
+use super::image::{self, Context, Image, Others};
+use super::key::{HostKey, encode};
+use super::local::Local;
+use super::mapping::{Mapping, Table};
+use super::rows::{self, HostRecord, HostRow};
+use crate::id::Random;
+use crate::record::{FieldKey, Row, RowKey};
+use crate::shared::HashSet;
+use crate::value::Value;
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+
+impl Table {
+    /// The field that says what a row hangs from.
+    pub fn owner_field(&self) -> Option<FieldKey> {
+        Some(FieldKey::shared(self.owner_ref()?.field.clone()))
+    }
+
+    /// Whether a known row hangs from nothing.
+    pub fn is_loose(&self, row: &Row) -> bool {
+        self.owner_field().and_then(|f| row.fields.get(&f)?.current()).is_some_and(|e| e.value.is_null())
+    }
+}
+
+/// Builds the image of a record from the rows that hang from its root and those that hang from nothing.
+pub fn build(conn: &Connection, c: &Context<'_>, mut host: HostRecord, others: &mut dyn Others, random: &mut Random) -> Result<Image, super::Error> {
+    let unsaid = if c.local.rows.is_empty() { BTreeSet::new() } else { add(conn, c.mapping, c.local, c.recycled, &mut host)? };
+    let mut image = image::build(c, host, others, random)?;
+    for key in unsaid {
+        let Some(row) = image.rows.get_mut(&key) else { continue };
+        if let Some(field) = c.mapping.tables.get(row.table).and_then(Table::owner_field) {
+            row.dangling.remove(&field.name);
+            row.fields.remove(&field);
+        }
+    }
+    Ok(image)
+}
+
+/// Adds the loose rows. Gives those of which the host does not say that they hang from nothing: what they hung from is gone,
+/// and may come back.
+fn add(conn: &Connection, m: &Mapping, local: &Local, recycled: &BTreeSet<(usize, HostKey)>, host: &mut HostRecord) -> rusqlite::Result<BTreeSet<RowKey>> {
+    let mut unsaid = BTreeSet::new();
+    let mut found: Vec<(usize, HostRow)> = Vec::new();
+    let there: HashSet<(usize, Vec<u8>)> = host.iter().flat_map(|(t, rows)| rows.iter().map(|r| (*t, encode(&r.key)))).collect();
+    let rootless = !host.keys().any(|t| m.tables.get(*t).is_some_and(|t| t.owner.is_none()));
+    for (key, l) in local.rows.iter().filter(|(_, l)| l.away.is_none()) {
+        let Some((table, t)) = m.table(&key.table).and_then(|n| Some((n, m.tables.get(n)?))) else { continue };
+        // Of a number that VACUUM may have given away nobody knows.
+        let Some(owner) = t.owner_ref().filter(|_| !t.renumbered()) else { continue };
+        if there.contains(&(table, encode(&l.key))) || recycled.contains(&(table, l.key.clone())) {
+            continue;
+        }
+        let Some(row) = rows::row(conn, m, table, &l.key)? else { continue };
+        if rows::climb(conn, m, table, t.key_columns(), &l.key, &|_, _, _| None)?.is_some() {
+            continue;
+        }
+        let said = owner.columns.iter().any(|c| t.get(&row, c).is_some_and(Value::is_null));
+        if rootless || !said {
+            unsaid.insert(key.clone());
+        }
+        found.push((table, row));
+    }
+    for (table, row) in found {
+        host.entry(table).or_default().push(row);
+    }
+    Ok(unsaid)
+}

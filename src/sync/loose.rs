@@ -1,0 +1,99 @@
+//! Loose rows: who has them, and where they went. A bed that nobody lies in belongs to the record of the patient who lay there
+//! last, until the next one does (decision 0029).
+
+use super::{Engine, Error};
+use crate::host::capture::Note;
+use crate::host::key::{HostKey, encode};
+use crate::host::local::Local;
+use crate::id::RecordId;
+use crate::record::Record;
+use crate::shared::HashMap;
+use crate::state;
+
+/// A row of this record came to what hangs from a root: type and key.
+pub(super) type Move = (RecordId, usize, HostKey);
+
+/// What this synchronization knows of rows that hang from nothing, by table and key.
+#[derive(Debug, Default)]
+pub(super) struct Loose {
+    /// Those of before, and all other rows of their records; `None` until somebody asks.
+    held: Option<HashMap<(usize, Vec<u8>), RecordId>>,
+    /// Those that the host took from a root since.
+    left: HashMap<(usize, Vec<u8>), HostKey>,
+}
+
+impl Engine<'_> {
+    /// Whether rows that the host holds of a record hang from nothing.
+    pub(super) fn has_loose(&self, known: &Record, local: &Local) -> bool {
+        let table = |name: &str| self.mapping.table(name).and_then(|t| self.mapping.tables.get(t));
+        local.rows.iter().filter(|(_, l)| l.away.is_none()).any(|(key, _)| known.rows.get(key).zip(table(&key.table)).is_some_and(|(row, t)| t.is_loose(row)))
+    }
+
+    /// The record that a row belongs to which hangs from nothing.
+    fn holder(&mut self, at: &(usize, Vec<u8>)) -> Result<Option<RecordId>, Error> {
+        if self.notes.loose.held.is_none() {
+            let mut held = HashMap::default();
+            for id in self.state.flagged(state::LOOSE)? {
+                let Some(stored) = self.state.load(&id)? else { continue };
+                let rows = stored.local.rows.iter().filter(|(_, l)| l.away.is_none());
+                held.extend(rows.filter_map(|(key, l)| Some(((self.mapping.table(&key.table)?, encode(&l.key)), id))));
+            }
+            self.notes.loose.held = Some(held);
+        }
+        Ok(self.notes.loose.held.as_ref().and_then(|h| h.get(at)).copied())
+    }
+
+    /// What a note says of a row that hung from nothing before or does now; `old` and `new` are the roots.
+    pub(super) fn look_at_loose(
+        &mut self,
+        n: &Note,
+        kind: usize,
+        old: &Option<HostKey>,
+        new: &Option<HostKey>,
+        moves: &mut Vec<super::scan::Move>,
+        found: &mut Vec<Move>,
+    ) -> Result<(), Error> {
+        if self.mapping.tables.get(n.table).is_none_or(|t| t.owner.is_none()) {
+            return Ok(());
+        }
+        let after = (n.table, encode(&n.new_key));
+        let before = match n.op {
+            // What REPLACE put in a row's place is that row; what was inserted where one was deleted is another.
+            'I' if self.notes.deleted.contains_key(&after) => return Ok(()),
+            'I' => after.clone(),
+            _ => (n.table, encode(&n.old_key)),
+        };
+        match (old, new) {
+            (Some(root), None) if n.op == 'U' => {
+                self.notes.loose.left.insert(after, root.clone());
+            }
+            (None, new) => {
+                if let Some(id) = self.holder(&before)? {
+                    self.notes.dirty.insert(id);
+                    found.extend(new.iter().map(|to| (id, kind, to.clone())));
+                } else if let Some(root) = self.notes.loose.left.remove(&before) {
+                    match new {
+                        Some(to) if *to != root => moves.push((root, to.clone(), kind)),
+                        Some(_) => {}
+                        None if n.op == 'U' => {
+                            self.notes.loose.left.insert(after, root);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Follows rows that hung from nothing to the records that have them now.
+    pub(super) fn follow_loose(&mut self, moves: Vec<Move>) -> Result<(), Error> {
+        for (from, kind, to) in moves {
+            let Some(to) = self.lookup.record_of_root(kind, &to)?.filter(|to| *to != from) else { continue };
+            self.notes.moves.entry(from).or_default().insert(to);
+            self.lookup.moved_from.entry(to).or_default().insert(from);
+        }
+        Ok(())
+    }
+}

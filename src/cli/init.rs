@@ -170,10 +170,17 @@ fn joining(args: &InitArgs, folder: &Path, proposal: &crate::host::propose::Prop
         there += folder.list(&format!("{dir}/{shard}")).map_err(crate::sync::Error::from)?.unwrap_or_default().iter().filter(|(n, _)| n.ends_with(".xml")).count();
     }
     let here: i64 = conn.query_row(&format!("SELECT count(*) FROM {}", crate::host::rows::quote(&proposal.root)), [], |r| r.get(0))?;
-    if there == 0 || here == 0 {
+    let by = proposal.types.iter().find(|t| t.table == proposal.root).and_then(|t| t.match_on.first()).map(|c| c.join(","));
+    if here == 0 || there == 0 && by.is_some() {
         return Ok(());
     }
-    let by = proposal.types.iter().find(|t| t.table == proposal.root).and_then(|t| t.match_on.first()).map(|c| c.join(","));
+    if there == 0 {
+        let what = &proposal.root;
+        let message = format!(
+            "the folder belongs to other places already, and this database holds {here} of {what}: nothing says who of them is one person with whom there. Say which are one person: --match-on COL (several columns with commas), or --no-match if nobody is at two places"
+        );
+        return Err(Failure::new(4, message));
+    }
     let alike = match &by {
         Some(columns) => {
             let n = crate::alike::count(conn, &folder, proposal, columns)?;

@@ -190,7 +190,7 @@ impl Applier<'_> {
         let there = self.keys.get(key).cloned();
         let image = job.image.rows.get(key);
         let was = self.local.rows.get(key);
-        let wish = self.wish(t, key, row, image, was)?;
+        let wish = self.wish(t, key, row, image, was)?.allowed(t, there.is_some());
         if wish.later && !force {
             return Ok(false);
         }

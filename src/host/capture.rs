@@ -41,7 +41,7 @@ pub fn wanted(m: &Mapping) -> BTreeMap<String, String> {
 }
 
 fn all(m: &Mapping) -> BTreeMap<String, String> {
-    m.tables.iter().filter(|t| t.read_only.is_none()).flat_map(triggers).collect()
+    m.tables.iter().flat_map(triggers).collect()
 }
 
 fn triggers(t: &Table) -> Vec<(String, String)> {

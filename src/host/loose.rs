@@ -4,11 +4,11 @@
 use super::image::{self, Context, Image, Others};
 use super::key::{HostKey, encode};
 use super::local::Local;
-use super::mapping::{Mapping, Table};
+use super::mapping::{Mapping, Table, Target};
 use super::rows::{self, HostRecord, HostRow};
 use crate::id::Random;
 use crate::record::{FieldKey, Row, RowKey};
-use crate::shared::HashSet;
+use crate::shared::{HashSet, Name};
 use crate::value::Value;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -37,6 +37,28 @@ pub fn build(conn: &Connection, c: &Context<'_>, mut host: HostRecord, others: &
         }
     }
     Ok(image)
+}
+
+/// How many rows of each table hang from nobody who is synchronized: empty references, and texts that name no table of the mapping.
+pub fn homeless(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<(Name, u64)>> {
+    let mut out = Vec::new();
+    for t in &m.tables {
+        let Some(owner) = t.owner_ref() else { continue };
+        let empty = owner.columns.iter().map(|c| format!("{} IS NULL", rows::quote(c)));
+        let unlisted = match (&owner.target, owner.columns.first()) {
+            (Target::InText(models), Some(c)) => {
+                let list: Vec<String> = models.iter().map(|(model, _)| format!("'{}'", model.replace('\'', "''"))).collect();
+                Some(format!("substr({0}, 1, instr({0}, ',') - 1) NOT IN ({1})", rows::quote(c), list.join(", ")))
+            }
+            _ => None,
+        };
+        let sql = format!("SELECT count(*) FROM {} WHERE {}", rows::quote(&t.name), empty.chain(unlisted).collect::<Vec<_>>().join(" OR "));
+        let n: i64 = conn.query_row(&sql, [], |r| r.get(0))?;
+        if n > 0 {
+            out.push((t.name.clone(), n.unsigned_abs()));
+        }
+    }
+    Ok(out)
 }
 
 /// Adds the loose rows. Gives those of which the host does not say that they hang from nothing: what they hung from is gone,

@@ -93,8 +93,10 @@ pub struct Table {
     pub rewrites: bool,
     /// What happens to a row that the host deletes.
     pub local_deletes: LocalDeletes,
-    /// Set where the host's rows can be read but not written, with the reason in the host's words.
-    pub read_only: Option<String>,
+    /// Set where no rows can be inserted from outside the host's own process, with the reason in SQLite's words.
+    pub no_insert: Option<String>,
+    /// Set where rows cannot be changed, with the reason.
+    pub no_update: Option<String>,
     /// Set where rows can be written but not deleted, with the reason.
     pub no_delete: Option<String>,
     /// What an inserted row gets in columns that are ignored: SQL.

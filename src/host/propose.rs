@@ -263,10 +263,14 @@ fn list(candidates: &[(String, usize)]) -> String {
 /// What the host lets nobody but itself do to a table's rows.
 fn refused(db: &Connection, table: &HostTable) -> Option<String> {
     let columns: Vec<&str> = table.columns.iter().filter(|c| !c.generated).map(|c| c.name.as_str()).collect();
-    match super::resolve::refused(db, &table.name, &columns) {
-        (Some(why), _) => Some(format!("read only: its rows are sent and never changed here ({why})")),
-        (None, Some(why)) => Some(format!("its rows cannot be deleted from outside ({why}): what is deleted elsewhere is held here")),
-        (None, None) => None,
+    let r = super::resolve::refused(db, &table.name, &columns);
+    let kept = "is kept in the folder, and not shown here";
+    match (r.insert, r.update, r.delete) {
+        (Some(why), Some(_), _) => Some(format!("read only: its rows are sent; what other sites write in it {kept} ({why})")),
+        (Some(why), None, _) => Some(format!("no rows can be added from outside ({why}): its rows are sent; what is new at other sites {kept}")),
+        (None, Some(why), _) => Some(format!("its rows cannot be changed from outside ({why}): new rows come and go; what other sites change in one {kept}")),
+        (None, None, Some(why)) => Some(format!("its rows cannot be deleted from outside ({why}): what is deleted elsewhere is held here")),
+        (None, None, None) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is who: which record a root row of the host is.
 
+use super::ahead::Root;
 use super::work::Work;
 use super::{Engine, Error};
 use crate::host::image::looks_like_uuid;
@@ -239,7 +240,7 @@ impl Engine<'_> {
 
     /// Gives a host root row that nothing that came turned out to be its identity: a known record
     /// that this host does not hold yet, a derived one, or a random one.
-    pub(super) fn identify(&mut self, kind: usize, bytes: &[u8]) -> Result<RecordId, Error> {
+    fn identify(&mut self, kind: usize, bytes: &[u8]) -> Result<RecordId, Error> {
         let (Some(k), Some(key)) = (self.mapping.types.get(kind), key::decode(bytes)) else { return Ok(self.env.random.uuid()) };
         let id = match self.identity(kind, k, &key, bytes)? {
             Some(id) => id,
@@ -274,10 +275,18 @@ impl Engine<'_> {
                 if there.flags & state::DELETED != 0 {
                     continue;
                 }
-                if there.root_key.is_some() && there.flags & state::HELD == 0 {
+                let held = there.root_key.as_ref().filter(|_| there.flags & state::HELD == 0);
+                if let Some(at) = held
+                    && !self.is_gone(kind, at)?
+                {
                     continue;
                 }
                 if self.agrees(kind, key, &there.known)? {
+                    if let Some(at) = held {
+                        // Deleted, and entered anew under another number.
+                        self.lookup.sever(kind, at);
+                        self.severed.insert(id);
+                    }
                     return Ok(Some(id));
                 }
                 derived = Some(None);
@@ -290,6 +299,26 @@ impl Engine<'_> {
             Some(id) => free(self, id),
             None => Ok(None),
         }
+    }
+
+    /// Whether the host no longer has a root row.
+    fn is_gone(&self, kind: usize, key: &HostKey) -> Result<bool, Error> {
+        let Some(t) = self.mapping.root(kind) else { return Ok(false) };
+        Ok(rows::look_up(self.conn, t, t.key_columns(), t.key_columns(), key)?.is_none())
+    }
+
+    /// Gives new root rows their identities. A row that is one of these records, entered anew, is that record's from now on.
+    pub(super) fn identify_all(&mut self, kind: usize, list: &mut [Work]) -> Result<Vec<Root>, Error> {
+        let mut new = Vec::new();
+        for key in self.roots.of(kind) {
+            let id = self.identify(kind, &key)?;
+            let anew = if self.severed.contains(&id) { list.iter_mut().find(|w| w.id == id) } else { None };
+            match anew {
+                Some(work) => (work.root, work.dirty) = (key::decode(&key), true),
+                None => new.push((key, id)),
+            }
+        }
+        Ok(new)
     }
 
     /// The identity that what a row matches on gives it, together with what must agree: two sites

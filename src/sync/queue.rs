@@ -76,13 +76,9 @@ impl Engine<'_> {
             // Identities first, so that rows of this type can point to each other, and so that a
             // link between two of them is known for the same link.
             self.meet_all(&mut list)?;
-            let mut new: Vec<Root> = Vec::new();
             let name = self.mapping.types.get(kind).map(|k| k.name.clone()).unwrap_or_default();
             self.unmatched = !self.state.any_match(&name)?;
-            for key in self.roots.of(kind) {
-                let id = self.identify(kind, &key)?;
-                new.push((key, id));
-            }
+            let new: Vec<Root> = self.identify_all(kind, &mut list)?;
             self.roots.settle();
             let files: Vec<Place> = list.iter().flat_map(Work::places).collect();
             let n = list.len();

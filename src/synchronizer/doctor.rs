@@ -231,13 +231,26 @@ impl Doctor {
         if !unknown.is_empty() {
             self.say("schema", Level::Warn, format!("new in the database and not synchronized: {}", unknown.join(", ")), "add each to cfs.toml as [table.NAME], or to [leave_out]");
         }
-        for t in mapping.tables.iter().filter(|t| t.read_only.is_some()) {
-            self.say(
-                "schema",
-                Level::Warn,
-                format!("{} can be read but not written: {}", t.name, t.read_only.as_deref().unwrap_or_default()),
-                "changes from other sites to it are held",
-            );
+        for t in &mapping.tables {
+            if let Some(why) = &t.no_insert {
+                self.say(
+                    "schema",
+                    Level::Warn,
+                    format!("no rows can be added to {} from here: {why}", t.name),
+                    "its rows are sent; those of other sites are kept in the folder, and not shown here",
+                );
+            }
+            if let Some(why) = &t.no_update {
+                self.say(
+                    "schema",
+                    Level::Warn,
+                    format!("no row of {} can be changed from here: {why}", t.name),
+                    "its rows are sent; what other sites change in them is kept in the folder, and not shown here",
+                );
+            }
+        }
+        for (table, n) in crate::host::loose::homeless(conn, &mapping).unwrap_or_default() {
+            self.ok("schema", format!("{table} has {n} rows that belong to no record, by its owner column; those that never did stay in this database"));
         }
         for t in mapping.tables.iter().filter(|t| !t.indexed) {
             let by = t.owner_columns().first().map(|c| c.to_string()).unwrap_or_default();

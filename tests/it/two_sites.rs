@@ -1,6 +1,7 @@
 //! Two sites, one folder: one test for each thing that must work.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod anew;
 mod compared;
 mod conflicts;
 mod deletion;

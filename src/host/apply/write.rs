@@ -1,6 +1,6 @@
 //! Writing single rows: numbers of this place, keys that come back, what was written.
 
-use super::Applier;
+use super::{Applier, Wish};
 use crate::host::Error;
 use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
@@ -12,6 +12,22 @@ use crate::record::{FieldKey, Row, SortedMap};
 use crate::shared::Name;
 use crate::value::Value;
 use std::collections::BTreeSet;
+
+impl Wish {
+    /// What is left of it where the host lets nobody else change or add a row: what is there stays as it is, and a row
+    /// that is not there waits, except the first: without that one the chart is held.
+    pub(super) fn allowed(mut self, t: &Table, there: bool) -> Wish {
+        if there && t.no_update.is_some() {
+            for (column, _) in std::mem::take(&mut self.set) {
+                let of = t.references.iter().find(|r| r.columns.contains(&column));
+                self.differs.insert(of.map_or(column, |r| r.field.clone()));
+            }
+            self.changed.clear();
+        }
+        self.away |= !there && t.owner.is_some() && t.no_insert.is_some();
+        self
+    }
+}
 
 impl Applier<'_> {
     /// A reference's values as they are written elsewhere, where SQLite finds them equal to the key here.

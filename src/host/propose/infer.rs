@@ -13,7 +13,7 @@ const SAMPLE: u32 = 5_000;
 /// With fewer values than this an agreement may be chance.
 const ENOUGH: u64 = 20;
 /// No more models than this are followed that no row names yet.
-const MODELS: usize = 24;
+const MODELS: usize = 96;
 /// Words at a column's end that say that it holds a key.
 const KEY_WORDS: [&str; 8] = ["id", "uuid", "guid", "uid", "fk", "key", "pk", "ref"];
 

@@ -39,9 +39,13 @@ fn secret(c: &HostColumn) -> bool {
 
 fn own_sync(name: &str) -> bool {
     let said = words(name).join(" ");
-    let whole =
-        ["sync status", "sync state", "is synced", "synced", "is dirty", "needs sync", "needs upload", "sync flag", "last synced", "last sync", "last synced at", "synced at"];
-    whole.contains(&said.as_str())
+    let whole = ["sync status", "sync state", "is synced", "synced", "sync flag", "last synced", "last sync", "last synced at", "synced at"];
+    whole.contains(&said.as_str()) || unsent(&said)
+}
+
+/// A flag that is set while the host's server has not heard of a row.
+fn unsent(said: &str) -> bool {
+    ["dirty", "is dirty", "unsynced", "is unsynced", "not synced", "needs sync", "needs upload", "to sync", "pending sync", "pending upload"].contains(&said)
 }
 
 /// What an imported row gets: what rows have here that their server has not seen, else nothing.
@@ -49,6 +53,7 @@ fn filled(db: &Connection, table: &HostTable, c: &HostColumn) -> Result<String, 
     let empty = match c.affinity {
         Affinity::Text => "''",
         Affinity::Blob => "x''",
+        _ if unsent(&words(&c.name).join(" ")) => "1",
         _ => "0",
     };
     if secret(c) {

@@ -241,6 +241,11 @@ fn candidate_sets(table: &HostTable) -> Vec<Vec<String>> {
     sets
 }
 
+/// A name that is a number names a row of another table, which nobody declared: at another place another row has it.
+fn is_pointer(c: &crate::host::schema::HostColumn) -> bool {
+    c.affinity == Affinity::Integer && words(&c.name).last().is_none_or(|w| w != "code")
+}
+
 /// A code or a name that no two rows share, where nothing is declared UNIQUE.
 fn in_fact(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> Result<Option<String>, rusqlite::Error> {
     let over_expression = |name: &str| table.unique.iter().any(|u| u.expression && !u.partial && u.sql.as_deref().is_some_and(|s| s.to_lowercase().contains(&name.to_lowercase())));
@@ -250,7 +255,7 @@ fn in_fact(db: &Connection, edges: &Edges, index: usize, table: &HostTable) -> R
         if over_expression(name) { Some(0) } else { place.map(|p| p + 1) }
     };
     let mut candidates: Vec<(usize, &str)> =
-        table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name)).filter_map(|c| Some((rank(&c.name)?, c.name.as_str()))).collect();
+        table.columns.iter().filter(|c| !c.generated && !edges.refers(index, &c.name) && !is_pointer(c)).filter_map(|c| Some((rank(&c.name)?, c.name.as_str()))).collect();
     candidates.sort();
     for (_, column) in candidates {
         let sql = format!("SELECT count(*) > 0 AND count(*) = count(DISTINCT {c}) FROM main.{t}", c = quoted(column), t = quoted(&table.name));

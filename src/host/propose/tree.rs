@@ -182,7 +182,9 @@ fn owners<'a>(schema: &Schema, edges: &'a Edges, (root, person): (usize, usize),
     }
     // Which reference is best can depend on a table that was reached later.
     for child in owners.keys().copied().collect::<Vec<_>>() {
-        let rank = |e: &Edge| (e.stamp, !e.not_null, !e.cascade, e.parent != root && e.parent != person);
+        // A text that may name anything, or nothing, says least: an invoice's line has its invoice.
+        let text = |e: &Edge| edges.told_of(child).any(|t| !t.models.is_empty() && e.columns.contains(&t.column));
+        let rank = |e: &Edge| (e.stamp, !e.not_null, text(e), !e.cascade, e.parent != root && e.parent != person);
         let best = edges.of(child).filter(|e| inside(&owners, e.parent) && !leads_to(&owners, e.parent, child)).min_by_key(|e| rank(e));
         if let Some(best) = best {
             owners.insert(child, best);

@@ -189,7 +189,7 @@ pub(super) fn table(
         }
     }
     let indexed = owner.and_then(|o| references.get(o)?.columns.first()).is_none_or(|c| among(&host.leading, c));
-    let (read_only, no_delete) = refused(db, &host.name, &columns.iter().map(|c| &**c.host.as_ref().unwrap_or(&c.name)).collect::<Vec<_>>());
+    let refused = refused(db, &host.name, &columns.iter().map(|c| &**c.host.as_ref().unwrap_or(&c.name)).collect::<Vec<_>>());
     Ok(Table {
         name: Name::of(&host.name),
         kind,
@@ -198,8 +198,9 @@ pub(super) fn table(
         derived,
         owner,
         references,
-        read_only,
-        no_delete,
+        no_insert: refused.insert,
+        no_update: refused.update,
+        no_delete: refused.delete,
         columns,
         fill: fill(config, db, host, said)?,
         single: false,
@@ -321,8 +322,16 @@ fn checked(config: &Config, db: &Connection, host: &HostTable, column: &str, sql
 }
 
 /// Which writes the host refuses to anyone but itself, as when a trigger calls a function that only the host's
-/// own process has: why rows cannot be inserted or changed, and why they cannot be deleted, in SQLite's words.
-pub(in crate::host) fn refused(db: &Connection, table: &str, columns: &[&str]) -> (Option<String>, Option<String>) {
+/// own process has, each with the reason in SQLite's words.
+#[derive(Debug, Default)]
+pub(in crate::host) struct Refused {
+    pub(in crate::host) insert: Option<String>,
+    pub(in crate::host) update: Option<String>,
+    pub(in crate::host) delete: Option<String>,
+}
+
+/// Finds out which writes are refused.
+pub(in crate::host) fn refused(db: &Connection, table: &str, columns: &[&str]) -> Refused {
     let table = quoted(table);
     let names: Vec<String> = columns.iter().map(|c| quoted(c)).collect();
     let set: Vec<String> = (1..).zip(&names).map(|(i, n)| format!("{n} = ?{i}")).collect();
@@ -330,5 +339,5 @@ pub(in crate::host) fn refused(db: &Connection, table: &str, columns: &[&str]) -
     let why = |sql: String| db.prepare(&sql).err().map(|e| check::said(&e));
     let insert = format!("INSERT INTO main.{table} ({}) VALUES ({})", names.join(", "), marks.join(", "));
     let update = format!("UPDATE main.{table} SET {}", set.join(", "));
-    (why(insert).or_else(|| why(update)), why(format!("DELETE FROM main.{table}")))
+    Refused { insert: why(insert), update: why(update), delete: why(format!("DELETE FROM main.{table}")) }
 }

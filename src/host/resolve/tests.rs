@@ -93,7 +93,7 @@ fn keys_references_and_roles() {
     );
     assert!(patient.column("g").is_none() && patient.column("updated").unwrap().rule == Rule::Max && patient.column("updated").unwrap().review);
     assert!(table(&m, "doctor").derived && table(&m, "doctor").surrogate && table(&m, "place").derived);
-    assert!(m.tables.iter().all(|t| t.read_only.is_none()));
+    assert!(m.tables.iter().all(|t| t.no_insert.is_none() && t.no_update.is_none()));
 }
 
 #[test]
@@ -127,6 +127,7 @@ fn a_table_whose_trigger_needs_the_host_itself_is_read_only() {
     let text = format!("database = \"d\"\nfolder = \"f\"\nsite = \"s\"\n{GOOD}");
     let config = Config::parse(&text, Path::new("cfs.toml")).unwrap();
     let m = resolve(&config, &Schema::read(&db).unwrap(), &db).unwrap();
-    assert_eq!(table(&m, "photo").read_only.as_deref(), Some("no such function: thumbnail"));
-    assert_eq!(table(&m, "visit").read_only, None);
+    assert_eq!(table(&m, "photo").no_insert.as_deref(), Some("no such function: thumbnail"));
+    assert_eq!(table(&m, "photo").no_update, None);
+    assert_eq!(table(&m, "visit").no_insert, None);
 }

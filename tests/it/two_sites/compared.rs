@@ -15,6 +15,11 @@ macro_rules! again {
 }
 
 again! {
+    anew {
+        a_doctor_entered_anew_is_the_same_doctor
+        all_doctors_numbered_anew_are_the_same_doctors
+        a_patient_entered_anew_has_the_chart_they_had
+    }
     loose {
         a_bed_that_is_left_stays_one_bed
         the_next_patient_gets_the_bed

@@ -5,6 +5,7 @@
 
 mod compare;
 mod found;
+mod outside;
 mod several;
 mod upgrades;
 

@@ -5,7 +5,7 @@ use super::queue::Blocks;
 use super::{Engine, Error, Progress};
 use crate::host::capture::{self, Note};
 use crate::host::key::{HostKey, decode, encode};
-use crate::host::local::LocalRow;
+use crate::host::local::{LocalRow, print};
 use crate::host::mapping::{Column, Mapping, RecordType, Role, Rule, Table, Target};
 use crate::host::rows::{self, HostRecord, HostRow, Span, look_up};
 use crate::id::RecordId;
@@ -105,7 +105,9 @@ fn likeness<'v>(t: &Table, now: impl Fn(usize) -> Option<&'v Value>, was: &Row, 
         if had.is_null() && has.is_null() || local.is_some_and(|l| l.differs.contains_key(&c.name)) {
             continue;
         }
-        let differs = u32::from(had != has && !c.affinity.makes(had, has));
+        // A form that was opened before our last apply puts back what stood there: the row is still that row (storm 1003303).
+        let stale = || local.and_then(|l| l.prior.get(&c.name)).is_some_and(|p| *p == print(std::slice::from_ref(has)));
+        let differs = u32::from(had != has && !c.affinity.makes(had, has) && !stale());
         like.all += 1;
         like.other += differs;
         if says_who(&c.name) && !had.is_null() && !has.is_null() {

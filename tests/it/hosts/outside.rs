@@ -17,7 +17,8 @@ fn host(c: &Clinic, site: &str, sql: &str) {
 #[test]
 fn a_table_that_only_the_host_writes_is_sent_and_holds_no_chart_back() {
     let c = Clinic::new();
-    let rows = "INSERT INTO patient VALUES (1, 'Anna', 'N1'); INSERT INTO image VALUES (1, 1, '/x'); INSERT INTO image_note VALUES (1, 1, 'left'); INSERT INTO lab VALUES (1, 1, '5')";
+    let rows =
+        "INSERT INTO patient VALUES (1, 'Anna', 'N1'); INSERT INTO image VALUES (1, 1, '/x'); INSERT INTO image_note VALUES (1, 1, 'left'); INSERT INTO lab VALUES (1, 1, '5')";
     c.make("A", 1, &[SCHEMA, rows, ALONE]);
     c.make("B", 2, &[SCHEMA, ALONE]);
     let said = c.init("A", &[]).split_whitespace().collect::<Vec<_>>().join(" ");

@@ -234,3 +234,27 @@ fn a_site_that_changes_how_it_captures_misses_nothing() {
         }
     });
 }
+
+/// It was taken for another row under the number of the one that had it, and what had come meanwhile was deleted with that (storm 1003303).
+#[test]
+fn a_stale_form_that_puts_a_whole_line_back_is_that_line() {
+    comparing(|| {
+        let (mut a, mut b, mut cloud) = crate::dsl::two_with_p1();
+        for edit in ["dose = '9' WHERE drug = 'aspirin'", "drug = 'paracetamol' WHERE dose = '9'"] {
+            b.sql(&format!("UPDATE prescription SET {edit}"));
+            b.sync();
+        }
+        cloud.carry();
+        a.sync();
+        a.sql("UPDATE prescription SET drug = 'aspirin', dose = '1' WHERE drug = 'paracetamol'");
+        at_rest(&mut [&mut a, &mut b], &mut cloud);
+        let (id, row) = a.row("prescription", &vec![cloud_folder_sync::value::Value::Integer(1)]);
+        for s in [&a, &b] {
+            assert_eq!(s.get("SELECT group_concat(drug || dose, ' ') FROM (SELECT * FROM prescription ORDER BY drug)"), "aspirin1 codeine2");
+            let known = s.known(&id);
+            assert_eq!(known.rows[&row].tombstone, None);
+            let drugs = known.rows[&row].fields.iter().find(|(f, _)| &*f.name == "drug").map(|(_, f)| f.0.len());
+            assert_eq!(drugs, Some(2), "what came meanwhile waits for a person's decision");
+        }
+    });
+}

@@ -57,7 +57,8 @@ pub(super) fn status(args: &StatusArgs, config: &Path) -> Result<u8, Failure> {
     } else {
         render(&status, service.as_ref())
     });
-    Ok(0)
+    // It is said, and it is not all: what the others wrote is not known.
+    Ok(if status.folder_away.is_some() { 2 } else { 0 })
 }
 
 pub(super) fn sites(args: &SitesArgs, config: &Path) -> Result<u8, Failure> {
@@ -100,6 +101,9 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         format!("Folder      {}", text::clean(&s.folder)),
         format!("Records     {}", s.records),
     ];
+    if let Some(why) = &s.folder_away {
+        lines.insert(3, text::wrap(&format!("Folder away {}. What follows is what this database knows by itself.", text::clean(why.trim_end_matches('.'))), 79, "            "));
+    }
     let last = match (&s.last_run, &s.last_run_at) {
         (Some(n), Some(at)) => format!("{}  (cfs log --run {n})", text::when(at)),
         _ => "nothing yet; run `cfs sync`".to_owned(),

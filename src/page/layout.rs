@@ -42,10 +42,12 @@ pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Ma
                         button.main type="submit" id="sync-now" { "Sync Now" }
                     }
                 }
-                div #live role="status" aria-live="polite" data-running=(now.running.is_some()) {
+                div #live data-running=(now.running.is_some()) data-runs=(now.runs) {
                     span #live-text { @if now.running.is_some() { "Synchronizing …" } }
-                    progress #live-bar hidden[now.running.is_none()] max="100" {}
+                    progress #live-bar hidden[now.running.is_none()] max="100" aria-label="How far the synchronization is" {}
                 }
+                // What is read out: that it starts, and how it ended, and not each step between.
+                p #live-said .hidden role="status" {}
                 main id="main" {
                     h1 { (title) }
                     (body)

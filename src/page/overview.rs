@@ -35,12 +35,20 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
         .await;
     let body = html! {
         (service(&now, &session))
+        @if let Some(why) = asked.as_ref().ok().and_then(|(s, _)| s.folder_away.as_ref()).filter(|_| !told(&now)) {
+            div.problem role="alert" { p { strong { "The sync folder is away" } ". Nothing comes or goes until it is back; nothing is lost." } p { (sentence(why)) } }
+        }
         @match &asked {
             Ok((status, days)) => { (standing(status)) (charts(days)) (site_table(&status.sites, None)) (place(status)) },
             Err(e) => p.problem role="alert" { (sentence(&e.message)) },
         }
     };
     page(&app, &session, "Overview", "/", body).into_response()
+}
+
+/// Whether the last synchronization says what is the matter already.
+fn told(now: &Now) -> bool {
+    now.last.as_ref().is_some_and(|l| l.failed.is_some())
 }
 
 fn service(now: &Now, session: &Session) -> Markup {

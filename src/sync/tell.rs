@@ -7,6 +7,7 @@ use crate::host::capture::Note;
 use crate::id::{RecordId, RowId, SiteId};
 use crate::merge::Life;
 use crate::record::{FieldKey, RowKey};
+use crate::report::apart;
 use crate::shared::Name;
 use crate::state::ChangeRow;
 use crate::value::Value;
@@ -15,23 +16,27 @@ use std::collections::BTreeSet;
 /// How much of a value the log shows, in characters.
 const SHOWN: usize = 200;
 
-/// A value for people. Long ones are cut.
+/// A value for people, whole: who decides between two must see all of both, and who edits one must not lose its end.
 pub(crate) fn display(v: &Value) -> String {
     match v {
         Value::Null => "(empty)".to_owned(),
         Value::Integer(i) => i.to_string(),
         Value::Real(r) => crate::xml::number(*r),
-        Value::Text(t) => {
-            let s = String::from_utf8_lossy(t);
-            let mut out: String = s.chars().take(SHOWN).collect();
-            if out.len() < s.len() {
-                out.push('…');
-            }
-            out
-        }
+        Value::Text(t) => String::from_utf8_lossy(t).into_owned(),
         Value::Blob(b) => format!("({} bytes)", b.len()),
         Value::Stored { size_bytes, .. } => format!("({size_bytes} bytes)"),
         Value::Ref(r) => format!("{} {}", r.table, &r.row.to_string()[..8]),
+    }
+}
+
+/// The values before and after, as the log keeps them: cut, and so that what differs is in sight.
+fn before_and_after(old: Option<&Value>, new: Option<&Value>) -> (Option<String>, Option<String>) {
+    match (old.map(display), new.map(display)) {
+        (Some(old), Some(new)) => {
+            let (old, new) = apart(&old, &new, SHOWN);
+            (Some(old), Some(new))
+        }
+        (old, new) => (old.map(|v| apart(&v, "", SHOWN).0), new.map(|v| apart(&v, "", SHOWN).0)),
     }
 }
 
@@ -60,9 +65,10 @@ impl Engine<'_> {
                 lines.push(self.change(id, &kind, Some(key), None, "added", site));
             }
             for c in &host.changes {
-                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field)).map(display);
+                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field));
+                let shown = before_and_after(old, Some(&c.value));
                 let mut line = self.change(id, &kind, Some(&c.row), Some(&c.field.name), "changed", site);
-                (line.old, line.new) = (old, Some(display(&c.value)));
+                (line.old, line.new) = shown;
                 lines.push(line);
             }
         }
@@ -112,8 +118,8 @@ impl Engine<'_> {
             };
             let row_key = if whole || gone { None } else { Some(&c.row) };
             let mut line = self.change(id, &kind, row_key, c.field.as_ref(), what, site);
-            line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
-            line.new = c.new.as_ref().map(display).or(why);
+            (line.old, line.new) = before_and_after(c.old.as_ref().filter(|_| c.field.is_some()), c.new.as_ref());
+            line.new = line.new.or(why);
             lines.push(line);
         }
         let deleted = done.changes.iter().any(|c| c.field.is_none() && c.old.is_some());

@@ -72,7 +72,7 @@ impl Synchronizer {
 
     /// Days that what was deleted can be restored, as the folder's manifest says.
     pub fn retention_days(&self) -> Result<u64, Error> {
-        Ok(crate::sync::read_manifest(&self.folder)?.retention_days)
+        Ok(self.manifest()?.retention_days)
     }
 
     /// What is in the trash, of one record or of all.

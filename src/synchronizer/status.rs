@@ -99,6 +99,8 @@ pub struct Status {
     pub database: String,
     /// The sync folder.
     pub folder: String,
+    /// Why nothing can be read in it at the moment, if so; what the others wrote since is not counted then.
+    pub folder_away: Option<String>,
     /// What `cfs.toml` names and the database no longer has.
     pub gone: Vec<String>,
     /// Records known.
@@ -144,6 +146,7 @@ impl Synchronizer {
             site: self.site_names()?.of(&me),
             database: real(&self.config.database).display().to_string(),
             folder: real(&self.config.folder).display().to_string(),
+            folder_away: self.folder_away(),
             gone: self.gone.iter().map(|g| g.what.clone()).collect(),
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
@@ -177,6 +180,9 @@ impl Synchronizer {
 
     fn left_alone(&self, state: &State<'_>) -> Result<Vec<BadFile>, Error> {
         let mut out = Vec::new();
+        if self.folder_away().is_some() {
+            return Ok(out);
+        }
         for (path, outcome, _) in state.seen_files("")? {
             let fine = outcome == "site" || outcome.starts_with("conflict");
             if !fine && self.folder.stat(&path)?.is_some() {
@@ -189,7 +195,8 @@ impl Synchronizer {
     /// Site files as they were last read and as they stand in the folder, the newer of each site.
     fn site_files(&self, state: &State<'_>) -> Result<BTreeMap<SiteId, Site>, Error> {
         let peers = state.peers()?.into_iter().map(|id| Ok(state.peer(&id)?.file)).collect::<Result<Vec<_>, state::Error>>()?;
-        newest_sites(&self.folder, &state.folder, peers.into_iter().flatten().collect())
+        let there = Some(&self.folder).filter(|_| self.folder_away().is_none());
+        newest_sites(there, &state.folder, peers.into_iter().flatten().collect())
     }
 
     /// The sites: this one first, then the others by name, those that are gone after those in use.
@@ -269,10 +276,12 @@ impl Synchronizer {
     }
 }
 
-/// The site files of a folder, and those given, as last read: the newest of each site.
-pub(super) fn newest_sites(folder: &Disk, id: &Uuid, mut files: Vec<Vec<u8>>) -> Result<BTreeMap<SiteId, Site>, Error> {
-    for (name, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
-        files.extend(folder.read(&format!("{}/{name}", names::SITES), MAX_FILE_BYTES).ok().flatten());
+/// The site files of a folder, if it is there, and those given, as last read: the newest of each site.
+pub(super) fn newest_sites(folder: Option<&Disk>, id: &Uuid, mut files: Vec<Vec<u8>>) -> Result<BTreeMap<SiteId, Site>, Error> {
+    if let Some(folder) = folder {
+        for (name, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
+            files.extend(folder.read(&format!("{}/{name}", names::SITES), MAX_FILE_BYTES).ok().flatten());
+        }
     }
     let mut newest: BTreeMap<SiteId, Site> = BTreeMap::new();
     for site in files.iter().filter_map(|b| Site::read(b, id).ok()) {

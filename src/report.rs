@@ -1,5 +1,7 @@
 //! What a synchronization did, in numbers and in words.
 
+pub mod refusal;
+
 use serde::{Deserialize, Serialize};
 
 /// Conflict files in a report.
@@ -83,6 +85,9 @@ pub struct Report {
     /// Records that were found, or said, to be the same as another.
     #[serde(default)]
     pub matched: u64,
+    /// What people decided about values, rows deleted in the host and the trash.
+    #[serde(default)]
+    pub decided: u64,
     /// Records the host refuses for now.
     pub held: Vec<Held>,
     /// Records and segments announced and not here yet.
@@ -166,7 +171,13 @@ impl Report {
             (self.revived, "row", " deleted there while edited here"),
         ];
         let parts: Vec<String> = all.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, did)| format!("{}{did}", count(n, one))).collect();
-        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+        match (parts.is_empty(), self.decided) {
+            (false, _) => parts.join(", "),
+            (true, 0) if self.refused().is_some() => "nothing was done".to_owned(),
+            (true, 0) if !self.held.is_empty() => format!("{} held", count(self.held.len() as u64, "record")),
+            (true, 0) => "nothing to do".to_owned(),
+            (true, n) => format!("{} carried out", count(n, "decision")),
+        }
     }
 }
 

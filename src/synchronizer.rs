@@ -14,6 +14,7 @@ pub mod history;
 mod host_side;
 pub mod large;
 pub mod matching;
+pub mod refused;
 pub mod settings;
 pub mod show;
 pub mod status;
@@ -82,6 +83,15 @@ pub enum Error {
     Serving {
         /// Its process id; 0 if it is not known.
         pid: u32,
+    },
+    /// The service ended while it was asked something.
+    #[error("the service ended before it answered. Nothing is half-done; run the command again")]
+    Ended,
+    /// The service cannot be asked.
+    #[error("the service of this database cannot be asked: {source}")]
+    Service {
+        /// What the system said.
+        source: std::io::Error,
     },
     /// Refused until a person says so.
     #[error("{0}")]

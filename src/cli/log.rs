@@ -83,6 +83,7 @@ pub(super) fn change(c: &ChangeView) -> String {
             let (old, new) = crate::report::apart(&side(old), &side(new), 28);
             format!("{row} {}: {old} → {new}  {what}{from}", text::clean(f))
         }
+        (None, None, Some(why)) if c.what == "held" => format!("held: {}", text::clean(&crate::report::refusal::in_words(why))),
         (None, Some(old), Some(new)) => format!("{what}: {} ({})", text::clean(old), text::clean(new)),
         (None, _, new) => {
             let why = new.as_ref().filter(|n| !n.is_empty()).map_or_else(String::new, |n| format!(": {}", text::cut(n, 48)));

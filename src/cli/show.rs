@@ -35,7 +35,7 @@ fn render(v: &RecordView) -> String {
     if v.state != "live" {
         lines.push(format!("  State    {}", v.state));
     }
-    if let Some(why) = &v.held {
+    if let Some(why) = &v.held_words {
         lines.push(text::wrap(&format!("  Held     {}", text::clean(why)), 79, "           "));
     }
     if v.waiting {

@@ -110,6 +110,9 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     };
     lines.push(format!("Last change {last}"));
     lines.extend(service.map(served));
+    if let Some(why) = service.and_then(|s| s.get("polling")?.as_str()) {
+        lines.push(text::wrap(&format!("            {}", text::clean(&crate::service::polled(why))), 79, "            "));
+    }
     let t = &s.to_send;
     let parts = [
         (t.rows_touched, "row", " touched here"),
@@ -130,9 +133,10 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     }
     lines.push(format!("To apply    {}", or_nothing(&parts)));
     for h in &s.held {
-        let since = h.since.as_ref().map_or_else(String::new, |t| format!(", since {}", text::when(t)));
+        let since = h.since.as_ref().map_or_else(String::new, |t| format!(" Since {}.", text::when(t)));
         lines.push(format!("{}{}", if h.state == "held" { "Held        " } else { "Waiting     " }, text::record(&h.name)));
-        lines.push(text::wrap(&format!("            {}{since}", text::clean(&h.reason)), 79, "            "));
+        let other = h.other.as_ref().map_or_else(String::new, |o| format!(" It is {}.", text::record(o)));
+        lines.push(text::wrap(&format!("            {}.{other}{since}", text::clean(h.words.trim_end_matches('.'))), 79, "            "));
     }
     let mut decide = |n: u64, one: &str, more: &str| {
         if n > 0 {

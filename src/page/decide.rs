@@ -238,7 +238,7 @@ pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<
     let (found, days) = found.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
-        @if found.is_empty() { (empty("The trash is empty.")) } @else { p { "What was deleted can be restored for " (count(days, "day")) " after every site has heard of it." } }
+        @if found.is_empty() { (empty("The trash is empty. What is deleted at every site waits here for some days and can be restored: records deleted with cfs delete, and rows deleted in your application once a person has confirmed that under Deletions.")) } @else { p { "What was deleted can be restored for " (count(days, "day")) " after every site has heard of it." } }
         @for t in &found {
             section.about {
                 h2 { (record(&t.name)) " " span.dim { @if t.whole { "the whole record" } @else { (t.table) } ", " (count(t.rows as u64, "row")) } }

@@ -89,8 +89,11 @@ pub(super) fn csrf(session: &Session) -> Markup {
 /// A message with a capital letter and a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    // A file, a column or a command is called as it is.
+    let word = text.split([' ', ':']).next().unwrap_or_default();
+    let name = word == "cfs" || word.contains(['.', '_', '/', '\\']) && !word.ends_with('.');
+    let first: String = chars.next().map(|c| if name { c.to_string() } else { c.to_uppercase().collect() }).unwrap_or_default();
+    let end = if text.trim_end().ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
 }
 

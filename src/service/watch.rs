@@ -62,8 +62,9 @@ impl FolderWatch {
 
 fn reason(e: &notify::Error) -> String {
     match &e.kind {
-        notify::ErrorKind::MaxFilesWatch => "the system watches no more directories (fs.inotify.max_user_watches)".to_owned(),
-        notify::ErrorKind::Io(e) => e.to_string(),
+        notify::ErrorKind::MaxFilesWatch => "the system watches as many directories already as it is set to (fs.inotify.max_user_watches)".to_owned(),
+        notify::ErrorKind::Io(e) if matches!(e.raw_os_error(), Some(23 | 24)) && cfg!(unix) => "too many programs watch folders, or have files open, on this computer".to_owned(),
+        notify::ErrorKind::Io(_) => "the system cannot watch it".to_owned(),
         _ => "the system does not tell of changes there".to_owned(),
     }
 }

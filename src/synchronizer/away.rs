@@ -8,7 +8,7 @@ use crate::manifest::{FILE_NAME, Manifest};
 impl Synchronizer {
     /// Refuses what cannot be done without the folder, while it is not there.
     pub(crate) fn needs_folder(&self) -> Result<(), Error> {
-        let fail = |why: String| Err(Error::Folder { path: self.config.folder.clone(), why });
+        let fail = |why: String| Err(Error::Folder { path: crate::config::real(&self.config.folder), why });
         match self.config.folder.try_exists() {
             Err(e) => fail(format!("cannot be looked at: {e}. Nothing was changed")),
             Ok(_) if self.config.folder.is_dir() => Ok(()),

@@ -174,7 +174,7 @@ impl Synchronizer {
         if merge::life(&stored.known).get(&row) != Some(&Life::Deleted) || mark(&tombstones) != seen {
             return Err(Error::Usage("it has changed since you looked; look again, then decide".into()));
         }
-        Ok(vec![(id, Order::Strip { tombstones })])
+        Ok(vec![(id, Order::Strip { tombstones, asked: true })])
     }
 
     /// How many rows of each table a record has, for a warning before they go.

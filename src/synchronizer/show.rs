@@ -103,6 +103,8 @@ pub struct RecordView {
     pub state: &'static str,
     /// Why the host refuses it, if it is held.
     pub held: Option<String>,
+    /// The same in plain words.
+    pub held_words: Option<String>,
     /// Whether rows wait for another record.
     pub waiting: bool,
     /// Its file.
@@ -138,6 +140,7 @@ impl Synchronizer {
         let rows = keys.into_iter().filter_map(|k| Some(look.row_view(k, stored.known.rows.get(k)?, *lives.get(k)?)));
         let mut version: Vec<Written> = stored.known.version.0.iter().map(|(s, t)| Written { time: moment(t.ms), site: names.of(s) }).collect();
         version.sort_by(|a, b| a.site.name.cmp(&b.site.name));
+        let held = stored.reason.clone().filter(|_| stored.flags & state::HELD != 0);
         Ok(RecordView {
             name: named(&stored),
             state: if stored.known.erased.is_some() {
@@ -147,7 +150,8 @@ impl Synchronizer {
             } else {
                 "live"
             },
-            held: stored.reason.clone().filter(|_| stored.flags & state::HELD != 0),
+            held_words: held.as_ref().map(|why| self.refusal(&id, why)).transpose()?.map(|(words, _)| words),
+            held,
             waiting: stored.flags & state::WAITING != 0,
             file: self.file_view(&stored.known)?,
             version,

@@ -1,6 +1,7 @@
 //! How things stand: what is to be sent and applied, what is held, and how the other sites are.
 
-use super::find::{RecordName, SiteName, moment};
+use super::find::{SiteName, moment};
+use super::refused::HeldRecord;
 use super::{Error, Synchronizer};
 use crate::config::{Capture, real};
 use crate::folder::Folder;
@@ -42,20 +43,6 @@ pub struct ToApply {
     pub pending: u64,
     /// Since when the oldest of them waits.
     pub pending_since: Option<String>,
-}
-
-/// A record that is held, or whose rows wait for another record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldRecord {
-    /// Which.
-    #[serde(flatten)]
-    pub name: RecordName,
-    /// `held` or `waiting`.
-    pub state: &'static str,
-    /// Why, in the host's words.
-    pub reason: String,
-    /// Since when.
-    pub since: Option<String>,
 }
 
 /// A site as seen from here.
@@ -166,16 +153,6 @@ impl Synchronizer {
             bad_files: self.left_alone(&state)?,
             sites,
         })
-    }
-
-    fn held(&self) -> Result<Vec<HeldRecord>, Error> {
-        let state = self.state()?;
-        let one = |h: state::HeldRow| -> Result<HeldRecord, Error> {
-            let held = h.flags & state::HELD != 0;
-            let reason = h.reason.unwrap_or_else(|| "rows of it point to a record that is not in this database".to_owned());
-            Ok(HeldRecord { name: self.name_of(&h.id)?, state: if held { "held" } else { "waiting" }, reason, since: h.since.map(|s| moment(s.unsigned_abs())) })
-        };
-        state.held()?.into_iter().map(one).collect()
     }
 
     fn left_alone(&self, state: &State<'_>) -> Result<Vec<BadFile>, Error> {

@@ -160,7 +160,7 @@ const CUT: usize = 60;
 
 /// One of the values, with where it comes from beside it or, if it is long, below it.
 fn side(mark: &str, v: &ValueView, whole: bool) -> String {
-    let value = if whole { text::wrap(&text::clean(&v.value), 60, "                  ") } else { text::cut(&v.value, CUT) };
+    let value = if whole { text::pour(&text::clean(&v.value), 60, "                  ") } else { text::cut(&v.value, CUT) };
     let gap = if value.chars().count() > 24 { "\n                  " } else { "  " };
     format!("    {mark:12}  {value:24}{gap}{}", text::written(&v.written))
 }

@@ -86,13 +86,13 @@ fn one_row(r: &RowView) -> Vec<String> {
     let wide = r.fields.iter().map(|f| name(f).chars().count()).max().unwrap_or(0).min(28);
     for f in &r.fields {
         let below = " ".repeat(wide + 6);
-        lines.push(text::wrap(&format!("    {:wide$}  {}", name(f), text::clean(&f.value)), 82, &below));
+        lines.push(text::pour(&format!("    {:wide$}  {}", name(f), text::clean(&f.value)), 82, &below));
         if f.differs {
             let here = f.database.as_deref().unwrap_or("(empty)");
-            lines.push(text::wrap(&format!("    {:wide$}    in the database: {}", "", text::clean(here)), 82, &format!("{below}  ")));
+            lines.push(text::pour(&format!("    {:wide$}    in the database: {}", "", text::clean(here)), 82, &format!("{below}  ")));
         }
         for (n, s) in f.superseded.iter().enumerate() {
-            lines.push(text::wrap(&format!("    {:wide$}    superseded {}: {}  ({})", "", n + 1, text::clean(&s.value), text::written(&s.written)), 82, &format!("{below}  ")));
+            lines.push(text::pour(&format!("    {:wide$}    superseded {}: {}  ({})", "", n + 1, text::clean(&s.value), text::written(&s.written)), 82, &format!("{below}  ")));
         }
     }
     lines

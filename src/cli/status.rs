@@ -102,7 +102,7 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         format!("Records     {}", s.records),
     ];
     if let Some(why) = &s.folder_away {
-        lines.insert(3, text::wrap(&format!("Folder away {}. What follows is what this database knows by itself.", text::clean(why.trim_end_matches('.'))), 79, "            "));
+        lines.insert(3, text::wrap(&format!("Folder away {} What follows is what this database knows by itself.", text::clean(&ended(why))), 79, "            "));
     }
     let last = match (&s.last_run, &s.last_run_at) {
         (Some(n), Some(at)) => format!("{}  (cfs log --run {n})", text::when(at)),
@@ -136,7 +136,7 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         let since = h.since.as_ref().map_or_else(String::new, |t| format!(" Since {}.", text::when(t)));
         lines.push(format!("{}{}", if h.state == "held" { "Held        " } else { "Waiting     " }, text::record(&h.name)));
         let other = h.other.as_ref().map_or_else(String::new, |o| format!(" It is {}.", text::record(o)));
-        lines.push(text::wrap(&format!("            {}.{other}{since}", text::clean(h.words.trim_end_matches('.'))), 79, "            "));
+        lines.push(text::wrap(&format!("            {}{other}{since}", text::clean(&ended(&h.words))), 79, "            "));
     }
     let mut decide = |n: u64, one: &str, more: &str| {
         if n > 0 {
@@ -158,6 +158,11 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     lines.push(String::new());
     lines.push(table(&s.sites));
     lines.join("\n")
+}
+
+/// With a full stop, where there is no other mark.
+fn ended(sentence: &str) -> String {
+    format!("{sentence}{}", if sentence.ends_with(['.', '?', '!']) { "" } else { "." })
 }
 
 fn or_nothing(parts: &[String]) -> String {

@@ -143,7 +143,7 @@ fn render(found: &[Trashed], fields: bool) -> String {
             lines.push(format!("  deleted {} by {}{why}", text::when(&tomb.written.time), text::cut(&tomb.by, 24)));
         }
         if fields {
-            lines.extend(t.fields.iter().map(|(k, v)| text::wrap(&format!("    {:16}  {}", text::clean(k), text::clean(v)), 79, "                      ")));
+            lines.extend(t.fields.iter().map(|(k, v)| text::pour(&format!("    {:16}  {}", text::clean(k), text::clean(v)), 79, "                      ")));
         }
     }
     if let Some(t) = found.iter().find(|t| t.restorable) {

@@ -271,7 +271,7 @@ fn settings_say_how_long_the_trash_keeps_and_take_no_third_word() {
     // A configuration that cannot be read is called by its own name.
     put(&file, &before.replacen("use_logs", "use_log", 1));
     let a = b.get("/settings");
-    assert!(a.body.contains("cfs.toml:") && !a.body.contains("Cfs.toml"), "{}", a.body);
+    assert!(a.body.contains(">cfs.toml, line") && !a.body.contains("Cfs.toml"), "{}", a.body);
     put(&file, &format!("sync_at = [5]\n{before}"));
     let said = c.run("north", &["status"]).refused(2);
     assert!(said.contains("a time in quotes") && !said.contains("column"), "{said}");

@@ -135,7 +135,7 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     for h in &s.held {
         let since = h.since.as_ref().map_or_else(String::new, |t| format!(" Since {}.", text::when(t)));
         lines.push(format!("{}{}", if h.state == "held" { "Held        " } else { "Waiting     " }, text::record(&h.name)));
-        let other = h.other.as_ref().map_or_else(String::new, |o| format!(" It is {}.", text::record(o)));
+        let other = h.other.as_ref().map_or_else(String::new, |o| format!(" The other one is {}.", text::record(o)));
         lines.push(text::wrap(&format!("            {}{other}{since}", text::clean(&ended(&h.words))), 79, "            "));
     }
     let mut decide = |n: u64, one: &str, more: &str| {

@@ -130,7 +130,8 @@ pub(super) fn erase(args: &EraseArgs, config: &Path) -> Result<u8, Failure> {
 
 fn render(found: &[Trashed], fields: bool) -> String {
     if found.is_empty() {
-        return if fields { "Nothing of that record is in the trash." } else { "The trash is empty. What is deleted with `cfs delete`, here or elsewhere, waits in it." }.to_owned();
+        return if fields { "Nothing of that record is in the trash." } else { "The trash is empty. What is deleted with `cfs delete`, here or elsewhere, waits in it." }
+            .to_owned();
     }
     let mut lines = Vec::new();
     for t in found {

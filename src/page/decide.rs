@@ -241,7 +241,7 @@ pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<
         @if found.is_empty() { (empty("The trash is empty. What is deleted at every site waits here for some days and can be restored: records deleted with cfs delete, and rows deleted in your application once a person has confirmed that under Deletions.")) } @else { p { "What was deleted can be restored for " (count(days, "day")) " after every site has heard of it." } }
         @for t in &found {
             section.about {
-                h2 { (record(&t.name)) " " span.dim { @if t.whole { "the whole record" } @else { (t.table) } ", " (count(t.rows as u64, "row")) } }
+                h2 { (record(&t.name)) span.dim { ", " @if t.whole { "the whole record" } @else { (t.table) } ", " (count(t.rows as u64, "row")) } }
                 @if let Some(tomb) = &t.tombstone { p { "Deleted by " (tomb.by) ", " (moment(&tomb.written.time)) @if !tomb.why.is_empty() { ": " (tomb.why) } } }
                 details { summary { "What it held" } dl { @for (k, v) in &t.fields { dt { (k) } dd { (value(Some(v))) } } } }
                 form method="post" action="/trash" {

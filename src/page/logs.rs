@@ -276,6 +276,14 @@ mod tests {
     }
 
     #[test]
+    fn sites_of_one_name_are_told_apart() {
+        let site = |id: &str, name: &str| SiteName { id: id.into(), name: name.into() };
+        let all = [site("0a1b2c3d-0000", "North"), site("11112222-0000", "South"), site("99998888-0000", "North")];
+        let names: Vec<String> = all.iter().map(|s| named(s, &all)).collect();
+        assert_eq!(names, ["North (0a1b2c3d)", "South", "North (99998888)"]);
+    }
+
+    #[test]
     fn a_search_is_the_same_after_the_way_through_an_address() {
         let w = Wanted { record: "patient:17&x=1".into(), what: "not here".into(), ..Wanted::default() };
         assert_eq!(w.query(), "record=patient%3A17%26x%3D1&what=not%20here");

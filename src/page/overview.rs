@@ -249,7 +249,7 @@ pub(super) fn held_row(h: &crate::synchronizer::refused::HeldRecord) -> Markup {
     html! {
         li {
             p { (record(&h.name)) @if let Some(t) = &h.since { span.dim { " since " (moment(t)) } } }
-            p { (sentence(&h.words)) @if let Some(o) = &h.other { " It is " (record(o)) "." } }
+            p { (sentence(&h.words)) @if let Some(o) = &h.other { " The other one is " (record(o)) "." } }
         }
     }
 }

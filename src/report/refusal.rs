@@ -52,7 +52,9 @@ impl Refusal {
             Refusal::Missing(table, column) => format!("{table}.{column} is empty, and this database does not take it so. Fill it in where the record comes from"),
             Refusal::Rule(rule) => format!("a value{at} breaks a rule of this database ({rule}). Correct it where the record comes from"),
             Refusal::Reference => match place {
-                Some(p) => format!("{p} points to something that is not in this database yet. It is taken by itself once that is there; if it never comes, correct {p} where the record comes from"),
+                Some(p) => format!(
+                    "{p} points to something that is not in this database yet. It is taken by itself once that is there; if it never comes, correct {p} where the record comes from"
+                ),
                 None => "a row points to another that is not in this database, or is still pointed to by one. It is tried again with each synchronization".to_owned(),
             },
             Refusal::Function(name) => format!(

@@ -103,6 +103,13 @@ mod tests {
     use rusqlite::Connection;
 
     #[test]
+    fn why_a_folder_is_not_watched_is_no_error_number() {
+        let said = reason(&notify::Error::io(std::io::Error::from_raw_os_error(24)));
+        assert!(!said.contains("os error") && said.contains("too many") || cfg!(not(unix)), "{said}");
+        assert!(crate::service::polled(&said).contains("looked for every 10 seconds, because"));
+    }
+
+    #[test]
     fn a_write_changes_the_looks_of_a_database_and_a_read_does_not() {
         let dir = tempfile::tempdir().unwrap();
         for mode in ["wal", "delete"] {

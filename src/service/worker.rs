@@ -107,7 +107,7 @@ fn log(r: &Report, why: Why, failed: bool) {
         tracing::warn!(?why, run = r.run, seconds = r.seconds, %reason, "nothing was done: a person has to say yes");
         return;
     }
-    let did = r.exported + r.imported + r.merged + r.files_written + r.tombstones.sent + r.tombstones.applied > 0;
+    let did = r.exported + r.imported + r.merged + r.files_written + r.tombstones.sent + r.tombstones.applied + r.decided > 0;
     if did || !r.notices.is_empty() {
         tracing::info!(
             ?why,

@@ -51,7 +51,6 @@ impl Conflict {
     pub fn is_of(&self, column: &str) -> bool {
         self.column().eq_ignore_ascii_case(column)
     }
-
 }
 
 /// A mark of the values of a field, whole as they are and not as they are shown.

@@ -246,7 +246,12 @@ impl Look<'_> {
             database: here.map(text),
             differs: here.is_some_and(|h| h != shown),
             written: names.written(&current.stamp),
-            superseded: v.superseded().into_iter().filter(|_| !merge::settles(v, rule)).map(|e| ValueView { value: text(&e.value), null: e.value.is_null(), written: names.written(&e.stamp) }).collect(),
+            superseded: v
+                .superseded()
+                .into_iter()
+                .filter(|_| !merge::settles(v, rule))
+                .map(|e| ValueView { value: text(&e.value), null: e.value.is_null(), written: names.written(&e.stamp) })
+                .collect(),
         })
     }
 }

@@ -239,7 +239,7 @@ fn what_is_held_is_in_the_log_and_in_plain_words() {
     assert!(said.contains("held: another row of patient"), "{said}");
     let (_service, b) = serve(&c);
     let page = b.get("/held").body;
-    assert!(page.contains("the same national_id") && page.contains("It is <a") && !page.contains("UNIQUE"), "{page}");
+    assert!(page.contains("the same national_id") && page.contains("The other one is <a") && !page.contains("UNIQUE"), "{page}");
 }
 
 #[test]
@@ -292,11 +292,7 @@ fn the_services_log_says_that_it_recovered() {
     c.run("north", &["sync"]).refused(2);
     move_to(&away, &folder);
     c.run("north", &["sync"]).ended(0);
-    let said = || {
-        let dirs: Vec<_> = std::fs::read_dir(c.dir().join("state/cloud-folder-sync")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-        let files = dirs.iter().flat_map(|d| std::fs::read_dir(d).unwrap()).map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "log"));
-        files.map(|p| std::fs::read_to_string(p).unwrap()).collect::<String>()
-    };
+    let said = || journal(&c);
     wait("the log is written", || said().contains("synchronized, after a failure"));
     drop(service);
     let said = said();
@@ -315,4 +311,43 @@ fn the_manual_has_no_nameless_section() {
     crate::cli::cfs(c.dir(), &["man", dir.to_str().unwrap()]).ended(0);
     let read = |n: &str| std::fs::read_to_string(dir.join(n)).unwrap();
     assert!(read("cfs.1").contains("EXIT STATUS") && read("cfs-sync.1").contains("EXAMPLES") && !read("cfs.1").contains("EXTRA"), "{}", read("cfs.1"));
+}
+
+/// What the services of a clinic's computer wrote to their logs.
+fn journal(c: &Clinics) -> String {
+    let dirs: Vec<_> = std::fs::read_dir(c.dir().join("state/cloud-folder-sync")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let files = dirs.iter().flat_map(|d| std::fs::read_dir(d).unwrap()).map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "log"));
+    files.map(|p| std::fs::read_to_string(p).unwrap()).collect()
+}
+
+#[test]
+fn a_plan_that_waits_for_a_yes_is_told_in_whole_sentences() {
+    let c = Clinics::new();
+    c.sql("north", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO patient (first_name, last_name, national_id) SELECT 'A', 'Many' || i, 'M' || i FROM n");
+    let (_service, b) = serve(&c);
+    c.run("north", &["sync"]).ended(0);
+    std::fs::remove_dir_all(c.dir().join("folder/records/patient")).unwrap();
+    assert_eq!(c.run("north", &["sync", "--full"]).code, 4);
+    let page = b.get("/").body;
+    assert!(page.contains("Stopped ") && page.contains(": nothing was done.") && page.contains("Yes, write them again"), "{page}");
+    assert!(!page.contains("To write them again") && !page.contains("/../"), "{page}");
+    let log = journal(&c);
+    assert!(log.lines().any(|l| l.contains("WARN") && l.contains("a person has to say yes") && l.contains("are gone from")), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_service_that_dies_while_it_is_asked_is_called_a_service() {
+    let c = Clinics::new();
+    let (service, _b) = serve(&c);
+    let state = c.dir().join("state/cloud-folder-sync");
+    let note = std::fs::read_dir(state).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "door")).unwrap();
+    let socket = std::fs::read_to_string(note).unwrap().trim_end().to_owned();
+    drop(service);
+    std::fs::remove_file(&socket).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let dies = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let said = c.run("north", &["sync"]).refused(1);
+    dies.join().unwrap();
+    assert!(said.contains("the service ended before it answered") && !said.contains("door"), "{said}");
 }

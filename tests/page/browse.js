@@ -70,7 +70,7 @@ try {
         touching: [...document.querySelectorAll("main button")].filter((b) => b.nextElementSibling?.tagName === "BUTTON" && b.nextElementSibling.getBoundingClientRect().left - b.getBoundingClientRect().right < 8 && b.nextElementSibling.getBoundingClientRect().top === b.getBoundingClientRect().top).length,
       }));
       assert.deepEqual(seen, { over: 0, h1: 1, unnamed: [], ids: [], current: 1, aside: [], touching: 0 }, `${name}${path}`);
-      if (shots && ((name === "" && ["", "logs", "conflicts", "settings"].includes(path)) || (name === "phone-" && ["", "conflicts", "logs/1", "sites"].includes(path)) || (name === "dark-" && path === ""))) await page.screenshot({ path: join(shots, `${name}${(path || "overview").replace("/", "-")}.png`) });
+      if (shots && ((name === "" && ["", "logs", "conflicts", "settings"].includes(path)) || (name === "phone-" && ["", "conflicts", "logs/1", "sites"].includes(path)) || (name === "dark-" && path === "conflicts"))) await page.screenshot({ path: join(shots, `${name}${(path || "overview").replace("/", "-")}.png`) });
     }
     await page.context().close();
   }
@@ -148,6 +148,9 @@ try {
     await page.screenshot({ path: join(shots, `${path}.png`) });
   }
   const phone = await open("north", { viewport: { width: 390, height: 844 } });
+  await phone.page.goto(`${phone.at}/logs?table=patient`);
+  assert.deepEqual(await phone.page.evaluate(() => [...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth).length), 0);
+  if (shots) await phone.page.screenshot({ path: join(shots, "phone-log.png") });
   await phone.page.goto(`${phone.at}/sites`);
   await phone.page.getByText("Retire …").click();
   const retire = await phone.page.getByRole("button", { name: "Retire South" }).boundingBox();

@@ -126,7 +126,8 @@ pub fn count(n: u64, one: &str) -> String {
 pub fn apart(a: &str, b: &str, most: usize) -> (String, String) {
     let same = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).count();
     let lead = most / 4;
-    let from = if same + lead < most || a == b { 0 } else { same - lead };
+    let fits = |text: &str| text.chars().nth(most).is_none();
+    let from = if same + lead < most || a == b || fits(a) && fits(b) { 0 } else { same - lead };
     let one = |text: &str| {
         let mut out = String::new();
         let mut left = most;

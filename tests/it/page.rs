@@ -351,3 +351,17 @@ fn a_service_that_dies_while_it_is_asked_is_called_a_service() {
     dies.join().unwrap();
     assert!(said.contains("the service ended before it answered") && !said.contains("door"), "{said}");
 }
+
+#[test]
+fn a_rule_and_a_function_of_the_application_are_named() {
+    let c = Clinics::new();
+    c.sql("south", "CREATE TRIGGER watched BEFORE UPDATE OF phone ON patient BEGIN SELECT app_check(NEW.phone); END");
+    c.sql("north", "PRAGMA ignore_check_constraints = ON; UPDATE patient SET sex = 'q' WHERE last_name = 'Hollowell'; UPDATE patient SET phone = '555 1' WHERE last_name = 'Pemberwick'");
+    c.rounds();
+    let status = c.run("south", &["status", "--json"]).json(0);
+    let words: Vec<&str> = status["held"].as_array().unwrap().iter().map(|h| h["words"].as_str().unwrap()).collect();
+    assert!(words.iter().any(|w| w.starts_with("a value in patient.sex breaks a rule of this database (sex IN")), "{words:?}");
+    assert!(words.iter().any(|w| w.contains("a function of its own, app_check")), "{words:?}");
+    let said = c.run("south", &["show", "patient:6"]).ended(0);
+    assert!(!said.contains("no such function"), "{said}");
+}

@@ -356,7 +356,10 @@ fn a_service_that_dies_while_it_is_asked_is_called_a_service() {
 fn a_rule_and_a_function_of_the_application_are_named() {
     let c = Clinics::new();
     c.sql("south", "CREATE TRIGGER watched BEFORE UPDATE OF phone ON patient BEGIN SELECT app_check(NEW.phone); END");
-    c.sql("north", "PRAGMA ignore_check_constraints = ON; UPDATE patient SET sex = 'q' WHERE last_name = 'Hollowell'; UPDATE patient SET phone = '555 1' WHERE last_name = 'Pemberwick'");
+    c.sql(
+        "north",
+        "PRAGMA ignore_check_constraints = ON; UPDATE patient SET sex = 'q' WHERE last_name = 'Hollowell'; UPDATE patient SET phone = '555 1' WHERE last_name = 'Pemberwick'",
+    );
     c.rounds();
     let status = c.run("south", &["status", "--json"]).json(0);
     let words: Vec<&str> = status["held"].as_array().unwrap().iter().map(|h| h["words"].as_str().unwrap()).collect();

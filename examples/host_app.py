@@ -7,12 +7,18 @@
 It needs `cfs` on the path (or CFS=/path/to/cfs) and a cfs.toml beside the database, as `cfs init` writes it.
 The application knows nothing of synchronization but what is in `Sync`: it starts a program and reads JSON.
 """
+import datetime
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+
+
+def here(moment):
+    """A time of a report, which is UTC, as a clock on the wall has it."""
+    return datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 class Sync:
@@ -60,6 +66,11 @@ class Sync:
             parts.append("something waits for your yes: " + "; ".join(report["notices"]))
         return ", ".join(parts)
 
+    def page(self):
+        """Tools > Cloud Folder Sync: the address of the page, which can be used once, or None; and why there is none."""
+        reply, _ = self.call("open")
+        return reply.get("page"), reply.get("error") or "The page cannot be opened."
+
     def log(self, n=20):
         """Tools > Synchronization: what came and went, newest first."""
         found, _ = self.call("log", "--last", str(n))
@@ -93,7 +104,8 @@ class Clinic:
 
 def window(clinic, sync):
     import tkinter
-    from tkinter import ttk
+    import webbrowser
+    from tkinter import messagebox, ttk
 
     root = tkinter.Tk()
     root.title("Clinic")
@@ -156,7 +168,7 @@ def window(clinic, sync):
             text = tkinter.Text(top, width=100, height=24, wrap="word")
             text.pack(fill="both", expand=True)
             for run in found.get("runs", []):
-                text.insert("end", f"{run['started']}\n")
+                text.insert("end", f"{here(run['started'])}\n")
                 for c in run["changes"]:
                     where = " ".join(str(v) for v in (c["label"] or c["type"], c["table"], c["field"]) if v)
                     values = f": {c['old'] or '(empty)'} -> {c['new'] or '(empty)'}" if c["field"] else ""
@@ -166,15 +178,26 @@ def window(clinic, sync):
 
         in_background(sync.log, draw)
 
+    def page(_=None):
+        def shown(found):
+            address, why = found
+            if address is None:
+                messagebox.showerror("Cloud Folder Sync", why)
+            elif not webbrowser.open(address):
+                messagebox.showinfo("Cloud Folder Sync", f"No browser could be started. Open this address on this computer, once: {address}")
+
+        in_background(sync.page, shown)
+
     menu = tkinter.Menu(root)
     tools = tkinter.Menu(menu, tearoff=False)
     tools.add_command(label="Sync Now", accelerator="F5", command=sync_now)
     tools.add_command(label="Log…", accelerator="F6", command=log)
-    tools.add_command(label="Cloud Folder Sync…", command=lambda: in_background(lambda: sync.call("open"), lambda _: None))
+    tools.add_command(label="Cloud Folder Sync…", accelerator="F7", command=page)
     menu.add_cascade(label="Tools", menu=tools)
     root.configure(menu=menu)
     root.bind("<F5>", sync_now)
     root.bind("<F6>", log)
+    root.bind("<F7>", page)
     # The service runs as long as this program does, and shows the page behind "Cloud Folder Sync…".
     service = subprocess.Popen([sync.cfs, "--config", sync.config, "run", "--while-pid", str(os.getpid())], stderr=subprocess.DEVNULL)
     every_second()

@@ -71,7 +71,8 @@ const char *cfs_last_error(void);
 // Frees a text that a call gave. Null is nothing.
 void cfs_free(char *text);
 
-// Closes a site. Null is nothing.
+// Closes a site. Null is nothing, and so is a site that is closed already; a call with one gives 2. A call of another
+// thread that is under way comes to its end.
 void cfs_close(struct CfsSite *site);
 
 #ifdef __cplusplus

@@ -13,15 +13,27 @@ use crate::sync::Options;
 use crate::synchronizer::history::Which;
 use crate::synchronizer::{Error, Synchronizer, conflicts};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A site that is open. One thread at a time works with it; others wait.
 #[derive(Debug)]
-pub struct CfsSite(Mutex<Synchronizer>);
+pub struct CfsSite(());
+
+/// The sites that are open, by the numbers that stand for them. What a caller holds is such a number and no address:
+/// of one that was closed, or never given, nothing is read.
+static OPEN: Mutex<BTreeMap<usize, Arc<Mutex<Synchronizer>>>> = Mutex::new(BTreeMap::new());
+/// The next number. Each is given once.
+static NEXT: AtomicUsize = AtomicUsize::new(0x1000);
+
+fn opened(site: *const CfsSite) -> Option<Arc<Mutex<Synchronizer>>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner).get(&site.addr()).cloned()
+}
 
 /// Told how far a synchronization is: what is being done, how much of it, of how much, and the caller's own pointer.
 /// The text lives until the function returns.
@@ -88,16 +100,12 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, Failed> {
 }
 
 /// Works with an open site.
-///
-/// # Safety
-/// `site` is null or was given by `cfs_open` and not closed yet.
-unsafe fn with<T>(site: *const CfsSite, work: impl FnOnce(&Synchronizer) -> Result<T, Failed>) -> Result<T, Failed> {
-    // SAFETY: null, or open as the header asks for.
-    let site = unsafe { site.as_ref() }.ok_or_else(|| usage("the site is not open"))?;
+fn with<T>(site: *const CfsSite, work: impl FnOnce(&Synchronizer) -> Result<T, Failed>) -> Result<T, Failed> {
+    let site = opened(site).ok_or_else(|| usage("the site is not open"))?;
     if BUSY.replace(true) {
         return Err(usage("the progress function must not call cfs"));
     }
-    let done = catch_unwind(AssertUnwindSafe(|| work(&site.0.lock().unwrap_or_else(PoisonError::into_inner))));
+    let done = catch_unwind(AssertUnwindSafe(|| work(&site.lock().unwrap_or_else(PoisonError::into_inner))));
     BUSY.set(false);
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -120,8 +128,10 @@ pub unsafe extern "C" fn cfs_open(config: *const c_char, out: *mut *mut CfsSite)
         // SAFETY: as the header asks for.
         let file = unsafe { text(config, "the path of cfs.toml") }?;
         let s = Config::load(Path::new(file)).map_err(Error::from).and_then(Synchronizer::open)?;
+        let number = NEXT.fetch_add(0x10, Ordering::Relaxed);
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(Mutex::new(s)));
         // SAFETY: as above.
-        unsafe { *out = Box::into_raw(Box::new(CfsSite(Mutex::new(s)))) };
+        unsafe { *out = ptr::without_provenance_mut(number) };
         Ok(())
     })
 }
@@ -143,8 +153,7 @@ pub unsafe extern "C" fn cfs_sync_now(site: *const CfsSite, full: c_int, progres
                 unsafe { f(what.as_ptr(), done, total, user) };
             }
         };
-        // SAFETY: as the header asks for.
-        let done = unsafe { with(site, |s| synchronize(s, full != 0, &mut tell)) }?;
+        let done = with(site, |s| synchronize(s, full != 0, &mut tell))?;
         // SAFETY: as the header asks for.
         unsafe { give(report, &json(&done)?) }?;
         refused(&done)
@@ -191,8 +200,7 @@ pub unsafe extern "C" fn cfs_resolve(site: *const CfsSite, record: *const c_char
         // SAFETY: as the header asks for.
         let (record, row, field, mark) = unsafe { (text(record, "record")?, text(row, "row")?, text(field, "field")?, text(mark, "mark")?) };
         let orders = |s: &Synchronizer| s.decide(s.find(record)?, row, field, mark, conflicts::Choice::Listed(value));
-        // SAFETY: as the header asks for.
-        unsafe { with(site, |s| carry_out(s, orders(s)?)) }
+        with(site, |s| carry_out(s, orders(s)?))
     })
 }
 
@@ -207,8 +215,7 @@ pub unsafe extern "C" fn cfs_delete(site: *const CfsSite, record: *const c_char,
         let row = if row.is_null() { None } else { Some(unsafe { text(row, "row") }?) };
         // SAFETY: as the header asks for.
         let why = if why.is_null() { "" } else { unsafe { text(why, "why") }? };
-        // SAFETY: as the header asks for.
-        unsafe { with(site, |s| carry_out(s, s.delete(s.find(record)?, row, why)?)) }
+        with(site, |s| carry_out(s, s.delete(s.find(record)?, row, why)?))
     })
 }
 
@@ -236,12 +243,10 @@ pub unsafe extern "C" fn cfs_free(text: *mut c_char) {
     }
 }
 
-/// Closes a site. Null is nothing.
+/// Closes a site. Null is nothing, and so is a site that is closed already; a call with one gives 2. A call of another
+/// thread that is under way comes to its end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfs_close(site: *mut CfsSite) {
-    if !site.is_null() {
-        // SAFETY: given by cfs_open, and not closed yet, as the header asks for.
-        let site = unsafe { Box::from_raw(site) };
-        drop(catch_unwind(AssertUnwindSafe(|| drop(site))));
-    }
+pub extern "C" fn cfs_close(site: *mut CfsSite) {
+    let site = OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&site.addr());
+    drop(catch_unwind(AssertUnwindSafe(|| drop(site))));
 }

@@ -33,7 +33,7 @@ pub struct Config {
     pub auto_sync_minutes: u32,
     /// Times at which the service synchronizes instead: minute, hour, day, month, weekday.
     #[serde(default)]
-    pub sync_at: Names,
+    pub sync_at: Times,
     /// The port of the service's page; 0 for any that is free.
     #[serde(default)]
     pub page_port: u16,
@@ -126,6 +126,11 @@ pub struct TableConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "NameForms")]
 pub struct Names(pub Vec<String>);
+
+/// One time of the week, or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "TimeForms")]
+pub struct Times(pub Vec<String>);
 
 /// One set of names, or a list of sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -242,6 +247,22 @@ enum NameForms {
 }
 
 #[derive(Deserialize)]
+#[serde(untagged, expecting = "a time in quotes, as in \"0 12 * * mon-fri\", or a list of them")]
+enum TimeForms {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<TimeForms> for Times {
+    fn from(f: TimeForms) -> Self {
+        match f {
+            TimeForms::One(t) => Times(vec![t]),
+            TimeForms::Many(all) => Times(all),
+        }
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(untagged, expecting = "a column name, a list of them, or a list of lists")]
 enum SetForms {
     Names(NameForms),
@@ -352,7 +373,11 @@ impl Config {
 
 /// A path without the links and detours that lead to it; as it is where it leads nowhere.
 pub fn real(path: &Path) -> PathBuf {
-    dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    dunce::canonicalize(path).unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+        // Of what is not there, as much as is: nobody wants to read `north/../folder`.
+        (Some(above), Some(name)) if above.components().next().is_some() => real(above).join(name),
+        _ => path.to_owned(),
+    })
 }
 
 fn yes() -> bool {

@@ -1,6 +1,7 @@
 //! The page of a running service, for people: on this computer only, drawn on the server, with nothing loaded from
 //! anywhere else.
 
+mod asked;
 mod decide;
 mod gate;
 mod layout;
@@ -13,11 +14,11 @@ mod settings;
 use crate::service::{Failed, Handle};
 use crate::sync::{Options, Order};
 use crate::synchronizer::{Error, Synchronizer, patiently};
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use gate::{Gate, Session};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ fn router(app: App) -> Router {
         .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
         .route("/assets/page.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("page/page.css"))))
         .route("/assets/page.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page/page.js"))))
-        .fallback(async || (StatusCode::NOT_FOUND, layout::outside("There is no such page.")))
+        .fallback(async |State(app): State<App>, session: Option<Extension<Session>>| asked::nothing(&app, session.as_deref(), StatusCode::NOT_FOUND))
         .layer(axum::middleware::from_fn_with_state(app.clone(), gate::guard))
         .layer(gate::form_limit())
         .with_state(app)
@@ -110,7 +111,7 @@ impl App {
             return Err(Failed { code: 4, message: format!("nothing was decided, because the synchronization waits for a yes on the overview: {says}") });
         }
         match report.held.iter().find(|h| ids.contains(&h.record)) {
-            Some(h) => Err(Failed { code: 1, message: format!("it is decided, but the database refuses it for now: {}", h.reason) }),
+            Some(h) => Err(Failed { code: 1, message: format!("it is decided, but the database refuses it for now: {}", crate::report::refusal::in_words(&h.reason)) }),
             None => Ok(()),
         }
     }

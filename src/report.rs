@@ -1,5 +1,7 @@
 //! What a synchronization did, in numbers and in words.
 
+pub mod refusal;
+
 use serde::{Deserialize, Serialize};
 
 /// Conflict files in a report.
@@ -83,6 +85,9 @@ pub struct Report {
     /// Records that were found, or said, to be the same as another.
     #[serde(default)]
     pub matched: u64,
+    /// What people decided about values, rows deleted in the host and the trash.
+    #[serde(default)]
+    pub decided: u64,
     /// Records the host refuses for now.
     pub held: Vec<Held>,
     /// Records and segments announced and not here yet.
@@ -116,6 +121,30 @@ pub fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// Two texts of which no more than so many characters are shown each. Where the first difference would not be in
+/// sight, both begin a little before it.
+pub fn apart(a: &str, b: &str, most: usize) -> (String, String) {
+    let same = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).count();
+    let lead = most / 4;
+    let fits = |text: &str| text.chars().nth(most).is_none();
+    let from = if same + lead < most || a == b || fits(a) && fits(b) { 0 } else { same - lead };
+    let one = |text: &str| {
+        let mut out = String::new();
+        let mut left = most;
+        if from > 0 {
+            out.push('…');
+            left = left.saturating_sub(1);
+        }
+        let mut rest = text.chars().skip(from);
+        out.extend(rest.by_ref().take(left));
+        if rest.next().is_some() {
+            out.push('…');
+        }
+        out
+    };
+    (one(a), one(b))
+}
+
 /// A plan that waits for a person's yes, in a notice: what it says to people, and its mark.
 pub fn plan(notice: &str) -> Option<(&str, &str)> {
     let (says, command) = notice.split_once(": cfs sync --full --yes=")?;
@@ -143,6 +172,30 @@ impl Report {
             (self.revived, "row", " deleted there while edited here"),
         ];
         let parts: Vec<String> = all.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, one, did)| format!("{}{did}", count(n, one))).collect();
-        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+        match (parts.is_empty(), self.decided) {
+            (false, _) => parts.join(", "),
+            (true, 0) if self.refused().is_some() => "nothing was done".to_owned(),
+            (true, 0) if !self.held.is_empty() => format!("{} held", count(self.held.len() as u64, "record")),
+            (true, 0) => "nothing to do".to_owned(),
+            (true, n) => format!("{} carried out", count(n, "decision")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_in_sight() {
+        assert_eq!(apart("abcdef", "abcdeg", 6), ("abcdef".into(), "abcdeg".into()));
+        assert_eq!(apart("abcdefghij", "abXdefghij", 6), ("abcdef…".into(), "abXdef…".into()));
+        let (a, b) = (format!("{}ü then more of it", "x".repeat(300)), format!("{}ö then", "x".repeat(300)));
+        let (a, b) = apart(&a, &b, 20);
+        assert_eq!((a.as_str(), b.as_str()), ("…xxxxxü then more of…", "…xxxxxö then"));
+        assert_eq!(apart(&"x".repeat(30), "", 20), (format!("{}…", "x".repeat(20)), String::new()));
+        let long = "y".repeat(30);
+        assert_eq!(apart(&long, &format!("{long}z"), 20), ("…yyyyy".into(), "…yyyyyz".into()));
+        assert_eq!(apart(&long, &long, 20).0, format!("{}…", "y".repeat(20)));
     }
 }

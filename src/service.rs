@@ -28,6 +28,11 @@ use worker::{Done, Job};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a folder is looked at that does not tell of changes.
 const POLL: Duration = Duration::from_secs(10);
+/// That a folder is looked at because it does not tell of changes, for people.
+pub fn polled(why: &str) -> String {
+    format!("changes of the other sites are looked for every {} seconds, because the folder does not tell of them: {why}", POLL.as_secs())
+}
+
 /// How long a synchronization may still take once the service is to end. It may be broken off anywhere.
 const PATIENCE: Duration = Duration::from_secs(4);
 

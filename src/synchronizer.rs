@@ -1,6 +1,7 @@
 //! What a program uses: open a configured site, synchronize it, ask about it.
 
 pub mod account;
+mod away;
 pub mod check;
 pub mod client;
 pub mod conflicts;
@@ -13,6 +14,7 @@ pub mod history;
 mod host_side;
 pub mod large;
 pub mod matching;
+pub mod refused;
 pub mod settings;
 pub mod show;
 pub mod status;
@@ -82,6 +84,15 @@ pub enum Error {
         /// Its process id; 0 if it is not known.
         pid: u32,
     },
+    /// The service ended while it was asked something.
+    #[error("the service ended before it answered. Nothing is half-done; run the command again")]
+    Ended,
+    /// The service cannot be asked.
+    #[error("the service of this database cannot be asked: {source}")]
+    Service {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Refused until a person says so.
     #[error("{0}")]
     Refused(String),
@@ -135,20 +146,11 @@ pub(crate) fn had(conn: &Connection) -> Result<Had, Error> {
 }
 
 impl Synchronizer {
-    /// Opens a site by its configuration. Nothing is changed.
+    /// Opens a site by its configuration, whether or not the folder is there. Nothing is changed.
     pub fn open(config: Config) -> Result<Self, Error> {
         refuse_cloud_folder(&config.database, &config.folder)?;
         let conn = open_database(&config.database)?;
         let folder = Disk::new(config.folder.clone());
-        if let Err(e) = config.folder.try_exists() {
-            return Err(Error::Folder { path: config.folder.clone(), why: format!("cannot be looked at: {e}. Nothing was changed") });
-        }
-        if !config.folder.is_dir() {
-            return Err(Error::Folder {
-                path: config.folder.clone(),
-                why: "there is no such folder. Is the drive mounted, the cloud client signed in? Nothing was changed".into(),
-            });
-        }
         let schema = Schema::read(&conn)?;
         let mut config = config;
         let gone = without_what_is_gone(&mut config, &schema, &had(&conn)?);
@@ -159,12 +161,14 @@ impl Synchronizer {
 
     /// Makes the folder and the database a pair: tables, triggers, manifest, directories.
     pub fn set_up(&self) -> Result<crate::setup::Done, Error> {
+        self.needs_folder()?;
         let new = crate::setup::NewFolder { retention_days: u64::from(self.config.retention_days), mapping: self.config.shared_text() };
         Ok(crate::setup::set_up(&self.conn, &self.folder, &self.mapping, &new, &mut Env::system())?)
     }
 
     /// Synchronizes once. A second synchronization at the same time is refused.
     pub fn sync_now(&self, options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
+        self.needs_folder()?;
         let _lock = self.lock()?;
         crate::setup::say_first(&self.folder, &self.state()?, &self.mapping, &|| self.config.shared_text(), &mut Env::system())?;
         let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
@@ -177,6 +181,7 @@ impl Synchronizer {
     /// Makes a folder that is lost for good again, as the same one. The next full synchronization writes what was
     /// in it.
     pub fn rebuild_folder(&self) -> Result<(), Error> {
+        self.needs_folder()?;
         let _lock = self.lock()?;
         match crate::setup::rebuild(&self.conn, &self.folder, &self.mapping, &mut Env::system())? {
             Some(_) => Ok(()),
@@ -188,6 +193,7 @@ impl Synchronizer {
 
     /// Says what a synchronization would do, and changes nothing.
     pub fn dry_run(&self, options: &Options) -> Result<(Report, Vec<state::ChangeRow>), Error> {
+        self.needs_folder()?;
         let settings = Settings { site_name: self.config.site.clone(), use_logs: self.config.use_logs, delete_conflicts: self.config.delete_conflicts };
         Ok(sync::dry_run(&self.conn, &self.folder, &self.mapping, &settings, options, &mut Env::system(), &self.keeper)?)
     }
@@ -234,6 +240,7 @@ impl Synchronizer {
 
     /// Removes every trace of ours from the database.
     pub fn detach(&self) -> Result<(), Error> {
+        self.needs_folder()?;
         let _lock = self.lock()?;
         Ok(crate::setup::detach(&self.conn)?)
     }

@@ -81,7 +81,7 @@ pub(super) fn run(args: &ConflictsArgs, config: &Path) -> Result<u8, Failure> {
     let list = |record: Option<&String>, column: Option<&String>, as_json: bool| -> Result<u8, Failure> {
         let mut found = s.conflicts(record.map(|r| s.find(r)).transpose()?)?;
         found.retain(|c| column.is_none_or(|of| c.is_of(of)));
-        out(&if as_json { json(&serde_json::json!({ "conflicts": found, "columns": by_column(&found) })) } else { render(&found) });
+        out(&if as_json { json(&serde_json::json!({ "conflicts": found, "columns": by_column(&found) })) } else { render(&found, record.is_some()) });
         Ok(0)
     };
     match &args.action {
@@ -117,7 +117,8 @@ fn in_all(column: &str, fields: usize) -> String {
     )
 }
 
-fn render(found: &[Conflict]) -> String {
+/// What waits. Of one record all is said; in a list of many what is long is cut.
+fn render(found: &[Conflict], whole: bool) -> String {
     if found.is_empty() {
         return "No superseded values: nothing to decide.".to_owned();
     }
@@ -133,12 +134,15 @@ fn render(found: &[Conflict]) -> String {
         }
         let review = if c.review { "  (to be reviewed)" } else { "" };
         lines.push(format!("  {} {}{review}", text::row(&c.table, &c.row, c.row_key.as_ref()), text::clean(&c.field)));
-        lines.push(side("current", &c.current));
-        lines.extend(c.superseded.iter().enumerate().map(|(n, v)| side(&format!("superseded {}", n + 1), v)));
+        lines.push(side("current", &c.current, whole));
+        lines.extend(c.superseded.iter().enumerate().map(|(n, v)| side(&format!("superseded {}", n + 1), v, whole)));
     }
     if let Some(c) = found.first() {
         let at = format!("{} {} {}", c.name.record.get(..8).unwrap_or_default(), text::row(&c.table, &c.row, c.row_key.as_ref()), c.field);
         lines.push(format!("\nTo decide, for example the first:\n  cfs conflicts keep {at}      the superseded value\n  cfs conflicts discard {at}   the current one stays"));
+    }
+    if let Some(c) = found.iter().find(|c| !whole && [&c.current].into_iter().chain(&c.superseded).any(|v| text::clean(&v.value).chars().count() > CUT)) {
+        lines.push(format!("\nLong values are cut here. All of them, for example:\n  cfs conflicts show {}", c.name.record.get(..8).unwrap_or_default()));
     }
     for c in by_column(found).iter().filter(|c| c.are_many()) {
         lines.push(format!(
@@ -151,9 +155,12 @@ fn render(found: &[Conflict]) -> String {
     lines.join("\n")
 }
 
+/// How many characters of a value a list of many shows.
+const CUT: usize = 60;
+
 /// One of the values, with where it comes from beside it or, if it is long, below it.
-fn side(mark: &str, v: &ValueView) -> String {
-    let value = text::cut(&v.value, 60);
+fn side(mark: &str, v: &ValueView, whole: bool) -> String {
+    let value = if whole { text::pour(&text::clean(&v.value), 60, "                  ") } else { text::cut(&v.value, CUT) };
     let gap = if value.chars().count() > 24 { "\n                  " } else { "  " };
     format!("    {mark:12}  {value:24}{gap}{}", text::written(&v.written))
 }

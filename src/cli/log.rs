@@ -79,9 +79,11 @@ pub(super) fn change(c: &ChangeView) -> String {
     let what = text::clean(&c.what);
     match (&c.field, &c.old, &c.new) {
         (Some(f), old, new) => {
-            let side = |v: &Option<String>| v.as_ref().map_or_else(|| "(empty)".to_owned(), |v| text::cut(v, 28));
-            format!("{row} {}: {} → {}  {what}{from}", text::clean(f), side(old), side(new))
+            let side = |v: &Option<String>| v.as_ref().map_or_else(|| "(empty)".to_owned(), |v| text::clean(v));
+            let (old, new) = crate::report::apart(&side(old), &side(new), 28);
+            format!("{row} {}: {old} → {new}  {what}{from}", text::clean(f))
         }
+        (None, None, Some(why)) if c.what == "held" => format!("held: {}", text::clean(&crate::report::refusal::in_words(why))),
         (None, Some(old), Some(new)) => format!("{what}: {} ({})", text::clean(old), text::clean(new)),
         (None, _, new) => {
             let why = new.as_ref().filter(|n| !n.is_empty()).map_or_else(String::new, |n| format!(": {}", text::cut(n, 48)));

@@ -96,8 +96,8 @@ pub(super) fn open(args: &OpenArgs, config: &Path) -> Result<u8, Failure> {
         out(&json(&serde_json::json!({ "page": address })));
     } else if args.print {
         out(&address);
-    } else if let Err(e) = open::that_detached(&address) {
-        err(&format!("cfs: no browser could be started ({e}); open this address on this computer, once:"));
+    } else if open::that_detached(&address).is_err() {
+        err("cfs: no browser could be started; open this address on this computer, once:");
         out(&address);
     } else {
         out(&text::wrap("The page opens in your browser. If it does not: cfs open --print", 79, "  "));

@@ -35,7 +35,7 @@ fn render(v: &RecordView) -> String {
     if v.state != "live" {
         lines.push(format!("  State    {}", v.state));
     }
-    if let Some(why) = &v.held {
+    if let Some(why) = &v.held_words {
         lines.push(text::wrap(&format!("  Held     {}", text::clean(why)), 79, "           "));
     }
     if v.waiting {
@@ -85,13 +85,14 @@ fn one_row(r: &RowView) -> Vec<String> {
     }
     let wide = r.fields.iter().map(|f| name(f).chars().count()).max().unwrap_or(0).min(28);
     for f in &r.fields {
-        lines.push(format!("    {:wide$}  {}", name(f), text::cut(&f.value, 76usize.saturating_sub(wide))));
+        let below = " ".repeat(wide + 6);
+        lines.push(text::pour(&format!("    {:wide$}  {}", name(f), text::clean(&f.value)), 82, &below));
         if f.differs {
             let here = f.database.as_deref().unwrap_or("(empty)");
-            lines.push(format!("    {:wide$}    in the database: {}", "", text::cut(here, 56usize.saturating_sub(wide))));
+            lines.push(text::pour(&format!("    {:wide$}    in the database: {}", "", text::clean(here)), 82, &format!("{below}  ")));
         }
         for (n, s) in f.superseded.iter().enumerate() {
-            lines.push(format!("    {:wide$}    superseded {}: {}  ({})", "", n + 1, text::cut(&s.value, 24), text::written(&s.written)));
+            lines.push(text::pour(&format!("    {:wide$}    superseded {}: {}  ({})", "", n + 1, text::clean(&s.value), text::written(&s.written)), 82, &format!("{below}  ")));
         }
     }
     lines

@@ -57,7 +57,8 @@ pub(super) fn status(args: &StatusArgs, config: &Path) -> Result<u8, Failure> {
     } else {
         render(&status, service.as_ref())
     });
-    Ok(0)
+    // It is said, and it is not all: what the others wrote is not known.
+    Ok(if status.folder_away.is_some() { 2 } else { 0 })
 }
 
 pub(super) fn sites(args: &SitesArgs, config: &Path) -> Result<u8, Failure> {
@@ -100,12 +101,18 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
         format!("Folder      {}", text::clean(&s.folder)),
         format!("Records     {}", s.records),
     ];
+    if let Some(why) = &s.folder_away {
+        lines.insert(3, text::wrap(&format!("Folder away {} What follows is what this database knows by itself.", text::clean(&ended(why))), 79, "            "));
+    }
     let last = match (&s.last_run, &s.last_run_at) {
         (Some(n), Some(at)) => format!("{}  (cfs log --run {n})", text::when(at)),
         _ => "nothing yet; run `cfs sync`".to_owned(),
     };
     lines.push(format!("Last change {last}"));
     lines.extend(service.map(served));
+    if let Some(why) = service.and_then(|s| s.get("polling")?.as_str()) {
+        lines.push(text::wrap(&format!("            {}", text::clean(&crate::service::polled(why))), 79, "            "));
+    }
     let t = &s.to_send;
     let parts = [
         (t.rows_touched, "row", " touched here"),
@@ -126,9 +133,10 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     }
     lines.push(format!("To apply    {}", or_nothing(&parts)));
     for h in &s.held {
-        let since = h.since.as_ref().map_or_else(String::new, |t| format!(", since {}", text::when(t)));
+        let since = h.since.as_ref().map_or_else(String::new, |t| format!(" Since {}.", text::when(t)));
         lines.push(format!("{}{}", if h.state == "held" { "Held        " } else { "Waiting     " }, text::record(&h.name)));
-        lines.push(text::wrap(&format!("            {}{since}", text::clean(&h.reason)), 79, "            "));
+        let other = h.other.as_ref().map_or_else(String::new, |o| format!(" The other one is {}.", text::record(o)));
+        lines.push(text::wrap(&format!("            {}{other}{since}", text::clean(&ended(&h.words))), 79, "            "));
     }
     let mut decide = |n: u64, one: &str, more: &str| {
         if n > 0 {
@@ -150,6 +158,11 @@ fn render(s: &Status, service: Option<&serde_json::Value>) -> String {
     lines.push(String::new());
     lines.push(table(&s.sites));
     lines.join("\n")
+}
+
+/// With a full stop, where there is no other mark.
+fn ended(sentence: &str) -> String {
+    format!("{sentence}{}", if sentence.ends_with(['.', '?', '!']) { "" } else { "." })
 }
 
 fn or_nothing(parts: &[String]) -> String {

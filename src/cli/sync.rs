@@ -5,6 +5,7 @@ use super::{Failure, Json, out};
 use crate::config::Config;
 use crate::id::RecordId;
 use crate::report::Report;
+use crate::report::refusal::in_words;
 use crate::service::door::{self, Answer, Question};
 use crate::sync::{Options, Order};
 use crate::synchronizer::{Synchronizer, patiently};
@@ -118,7 +119,7 @@ pub(super) fn summary(r: &Report) -> String {
         lines.push(format!("{} for a person to decide: cfs conflicts", plural(r.superseded, "superseded value")));
     }
     for h in &r.held {
-        lines.push(wrap(&format!("Held: {} {} ({})", h.kind, h.record, clean(&h.reason)), 79, "  "));
+        lines.push(wrap(&format!("Held: {} {} ({})", h.kind, h.record, clean(&in_words(&h.reason))), 79, "  "));
     }
     if r.pending > 0 {
         lines.push(format!("{} announced and not here yet", plural(r.pending, "item")));
@@ -166,10 +167,14 @@ impl Bar {
             return;
         }
         if self.bar.is_none() && self.start.elapsed() > Duration::from_secs(1) && std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} ({eta} left)").unwrap_or_else(|_| ProgressStyle::default_bar());
-            self.bar = Some(ProgressBar::new(total).with_style(style.progress_chars("=> ")));
+            self.bar = Some(ProgressBar::new(total));
         }
         if let Some(b) = &self.bar {
+            // How long it will take is not known before the first of them is done.
+            let left = if done == 0 { "{msg} [{bar:30}] {pos}/{len}" } else { "{msg} [{bar:30}] {pos}/{len} ({eta} left)" };
+            if let Ok(style) = ProgressStyle::with_template(left) {
+                b.set_style(style.progress_chars("=> "));
+            }
             b.set_message(what.to_owned());
             b.set_length(total);
             b.set_position(done);

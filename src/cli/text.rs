@@ -86,6 +86,33 @@ pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> String {
     out
 }
 
+/// Breaks clean text of any kind into lines of at most so many characters: at blanks, and in words that are longer.
+pub(crate) fn pour(text: &str, width: usize, indent: &str) -> String {
+    let (mut out, mut line) = (String::new(), 0);
+    let wide = indent.chars().count();
+    for (i, word) in text.split(' ').enumerate() {
+        let n = word.chars().count();
+        if i > 0 && line + 1 + n > width && n + wide <= width {
+            out.push('\n');
+            out.push_str(indent);
+            line = wide;
+        } else if i > 0 {
+            out.push(' ');
+            line += 1;
+        }
+        for c in word.chars() {
+            if line >= width {
+                out.push('\n');
+                out.push_str(indent);
+                line = wide;
+            }
+            out.push(c);
+            line += 1;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +132,13 @@ mod tests {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abcdefg", 6), "abcde…");
         assert_eq!(cut("\n\n\n\n", 6), "\\n\\n\\…");
+    }
+
+    #[test]
+    fn a_long_word_is_broken_and_no_character_is_lost() {
+        assert_eq!(pour("aa bbbbbbbbbb cc", 6, "  "), "aa bbb\n  bbbb\n  bbb\n  cc");
+        let text = "a  b   c ddddddddddddddddddd";
+        assert_eq!(pour(text, 9, "").replace('\n', ""), text);
     }
 
     #[test]

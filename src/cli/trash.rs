@@ -130,7 +130,8 @@ pub(super) fn erase(args: &EraseArgs, config: &Path) -> Result<u8, Failure> {
 
 fn render(found: &[Trashed], fields: bool) -> String {
     if found.is_empty() {
-        return if fields { "Nothing of that record is in the trash." } else { "The trash is empty." }.to_owned();
+        return if fields { "Nothing of that record is in the trash." } else { "The trash is empty. What is deleted with `cfs delete`, here or elsewhere, waits in it." }
+            .to_owned();
     }
     let mut lines = Vec::new();
     for t in found {
@@ -143,7 +144,7 @@ fn render(found: &[Trashed], fields: bool) -> String {
             lines.push(format!("  deleted {} by {}{why}", text::when(&tomb.written.time), text::cut(&tomb.by, 24)));
         }
         if fields {
-            lines.extend(t.fields.iter().map(|(k, v)| format!("    {:16}  {}", text::clean(k), text::cut(v, 56))));
+            lines.extend(t.fields.iter().map(|(k, v)| text::pour(&format!("    {:16}  {}", text::clean(k), text::clean(v)), 79, "                      ")));
         }
     }
     if let Some(t) = found.iter().find(|t| t.restorable) {

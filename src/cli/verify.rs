@@ -17,6 +17,7 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, config: &Path) -> Result<u8, Failure> {
     let s = open(config)?;
+    s.needs_folder()?;
     let mut bar = super::sync::Bar::new();
     let mut show = |what: &'static str, done, total| bar.show(what, done, total);
     let v = if args.repair { s.repair(&mut show)? } else { s.verify(&mut show)? };

@@ -248,6 +248,6 @@ impl Folder for Disk {
     }
 
     fn place(&self) -> String {
-        self.root.display().to_string()
+        crate::config::real(&self.root).display().to_string()
     }
 }

@@ -9,6 +9,7 @@ use crate::service::Failed;
 use crate::sync::Options;
 use crate::synchronizer::conflicts::{Choice, Conflict, by_column};
 use crate::synchronizer::history::ChangeView;
+use crate::synchronizer::show::ValueView;
 use crate::synchronizer::{Error, Synchronizer};
 use axum::Extension;
 use axum::extract::{Query, State};
@@ -59,10 +60,17 @@ pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extens
     Ok(page(&app, &session, "Conflicts", "/conflicts", body).into_response())
 }
 
+/// A value, if there is one.
+fn of(v: &ValueView) -> Option<&str> {
+    Some(v.value.as_str()).filter(|_| !v.null)
+}
+
 fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
     let about = |h: &&ChangeView| h.field.as_deref() == Some(&c.field) && h.table.as_deref() == Some(&c.table) && (h.row.as_deref() == Some(&c.row) || h.row == c.row_key);
     let between: Vec<&ChangeView> = history.iter().filter(about).collect();
-    let long = c.current.value.len() > 60 || c.current.value.contains('\n');
+    // What is typed over is the value itself; where there is none, nothing.
+    let prefilled = if c.current.null { "" } else { &c.current.value };
+    let long = [&c.current].into_iter().chain(&c.superseded).any(|v| v.value.len() > 60 || v.value.contains('\n'));
     let which = html! {
         (csrf(session))
         input type="hidden" name="record" value=(c.name.record);
@@ -77,9 +85,9 @@ fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
             form method="post" action="/conflicts" {
                 (which)
                 div.sides {
-                    div.side { h3 { "In use" } div.text { (value(Some(&c.current.value))) } p.dim { (written(&c.current.written)) } button name="keep" value="0" { "Keep this" } }
+                    div.side { h3 { "In use" } div.text { (value(of(&c.current))) } p.dim { (written(&c.current.written)) } button name="keep" value="0" aria-label={ "Keep this " (c.field) ", " (c.current.written.site.name) } { "Keep this" } }
                     @for (i, v) in c.superseded.iter().enumerate() {
-                        div.side { h3 { "Also written" } div.text { (value(Some(&v.value))) } p.dim { (written(&v.written)) } button name="keep" value=(i + 1) { "Use this" } }
+                        div.side { h3 { "Also written" } div.text { (value(of(v))) } p.dim { (written(&v.written)) } button name="keep" value=(i + 1) aria-label={ "Use this " (c.field) ", " (v.written.site.name) } { "Use this" } }
                     }
                 }
             }
@@ -89,7 +97,7 @@ fn conflict(session: &Session, c: &Conflict, history: &[ChangeView]) -> Markup {
                     summary { "Write it anew" }
                     form method="post" action="/conflicts" {
                         (which)
-                        @if long { textarea name="text" rows="6" aria-label="The new value" { "\n" (c.current.value) } } @else { input name="text" value=(c.current.value) aria-label="The new value" autocomplete="off"; }
+                        @if long { textarea name="text" rows="6" aria-label="The new value" { "\n" (prefilled) } } @else { input name="text" value=(prefilled) aria-label="The new value" autocomplete="off"; }
                         button name="keep" value="text" { "Save" }
                     }
                 }
@@ -153,8 +161,10 @@ pub(super) async fn matches(State(app): State<App>, Extension(session): Extensio
                     (csrf(&session))
                     input type="hidden" name="a" value=(p.a.record);
                     input type="hidden" name="b" value=(p.b.record);
-                    button name="do" value="same" { "One person" }
-                    button name="do" value="not" { "Two people" }
+                    div.choices {
+                        button name="do" value="same" { "One person" }
+                        button name="do" value="not" { "Two people" }
+                    }
                 }
             }
         }
@@ -188,7 +198,10 @@ pub(super) async fn deletions(State(app): State<App>, Extension(session): Extens
                         input type="hidden" name="record" value=(first.name.record);
                         input type="hidden" name="rows" value=(of_one.iter().map(|d| format!("{}:{}", d.table, d.row)).collect::<Vec<_>>().join("\n"));
                         button name="do" value="restore" { "Bring back here" }
-                        button name="do" value="confirm" { "Delete at every site" }
+                        details { summary { "Delete at every site …" }
+                            p { "What is listed here is deleted at the other sites as well. It can be restored from the trash for the retention time." }
+                            button.danger name="do" value="confirm" { "Delete at every site" }
+                        }
                     }
                 }
             }
@@ -225,10 +238,10 @@ pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<
     let (found, days) = found.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
-        @if found.is_empty() { (empty("The trash is empty.")) } @else { p { "What was deleted can be restored for " (count(days, "day")) " after every site has heard of it." } }
+        @if found.is_empty() { (empty("The trash is empty. What is deleted at every site waits here for some days and can be restored: records deleted with cfs delete, and rows deleted in your application once a person has confirmed that under Deletions.")) } @else { p { "What was deleted can be restored for " (count(days, "day")) " after every site has heard of it." } }
         @for t in &found {
             section.about {
-                h2 { (record(&t.name)) " " span.dim { @if t.whole { "the whole record" } @else { (t.table) } ", " (count(t.rows as u64, "row")) } }
+                h2 { (record(&t.name)) span.dim { ", " @if t.whole { "the whole record" } @else { (t.table) } ", " (count(t.rows as u64, "row")) } }
                 @if let Some(tomb) = &t.tombstone { p { "Deleted by " (tomb.by) ", " (moment(&tomb.written.time)) @if !tomb.why.is_empty() { ": " (tomb.why) } } }
                 details { summary { "What it held" } dl { @for (k, v) in &t.fields { dt { (k) } dd { (value(Some(v))) } } } }
                 form method="post" action="/trash" {

@@ -42,10 +42,12 @@ pub(super) fn page(app: &App, session: &Session, title: &str, at: &str, body: Ma
                         button.main type="submit" id="sync-now" { "Sync Now" }
                     }
                 }
-                div #live role="status" aria-live="polite" data-running=(now.running.is_some()) {
+                div #live data-running=(now.running.is_some()) data-runs=(now.runs) {
                     span #live-text { @if now.running.is_some() { "Synchronizing …" } }
-                    progress #live-bar hidden[now.running.is_none()] max="100" {}
+                    progress #live-bar hidden[now.running.is_none()] max="100" aria-label="How far the synchronization is" {}
                 }
+                // What is read out: that it starts, and how it ended, and not each step between.
+                p #live-said .hidden role="status" {}
                 main id="main" {
                     h1 { (title) }
                     (body)
@@ -87,8 +89,11 @@ pub(super) fn csrf(session: &Session) -> Markup {
 /// A message with a capital letter and a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    // A file, a column or a command is called as it is.
+    let word = text.split([' ', ':']).next().unwrap_or_default();
+    let name = word == "cfs" || word.contains(['.', '_', '/', '\\']) && !word.ends_with('.');
+    let first: String = chars.next().map(|c| if name { c.to_string() } else { c.to_uppercase().collect() }).unwrap_or_default();
+    let end = if text.trim_end().ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
 }
 

@@ -1,15 +1,17 @@
 //! The log viewer: each synchronization, what it did, and the search in all of them.
 
+use super::asked::{Asked, Named};
 use super::gate::Session;
 use super::layout::{count, empty, moment, page, record, sentence, value};
 use super::{App, Drawn, Problem};
 use crate::id::SiteId;
 use crate::state::Search;
 use crate::synchronizer::account::{Choices, Line, RunLine};
+use crate::synchronizer::find::SiteName;
 use crate::synchronizer::{Error, Synchronizer};
 use axum::Extension;
-use axum::extract::{Path, Query, State};
-use axum::http::header;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -48,7 +50,7 @@ impl Wanted {
         Ok(Search {
             run: self.run,
             record: some(&self.record).map(|r| s.find(&r)).transpose()?,
-            site: some(&self.site).and_then(|s| SiteId::parse_str(&s).ok()),
+            site: some(&self.site).map(|id| known_site(s, &id)).transpose()?,
             table: some(&self.table),
             what: some(&self.what),
             beyond: self.beyond,
@@ -75,24 +77,42 @@ fn escaped(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
-pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Query(w): Query<Wanted>) -> Drawn {
+pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Asked(w): Asked<Wanted>) -> Drawn {
     let asked = w.clone();
     let drawn = app
         .ask(move |s| {
             let choices = s.choices()?;
-            let list = if asked.any() { lines(&asked, &s.search(&asked.search(s, LINES)?)?) } else { runs(&s.run_list(asked.beyond, RUNS)?) };
-            Ok(html! { (filter(&asked, &choices)) (list) })
+            let (status, list) = match asked.search(s, LINES) {
+                Ok(search) if asked.any() => (StatusCode::OK, lines(&asked, &s.search(&search)?)),
+                Ok(_) => (StatusCode::OK, runs(&s.run_list(asked.beyond, RUNS)?)),
+                // What was mistyped stays, to be corrected.
+                Err(Error::Usage(what)) => (StatusCode::BAD_REQUEST, html! { p.problem role="alert" { (sentence(&what)) } }),
+                Err(e) => return Err(e),
+            };
+            Ok((status, html! { (filter(&asked, &choices)) (list) }))
         })
         .await;
-    let body = drawn.map_err(|f| Problem(app.clone(), session.clone(), f))?;
-    Ok(page(&app, &session, "Logs", "/logs", body).into_response())
+    let (status, body) = drawn.map_err(|f| Problem(app.clone(), session.clone(), f))?;
+    Ok((status, page(&app, &session, "Logs", "/logs", body)).into_response())
+}
+
+/// A site that an address names.
+fn known_site(s: &Synchronizer, id: &str) -> Result<SiteId, Error> {
+    let known = s.sites()?.into_iter().any(|k| k.site.id == id);
+    SiteId::parse_str(id).ok().filter(|_| known).ok_or_else(|| Error::Usage("there is no site of that id; the list has those that are known".into()))
+}
+
+/// A site's name, with the beginning of its id where another one is called the same.
+fn named(site: &SiteName, all: &[SiteName]) -> String {
+    let alone = all.iter().filter(|o| o.name == site.name).count() == 1;
+    if alone { site.name.clone() } else { format!("{} ({})", site.name, site.id.get(..8).unwrap_or(&site.id)) }
 }
 
 fn filter(w: &Wanted, c: &Choices) -> Markup {
     html! {
         form.filter method="get" action="/logs" {
             label { "Record" input name="record" value=(w.record) placeholder="patient:17 or id" pattern="[^ :]+:[0-9,]+|[0-9a-fA-F\\-]{4,36}" title="The type and number, as patient:17, or the id: a name would stay in the browser's history" autocomplete="off"; }
-            label { "Site" select name="site" { option value="" { "all" } @for s in &c.sites { option value=(s.id) selected[s.id == w.site] { (s.name) } } } }
+            label { "Site" select name="site" { option value="" { "all" } @for s in &c.sites { option value=(s.id) selected[s.id == w.site] { (named(s, &c.sites)) } } } }
             label { "Table" select name="table" { option value="" { "all" } @for t in &c.tables { option selected[*t == w.table] { (t) } } } }
             label { "Outcome" select name="what" { option value="" { "all" } @for o in &c.outcomes { option selected[*o == w.what] { (o) } } } }
             button type="submit" { "Show" }
@@ -126,7 +146,7 @@ fn runs(list: &[RunLine]) -> Markup {
     }
 }
 
-pub(super) async fn one(State(app): State<App>, Extension(session): Extension<Session>, Path(run): Path<i64>, Query(w): Query<Wanted>) -> Drawn {
+pub(super) async fn one(State(app): State<App>, Extension(session): Extension<Session>, Named(run): Named<i64>, Asked(w): Asked<Wanted>) -> Drawn {
     let w = Wanted { run: Some(run), ..w };
     let drawn = app
         .ask(move |s| {
@@ -172,6 +192,12 @@ fn lines(w: &Wanted, found: &[Line]) -> Markup {
     }
 }
 
+/// What is there now; of a record that is held, why.
+fn after(c: &crate::synchronizer::history::ChangeView) -> Option<String> {
+    let words = |why: &String| if c.what == "held" { crate::report::refusal::in_words(why) } else { why.clone() };
+    c.new.as_ref().map(words)
+}
+
 /// Changes in a table: row, field, old and new, from where.
 pub(super) fn table<'c>(changes: impl Iterator<Item = &'c crate::synchronizer::history::ChangeView>) -> Markup {
     html! {
@@ -181,10 +207,10 @@ pub(super) fn table<'c>(changes: impl Iterator<Item = &'c crate::synchronizer::h
                 tbody {
                     @for c in changes {
                         tr {
-                            td { @if let Some(t) = &c.table { (t) " " span.dim { (c.row.as_deref().filter(|r| r.len() < 36).unwrap_or("")) } } @if let Some(f) = &c.field { " " strong { (f) } } }
-                            @if c.field.is_some() || c.old.is_some() || c.new.is_some() { td { (value(c.old.as_deref())) } td { (value(c.new.as_deref())) } } @else { td {} td {} }
-                            td { (c.what) }
-                            td { @if let Some(s) = &c.site { (s.name) } }
+                            td data-label="Where" .none[c.table.is_none() && c.field.is_none()] { @if let Some(t) = &c.table { (t) " " span.dim { (c.row.as_deref().filter(|r| r.len() < 36).unwrap_or("")) } } @if let Some(f) = &c.field { " " strong { (f) } } }
+                            @if c.field.is_some() || c.old.is_some() || c.new.is_some() { td data-label="Before" { (value(c.old.as_deref())) } td data-label="After" { (value(after(c).as_deref())) } } @else { td.none {} td.none {} }
+                            td data-label="Outcome" { (c.what) }
+                            td data-label="From" .none[c.site.is_none()] { @if let Some(s) = &c.site { (s.name) } }
                         }
                     }
                 }
@@ -193,7 +219,7 @@ pub(super) fn table<'c>(changes: impl Iterator<Item = &'c crate::synchronizer::h
     }
 }
 
-pub(super) async fn csv(State(app): State<App>, Extension(session): Extension<Session>, Query(w): Query<Wanted>) -> Drawn {
+pub(super) async fn csv(State(app): State<App>, Extension(session): Extension<Session>, Asked(w): Asked<Wanted>) -> Drawn {
     let made = app
         .ask(move |s| {
             let mut out = String::from("time,run,type,key,record,table,row,field,old,new,outcome,site\r\n");
@@ -247,6 +273,14 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(cell(text), want);
         }
+    }
+
+    #[test]
+    fn sites_of_one_name_are_told_apart() {
+        let site = |id: &str, name: &str| SiteName { id: id.into(), name: name.into() };
+        let all = [site("0a1b2c3d-0000", "North"), site("11112222-0000", "South"), site("99998888-0000", "North")];
+        let names: Vec<String> = all.iter().map(|s| named(s, &all)).collect();
+        assert_eq!(names, ["North (0a1b2c3d)", "South", "North (99998888)"]);
     }
 
     #[test]

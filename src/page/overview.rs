@@ -35,12 +35,20 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
         .await;
     let body = html! {
         (service(&now, &session))
+        @if let Some(why) = asked.as_ref().ok().and_then(|(s, _)| s.folder_away.as_ref()).filter(|_| !told(&now)) {
+            div.problem role="alert" { p { strong { "The sync folder is away" } ". Nothing comes or goes until it is back; nothing is lost." } p { (sentence(why)) } }
+        }
         @match &asked {
             Ok((status, days)) => { (standing(status)) (charts(days)) (site_table(&status.sites, None)) (place(status)) },
             Err(e) => p.problem role="alert" { (sentence(&e.message)) },
         }
     };
     page(&app, &session, "Overview", "/", body).into_response()
+}
+
+/// Whether the last synchronization says what is the matter already.
+fn told(now: &Now) -> bool {
+    now.last.as_ref().is_some_and(|l| l.failed.is_some())
 }
 
 fn service(now: &Now, session: &Session) -> Markup {
@@ -66,7 +74,7 @@ fn service(now: &Now, session: &Session) -> Markup {
                     Some(next) => { "The next one starts by itself: " (moment(next)) ". " },
                     None => { "Synchronizes only when you press Sync Now. " },
                 }
-                @if let Some(why) = &now.polling { "The folder is looked at every ten seconds: " (why) ". " }
+                @if let Some(why) = &now.polling { (sentence(&crate::service::polled(why))) " " }
             }
         }
     }
@@ -77,7 +85,9 @@ fn notice(text: &str, session: &Session) -> Markup {
     html! {
         @match plan(text) {
             Some((says, mark)) => div.problem role="alert" {
-                p { (sentence(says)) }
+                // How it is said at a terminal is for there; here is a button.
+                p { (sentence(says.trim_end().trim_end_matches("To write them again").trim_end())) }
+                p { "If they are gone for good, they can be written again from what is known here." }
                 form method="post" action="/sync" { (csrf(session)) input type="hidden" name="plan" value=(mark); button { "Yes, write them again" } }
             },
             None => p.note { (sentence(text)) },
@@ -178,11 +188,11 @@ fn site_table(sites: &[SiteStatus], forms: Option<&Session>) -> Markup {
                             @let gone = s.retired || s.goes_on_as.is_some();
                             tr.dim[gone] {
                                 th scope="row" { (s.site.name) @if s.here { " (here)" } @if s.retired { " (retired)" } @else if s.goes_on_as.is_some() { " (goes on as a new site)" } }
-                                td { @match &s.last_heard { Some(t) => (moment(t)), None => "never" } @if s.silent { " " strong.care { "silent for " (count(s.days_silent, "day")) } } }
-                                td { @if !s.here { @if s.logs { (of(s.read_here, s.newest)) } @else { "keeps no log" } } }
-                                td { @if !s.here && !gone { (of(s.has_read_ours, own)) } }
+                                td data-label="Last heard of" { @match &s.last_heard { Some(t) => (moment(t)), None => "never" } @if s.silent { " " strong.care { "silent for " (count(s.days_silent, "day")) } } }
+                                td data-label="Its news here" .none[s.here] { @if !s.here { @if s.logs { (of(s.read_here, s.newest)) } @else { "keeps no log" } } }
+                                td data-label="Ours there" .none[s.here || gone] { @if !s.here && !gone { (of(s.has_read_ours, own)) } }
                                 @if let Some(session) = forms {
-                                    td {
+                                    td .none[s.here || s.goes_on_as.is_some()] {
                                         @if !s.here && s.goes_on_as.is_none() {
                                             form method="post" action="/sites" {
                                                 (csrf(session))
@@ -235,11 +245,11 @@ pub(super) async fn retire(State(app): State<App>, Extension(session): Extension
 }
 
 /// What a page about held records says of one.
-pub(super) fn held_row(h: &crate::synchronizer::status::HeldRecord) -> Markup {
+pub(super) fn held_row(h: &crate::synchronizer::refused::HeldRecord) -> Markup {
     html! {
         li {
             p { (record(&h.name)) @if let Some(t) = &h.since { span.dim { " since " (moment(t)) } } }
-            p { (sentence(&h.reason)) }
+            p { (sentence(&h.words)) @if let Some(o) = &h.other { " The other one is " (record(o)) "." } }
         }
     }
 }

@@ -9,20 +9,31 @@ for (const t of document.querySelectorAll("time[datetime]")) {
 }
 const text = document.getElementById("live-text"), bar = document.getElementById("live-bar"), button = document.getElementById("sync-now");
 if (text && window.EventSource) {
-  let asked = document.getElementById("live").dataset.running === "true", slow = 0;
+  const live = document.getElementById("live"), aloud = document.getElementById("live-said");
+  let asked = live.dataset.running === "true", slow = 0;
+  const unknown = "This page is no longer known to the service. Run cfs open again.";
   const events = new EventSource("/events");
-  const end = (said) => { clearTimeout(slow); text.textContent = said; bar.hidden = true; button.disabled = false; };
+  const say = (said) => { if (aloud.textContent !== said) aloud.textContent = said; };
+  const end = (said) => { clearTimeout(slow); text.textContent = said; say(said); bar.hidden = true; button.disabled = false; };
   events.onmessage = (e) => {
     const m = JSON.parse(e.data);
     if (m.state === "started") {
       button.disabled = true;
+      clearTimeout(slow);
       // One that is over at once would only flicker.
-      slow = setTimeout(() => { text.textContent = "Synchronizing …"; bar.removeAttribute("value"); bar.hidden = false; }, 250);
+      slow = setTimeout(() => { text.textContent = "Synchronizing …"; say("Synchronizing"); bar.removeAttribute("value"); bar.hidden = false; }, 250);
     } else if (m.state === "progress") {
+      button.disabled = true;
+      clearTimeout(slow);
       text.textContent = `Synchronizing: ${m.what} ${m.done} of ${m.total}`;
+      say("Synchronizing");
       bar.hidden = false;
       bar.max = Math.max(1, m.total);
       bar.value = m.done;
+    } else if (m.state === "idle") {
+      // Nothing goes on. What ended since the page was drawn is told by the overview.
+      end("");
+      if (location.pathname === "/" && String(m.runs) !== live.dataset.runs) location.reload();
     } else {
       end(m.state === "failed" ? "The synchronization failed. The overview says why." : m.changed || asked ? `Synchronized: ${m.said}.` : "");
       // Only the overview is nothing but news; nothing that somebody types is there.
@@ -30,11 +41,15 @@ if (text && window.EventSource) {
       asked = false;
     }
   };
+  // A connection that broke is tried again; one that was refused is not.
+  events.onerror = () => { end(events.readyState === EventSource.CLOSED ? unknown : "The service does not answer. Is it running?"); };
   document.querySelector("form.now").addEventListener("submit", (e) => {
     e.preventDefault();
     asked = true;
     button.disabled = true;
-    fetch("/sync", { method: "POST", body: new URLSearchParams(new FormData(e.target)), redirect: "manual" }).catch(() => { end("The service does not answer. Is it running?"); });
+    fetch("/sync", { method: "POST", body: new URLSearchParams(new FormData(e.target)), redirect: "manual" })
+      .then((r) => { if (r.type !== "opaqueredirect" && !r.ok) end(r.status === 403 ? unknown : "The service could not be asked. Load the page again."); })
+      .catch(() => { end("The service does not answer. Is it running?"); });
   });
-  addEventListener("pagehide", () => events.close());
+  addEventListener("pagehide", () => { events.onerror = null; events.close(); });
 }

@@ -1,15 +1,16 @@
 //! A chart as the folder and the database have it, with its history.
 
+use super::asked::Named;
 use super::gate::Session;
 use super::layout::{moment, page, record as record_name, sentence, value, written};
 use super::{App, Drawn, Problem};
 use crate::synchronizer::show::{RecordView, RowView};
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use maud::{Markup, html};
 
-pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Path(id): Path<String>) -> Drawn {
+pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Named(id): Named<String>) -> Drawn {
     let view = app.ask(move |s| s.show(s.find(&id)?, true)).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let short = view.name.record.get(..8).unwrap_or_default().to_owned();
     Ok(page(&app, &session, &format!("Record {short}"), "/record", draw(&view)).into_response())
@@ -18,7 +19,7 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
 fn draw(v: &RecordView) -> Markup {
     html! {
         p.lead { (record_name(&v.name)) @if v.state != "live" { " " strong.care { (v.state) } } }
-        @if let Some(why) = &v.held { p.problem { "Held: " (sentence(why)) } }
+        @if let Some(why) = &v.held_words { p.problem { "Held: " (sentence(why)) } }
         @if v.waiting { p.note { "Rows point to a record that is not here yet." } }
         dl {
             dt { "File" } dd { code { (v.file.path) } " " span.dim { (v.file.note) } }
@@ -60,12 +61,12 @@ fn row(r: &RowView) -> Markup {
                         @for f in &r.fields {
                             tr {
                                 th scope="row" { (f.field) @if let Some(p) = &f.place { span.dim { " at " (p.name) } } }
-                                td {
+                                td data-label="Value" {
                                     (value(Some(&f.value)))
                                     @if f.differs { br; span.care { "in the database: " (value(f.database.as_deref())) } }
                                     @for s in &f.superseded { br; span.care { "also written: " (value(Some(&s.value))) } " " span.dim { (written(&s.written)) } }
                                 }
-                                td.dim { (written(&f.written)) }
+                                td.dim data-label="Written" { (written(&f.written)) }
                             }
                         }
                     }

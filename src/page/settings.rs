@@ -1,7 +1,7 @@
 //! The settings, as the original's dialog had them.
 
 use super::gate::{Posted, Session};
-use super::layout::{csrf, page, said, sentence};
+use super::layout::{count, csrf, page, said, sentence};
 use super::overview::Said;
 use super::{App, Drawn, Problem};
 use crate::config::{Config, Deletes, real};
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
-    let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), &mark(&config), app.0.handle.config())) };
+    let days = app.ask(|s| s.retention_days()).await.ok();
+    let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), &mark(&config), app.0.handle.config(), days)) };
     Ok(page(&app, &session, "Settings", "/settings", body).into_response())
 }
 
@@ -25,7 +26,7 @@ fn load(file: &Path) -> Result<Config, Failed> {
     Config::load(file).map_err(|e| Failed::from(Error::from(e)))
 }
 
-fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Path) -> Markup {
+fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Path, days: Option<u64>) -> Markup {
     let check = |name: &str, on: bool, text: &str, more: &str| {
         html! { div.field { label.check { input type="checkbox" name=(name) value="yes" checked[on]; " " (text) } p.dim { (more) } } }
     };
@@ -52,6 +53,12 @@ fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Pat
                 legend { "When a row is deleted in your application" }
                 label.check { input type="radio" name="local_deletes" value="restore" checked[s.local_deletes == Deletes::Restore]; " It comes back with the next synchronization" }
                 label.check { input type="radio" name="local_deletes" value="ask" checked[s.local_deletes == Deletes::Ask]; " It stays away here, and waits under Deletions until a person confirms" }
+            }
+            @if let Some(days) = days {
+                div.field {
+                    p { strong { "What was deleted stays in the trash for " (count(days, "day")) "." } }
+                    p.dim { "That holds for all sites: who set up the sync folder said so, with " code { "retention_days" } " in cfs.toml, and since then the folder itself says it. It can be said anew only with a new folder." }
+                }
             }
             button.main type="submit" { "Save" }
             p.dim { "Written to " code { (file.display()) } "; what else stands there stays as it is." }
@@ -82,7 +89,7 @@ pub(super) async fn save(State(app): State<App>, Extension(session): Extension<S
 fn again(app: &App, session: &Session, posted: &Posted, what: String) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let shown = read(posted).unwrap_or_else(|_| settings::Settings::of(&config));
-    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, posted.get("mark"), app.0.handle.config())) p { a href="/settings" { "Read the settings again" } } };
+    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, posted.get("mark"), app.0.handle.config(), None)) p { a href="/settings" { "Read the settings again" } } };
     Ok((StatusCode::BAD_REQUEST, page(app, session, "Settings", "/settings", body)).into_response())
 }
 
@@ -100,6 +107,10 @@ fn read(posted: &Posted) -> Result<Settings, String> {
         use_logs: posted.some("use_logs").is_some(),
         delete_conflicts: posted.some("delete_conflicts").is_some(),
         auto_sync_minutes: number("auto_sync_minutes", "minutes between two synchronizations", 0, 10_080)?,
-        local_deletes: if posted.get("local_deletes") == "ask" { Deletes::Ask } else { Deletes::Restore },
+        local_deletes: match posted.get("local_deletes") {
+            "ask" => Deletes::Ask,
+            "restore" => Deletes::Restore,
+            _ => return Err("what happens to a row that is deleted in your application: one of the two is needed".into()),
+        },
     })
 }

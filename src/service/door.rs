@@ -98,7 +98,10 @@ pub fn ask(config: &Config, question: &Question, progress: &mut dyn FnMut(&str, 
     let keeper = DirKeeper::new(config.state_dir.as_deref())?;
     let Ok(place) = std::fs::read_to_string(note(keeper.dir(), &id(&config.source.file))) else { return Ok(None) };
     let place = place.trim_end();
-    let failed = |source| Error::from(crate::sync::Error::Keeper { path: place.to_owned(), source });
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Error::Ended,
+        _ => Error::Service { source },
+    };
     // A service that was killed leaves its note.
     let Some(stream) = sys::knock(Path::new(place)).map_err(failed)? else { return Ok(None) };
     talk(stream, question, progress).map(Some).map_err(failed)
@@ -162,5 +165,5 @@ fn talk(mut stream: impl io::Read + io::Write, question: &Question, progress: &m
             answer => return Ok(answer),
         }
     }
-    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the service ended before it answered; run the command again"))
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the service ended"))
 }

@@ -19,7 +19,9 @@ pub fn directory(state_dir: &Path, database: &str) -> PathBuf {
 pub fn start(dir: &Path, json: bool) -> Result<(), InitError> {
     // Where it cannot be made, the appender says so.
     drop(std::fs::create_dir_all(dir));
-    let files = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("cfs").filename_suffix("log").max_log_files(DAYS).build(dir)?;
+    // The two forms do not stand in one file: nothing could read it.
+    let suffix = if json { "jsonl" } else { "log" };
+    let files = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("cfs").filename_suffix(suffix).max_log_files(DAYS).build(dir)?;
     private(dir);
     let level = tracing_subscriber::filter::LevelFilter::INFO;
     let base = tracing_subscriber::registry().with(level);

@@ -69,12 +69,21 @@ impl Plan {
         if at.is_empty() {
             return Ok(if minutes == 0 { Plan::Never } else { Plan::Every(Duration::from_secs(u64::from(minutes) * 60)) });
         }
+        let now = Local::now();
         let one = |pattern: &String| {
-            Cron::from_str(pattern).map_err(|e| {
-                format!(
-                    "`sync_at`: \"{pattern}\" is not a time: {e}. Write minute, hour, day, month, weekday, as in \"*/10 8-18 * * mon-fri\" for every ten minutes in office hours"
-                )
-            })
+            let fail = |why: &str| {
+                let why = why.trim_end_matches('.');
+                format!("`sync_at`: \"{pattern}\" {why}. Write minute, hour, day, month, weekday, as in \"*/10 8-18 * * mon-fri\" for every ten minutes in office hours")
+            };
+            let fields = pattern.split_whitespace().count();
+            if fields == 6 {
+                return Err(fail("has six parts: there are no seconds"));
+            }
+            let cron = Cron::from_str(pattern).map_err(|e| fail(&format!("is not a time: {e}")))?;
+            if cron.find_next_occurrence(&now, false).is_err() {
+                return Err(fail("never comes: there is no such day"));
+            }
+            Ok(cron)
         };
         Ok(Plan::At(at.iter().map(one).collect::<Result<_, _>>()?))
     }
@@ -263,6 +272,10 @@ mod tests {
         t.look_at_clock(now, &(clock() - Duration::from_secs(86_400)));
         assert_eq!(t.due(), Some((now + Duration::from_secs(24 * 3600 + 90), Why::Time)), "a day earlier, it waits a day longer");
         let said = Plan::new(5, &["8 o'clock".into()]).unwrap_err();
-        assert!(said.contains("8 o'clock") && said.contains("mon-fri"), "{said}");
+        assert!(said.contains("8 o'clock") && said.contains("mon-fri") && !said.contains(".."), "{said}");
+        for (pattern, says) in [("0 0 30 2 *", "never comes"), ("0 0 8 * * mon", "no seconds"), ("61 8 * * *", "is not a time"), ("0 8 * *", "is not a time")] {
+            let said = Plan::new(5, &[pattern.into()]).unwrap_err();
+            assert!(said.contains(says) && !said.contains(".."), "{said}");
+        }
     }
 }

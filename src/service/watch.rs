@@ -62,8 +62,9 @@ impl FolderWatch {
 
 fn reason(e: &notify::Error) -> String {
     match &e.kind {
-        notify::ErrorKind::MaxFilesWatch => "the system watches no more directories (fs.inotify.max_user_watches)".to_owned(),
-        notify::ErrorKind::Io(e) => e.to_string(),
+        notify::ErrorKind::MaxFilesWatch => "the system watches as many directories already as it is set to (fs.inotify.max_user_watches)".to_owned(),
+        notify::ErrorKind::Io(e) if matches!(e.raw_os_error(), Some(23 | 24)) && cfg!(unix) => "too many programs watch folders, or have files open, on this computer".to_owned(),
+        notify::ErrorKind::Io(_) => "the system cannot watch it".to_owned(),
         _ => "the system does not tell of changes there".to_owned(),
     }
 }
@@ -100,6 +101,13 @@ pub(super) fn looks(database: &Path) -> Looks {
 mod tests {
     use super::*;
     use rusqlite::Connection;
+
+    #[test]
+    fn why_a_folder_is_not_watched_is_no_error_number() {
+        let said = reason(&notify::Error::io(std::io::Error::from_raw_os_error(24)));
+        assert!(!said.contains("os error") && said.contains("too many") || cfg!(not(unix)), "{said}");
+        assert!(crate::service::polled(&said).contains("looked for every 10 seconds, because"));
+    }
 
     #[test]
     fn a_write_changes_the_looks_of_a_database_and_a_read_does_not() {

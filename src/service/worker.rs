@@ -50,6 +50,7 @@ pub(super) fn start(handle: Handle) -> (mpsc::Sender<Job>, async_mpsc::Unbounded
 }
 
 fn one(handle: &Handle, job: Job) -> Done {
+    let failed = handle.now().last.is_some_and(|l| l.failed.is_some());
     handle.tell(Event::Started(job.why));
     let start = Instant::now();
     let (mut config, mut left) = (None, 0);
@@ -64,7 +65,7 @@ fn one(handle: &Handle, job: Job) -> Done {
     let answer = match result {
         Ok(report) => {
             let r = Arc::new(report);
-            log(&r, job.why);
+            log(&r, job.why, failed);
             handle.tell(Event::Done(r.clone()));
             Ok(r)
         }
@@ -99,8 +100,14 @@ fn synchronize(handle: &Handle, options: &Options, config: &mut Option<Config>, 
 }
 
 /// A line in the service's own log. Numbers and ids only.
-fn log(r: &Report, why: Why) {
-    let did = r.exported + r.imported + r.merged + r.files_written + r.tombstones.sent + r.tombstones.applied > 0;
+fn log(r: &Report, why: Why, failed: bool) {
+    if let Some(plan) = r.refused() {
+        // Without the mark by which a person says yes at a terminal.
+        let reason = crate::report::plan(plan).map_or(plan, |(says, _)| says);
+        tracing::warn!(?why, run = r.run, seconds = r.seconds, %reason, "nothing was done: a person has to say yes");
+        return;
+    }
+    let did = r.exported + r.imported + r.merged + r.files_written + r.tombstones.sent + r.tombstones.applied + r.decided > 0;
     if did || !r.notices.is_empty() {
         tracing::info!(
             ?why,
@@ -117,6 +124,8 @@ fn log(r: &Report, why: Why) {
             files_written = r.files_written,
             "synchronized"
         );
+    } else if failed {
+        tracing::info!(?why, seconds = r.seconds, "synchronized, after a failure; nothing to do");
     } else {
         tracing::debug!(?why, seconds = r.seconds, "nothing to do");
     }

@@ -215,11 +215,16 @@ impl Engine<'_> {
 
     fn store_now(&mut self, mut p: Prepared, mut flags: i64, reason: Option<String>, waits: BTreeSet<RecordId>, applied: Option<Record>, local: Local) -> Result<(), Error> {
         let id = p.work.id;
+        self.log_held(&mut p, flags, reason.as_deref());
+        self.report.decided += p.orders.iter().filter(|o| o.is_decision()).count() as u64;
         let root = p.known.root_key();
         let alive = p.lives.get(&root) == Some(&Life::Live);
         let mark = |on: bool, flag: i64| if on { flag } else { 0 };
         flags |= mark(!waits.is_empty(), state::WAITING);
         let superseded = self.superseded(&p.known, &p.lives);
+        if superseded > 0 {
+            self.log_superseded(&mut p);
+        }
         flags |= mark(superseded > 0, state::SUPERSEDED);
         let had = if p.stored.flags & state::SUPERSEDED != 0 { self.superseded(&p.stored.known, &merge::life(&p.stored.known)) } else { 0 };
         self.report.superseded += superseded.saturating_sub(had);

@@ -61,7 +61,7 @@ impl Engine<'_> {
                 }
             }
             if !due.is_empty() {
-                orders.push((id, Order::Strip { tombstones: due }));
+                orders.push((id, Order::Strip { tombstones: due, asked: false }));
             }
         }
         Ok(orders)

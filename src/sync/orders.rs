@@ -60,11 +60,20 @@ pub enum Order {
     },
     /// Strip what was deleted now, without waiting for the retention time.
     Purge,
-    /// Strip what these tombstones deleted: the retention time is over.
+    /// Strip what these tombstones deleted.
     Strip {
         /// By their stamps.
         tombstones: std::collections::BTreeSet<crate::stamp::Stamp>,
+        /// Whether a person asked for it, before that time was over.
+        asked: bool,
     },
+}
+
+impl Order {
+    /// Whether nothing else in a report counts what a person decided with it.
+    pub(super) fn is_decision(&self) -> bool {
+        matches!(self, Order::Decide { .. } | Order::TakeBack { .. } | Order::Purge | Order::Strip { asked: true, .. })
+    }
 }
 
 /// Carries out the orders for a record that is being settled.
@@ -92,6 +101,8 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
                 if let (Some(shown), Some(entries)) = (shown, seen.rows.get_mut(&row).and_then(|r| r.fields.get_mut(&field))) {
                     entries.0.retain(|e| shown.contains(&e.stamp));
                 }
+                let now = p.known.rows.get(&row).and_then(|r| r.current(&field)).cloned();
+                engine.log_decided(p, &row, &field, now.as_ref(), &value);
                 let change = Change { row, field, value, seen: Seen::All, back: None };
                 merge::write_field(p.parts().0, Some(&seen), &change, stamp);
             }
@@ -109,12 +120,14 @@ pub(super) fn carry_out(engine: &mut Engine<'_>, p: &mut Prepared) -> Result<(),
             }
             Order::Say { other, says, by_itself } => say(engine, p, other, says, by_itself),
             Order::Purge => {
-                let (known, _, _, _) = p.parts();
-                merge::strip(known, |_| true);
+                if merge::strip(p.parts().0, |_| true) > 0 {
+                    engine.log_of_record(p, "purged", None);
+                }
             }
-            Order::Strip { tombstones } => {
-                let (known, _, _, _) = p.parts();
-                merge::strip(known, |t| tombstones.contains(&t.stamp));
+            Order::Strip { tombstones, asked } => {
+                if merge::strip(p.parts().0, |t| tombstones.contains(&t.stamp)) > 0 && asked {
+                    engine.log_of_record(p, "purged", None);
+                }
             }
         }
     }

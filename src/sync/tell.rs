@@ -5,33 +5,42 @@ use super::{Engine, Error};
 use crate::host::apply::Done;
 use crate::host::capture::Note;
 use crate::id::{RecordId, RowId, SiteId};
-use crate::merge::Life;
+use crate::merge::{self, Life};
 use crate::record::{FieldKey, RowKey};
+use crate::report::apart;
 use crate::shared::Name;
-use crate::state::ChangeRow;
+use crate::state::{self, ChangeRow};
+use crate::sync::orders::Order;
 use crate::value::Value;
 use std::collections::BTreeSet;
 
 /// How much of a value the log shows, in characters.
 const SHOWN: usize = 200;
 
-/// A value for people. Long ones are cut.
+/// The outcome of what a person decided here.
+const DECIDED: &str = "decided";
+
+/// A value for people, whole: who decides between two must see all of both, and who edits one must not lose its end.
 pub(crate) fn display(v: &Value) -> String {
     match v {
         Value::Null => "(empty)".to_owned(),
         Value::Integer(i) => i.to_string(),
         Value::Real(r) => crate::xml::number(*r),
-        Value::Text(t) => {
-            let s = String::from_utf8_lossy(t);
-            let mut out: String = s.chars().take(SHOWN).collect();
-            if out.len() < s.len() {
-                out.push('…');
-            }
-            out
-        }
+        Value::Text(t) => String::from_utf8_lossy(t).into_owned(),
         Value::Blob(b) => format!("({} bytes)", b.len()),
         Value::Stored { size_bytes, .. } => format!("({size_bytes} bytes)"),
         Value::Ref(r) => format!("{} {}", r.table, &r.row.to_string()[..8]),
+    }
+}
+
+/// The values before and after, as the log keeps them: cut, and so that what differs is in sight.
+fn before_and_after(old: Option<&Value>, new: Option<&Value>) -> (Option<String>, Option<String>) {
+    match (old.map(display), new.map(display)) {
+        (Some(old), Some(new)) => {
+            let (old, new) = apart(&old, &new, SHOWN);
+            (Some(old), Some(new))
+        }
+        (old, new) => (old.map(|v| apart(&v, "", SHOWN).0), new.map(|v| apart(&v, "", SHOWN).0)),
     }
 }
 
@@ -60,13 +69,59 @@ impl Engine<'_> {
                 lines.push(self.change(id, &kind, Some(key), None, "added", site));
             }
             for c in &host.changes {
-                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field)).map(display);
+                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field));
+                let shown = before_and_after(old, Some(&c.value));
                 let mut line = self.change(id, &kind, Some(&c.row), Some(&c.field.name), "changed", site);
-                (line.old, line.new) = (old, Some(display(&c.value)));
+                (line.old, line.new) = shown;
                 lines.push(line);
             }
         }
         p.parts().3.extend(lines);
+    }
+
+    /// Logs what a person decided of a field.
+    pub(super) fn log_decided(&self, p: &mut Prepared, row: &RowKey, field: &FieldKey, old: Option<&Value>, new: &Value) {
+        let (id, kind) = (p.work.id, p.known.kind.clone());
+        let mut line = self.change(id, &kind, Some(row), Some(&field.name), DECIDED, Some(self.site));
+        (line.old, line.new) = before_and_after(old, Some(new));
+        p.log.push(line);
+    }
+
+    /// Logs what became of a record as a whole, here.
+    pub(super) fn log_of_record(&self, p: &mut Prepared, what: &str, why: Option<&str>) {
+        let mut line = self.change(p.work.id, &p.known.kind.clone(), None, None, what, Some(self.site));
+        line.new = why.map(str::to_owned);
+        p.log.push(line);
+    }
+
+    /// Logs that the host refuses a record, once for each reason.
+    pub(super) fn log_held(&self, p: &mut Prepared, flags: i64, reason: Option<&str>) {
+        let told = p.stored.flags & state::HELD != 0 && p.stored.reason.as_deref() == reason;
+        if flags & state::HELD != 0 && !told {
+            self.log_of_record(p, "held", reason);
+        }
+    }
+
+    /// Logs values that lost and wait for a person from now on. What a newcomer reads of long ago is no news.
+    pub(super) fn log_superseded(&self, p: &mut Prepared) {
+        if p.new {
+            return;
+        }
+        let mut lines = Vec::new();
+        for (key, row) in p.known.rows.iter().filter(|(k, r)| r.fields.values().any(|v| v.0.len() > 1) && p.lives.get(*k) == Some(&Life::Live)) {
+            let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
+            for (f, v) in &row.fields {
+                let rule = t.and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
+                let Some(current) = v.current().filter(|_| v.0.len() > 1 && !merge::settles(v, rule)) else { continue };
+                let had = p.stored.known.rows.get(key).and_then(|r| r.fields.get(f)).map(crate::record::Field::superseded).unwrap_or_default();
+                for e in v.superseded().into_iter().filter(|e| had.iter().all(|h| h.stamp != e.stamp)) {
+                    let mut line = self.change(p.work.id, &p.known.kind, Some(key), Some(&f.name), "conflict", Some(e.stamp.site));
+                    (line.old, line.new) = before_and_after(Some(&e.value), Some(&current.value));
+                    lines.push(line);
+                }
+            }
+        }
+        p.log.extend(lines);
     }
 
     /// Logs what applying changed in the host.
@@ -81,15 +136,21 @@ impl Engine<'_> {
         let gone = done.changes.iter().any(|c| c.row == root && c.field.is_none() && c.old.is_some());
         let mut lines: Vec<ChangeRow> = Vec::new();
         let told: BTreeSet<RowId> = p.parts().3.iter().filter(|l| l.field.is_none()).filter_map(|l| Some(l.row.as_ref()?.1)).collect();
+        let back = p.orders.iter().any(|o| matches!(o, Order::TakeBack { .. }));
         for c in &done.changes {
             let inserted = c.field.is_none() && c.old.is_none();
             let vanished = inserted && p.vanished(&c.row);
+            let fetched = inserted && back && p.stored.local.rows.contains_key(&c.row);
+            let decided = |l: &ChangeRow| l.what == DECIDED && l.field.as_deref() == c.field.as_deref() && l.row.as_ref().is_some_and(|(_, id)| *id == c.row.id);
+            if c.field.is_some() && p.log.iter().any(decided) {
+                continue;
+            }
             let known = &*p.parts().0;
             let row = known.rows.get(&c.row);
             let site: Option<SiteId> = match &c.field {
                 Some(f) => row.and_then(|r| r.fields.get(&FieldKey::shared(f.clone()))).and_then(|f| f.current()).map(|e| e.stamp.site),
                 // What the host deleted without a word to us, it deleted here.
-                None if vanished => Some(self.site),
+                None if vanished || fetched => Some(self.site),
                 None if inserted => row.map(|r| r.stamp.site),
                 None => row.map(|r| r.tombstone.as_ref().map_or(r.stamp.site, |t| t.stamp.site)).or(known.erased.as_ref().map(|e| e.stamp.site)),
             };
@@ -104,6 +165,7 @@ impl Engine<'_> {
             let what = match (&c.field, &c.old) {
                 (Some(_), _) => "received",
                 (None, None) if vanished => "deleted here without `cfs delete`: it came back from the folder",
+                (None, None) if fetched => "brought back",
                 (None, None) if whole => "received (new)",
                 (None, None) => "received (added)",
                 (None, Some(_)) if p.parts().0.erased.is_some() => "erased",
@@ -112,8 +174,8 @@ impl Engine<'_> {
             };
             let row_key = if whole || gone { None } else { Some(&c.row) };
             let mut line = self.change(id, &kind, row_key, c.field.as_ref(), what, site);
-            line.old = c.old.as_ref().filter(|_| c.field.is_some()).map(display);
-            line.new = c.new.as_ref().map(display).or(why);
+            (line.old, line.new) = before_and_after(c.old.as_ref().filter(|_| c.field.is_some()), c.new.as_ref());
+            line.new = line.new.or(why);
             lines.push(line);
         }
         let deleted = done.changes.iter().any(|c| c.field.is_none() && c.old.is_some());

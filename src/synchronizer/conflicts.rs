@@ -51,22 +51,18 @@ impl Conflict {
     pub fn is_of(&self, column: &str) -> bool {
         self.column().eq_ignore_ascii_case(column)
     }
+}
 
-    fn marked(mut self) -> Self {
-        self.mark = self.fingerprint();
-        self
-    }
-
-    fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for v in std::iter::once(&self.current).chain(&self.superseded) {
-            for part in [&v.written.time, &v.written.site.id, &v.value] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
+/// A mark of the values of a field, whole as they are and not as they are shown.
+fn fingerprint(entries: &Field) -> String {
+    let mut hash = Sha256::new();
+    for e in &entries.0 {
+        for part in [e.stamp.time.text().as_bytes(), e.stamp.site.as_bytes(), &e.value.bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
-        crate::xml::hex(&hash.finalize())
     }
+    crate::xml::hex(&hash.finalize())
 }
 
 /// How many fields of one column wait for a decision.
@@ -156,7 +152,7 @@ impl Synchronizer {
                 let column = t.and_then(|t| t.column(&field.name));
                 let superseded = entries.superseded();
                 let Some(current) = entries.current().filter(|_| !superseded.is_empty() && !merge::settles(entries, column.map_or(Rule::Latest, |c| c.rule))) else { continue };
-                let view = |e: &crate::record::Entry| ValueView { value: values.text(&e.value, stored), written: names.written(&e.stamp) };
+                let view = |e: &crate::record::Entry| ValueView { value: values.text(&e.value, stored), null: e.value.is_null(), written: names.written(&e.stamp) };
                 out.push(Found {
                     row: key.clone(),
                     field: field.clone(),
@@ -164,7 +160,7 @@ impl Synchronizer {
                     superseded: superseded.iter().map(|e| e.value.clone()).collect(),
                     shown: entries.0.iter().map(|e| e.stamp).collect(),
                     view: Conflict {
-                        mark: String::new(),
+                        mark: fingerprint(entries),
                         name: named(stored),
                         table: key.table.to_string(),
                         row: key.id.to_string(),
@@ -174,8 +170,7 @@ impl Synchronizer {
                         current: view(current),
                         superseded: superseded.into_iter().map(view).collect(),
                         editable: typed_like(entries).is_some(),
-                    }
-                    .marked(),
+                    },
                 });
             }
         }
@@ -208,6 +203,8 @@ impl Synchronizer {
         let value = match choice {
             Choice::Listed(0) => found.current,
             Choice::Listed(n) => found.superseded.get(n - 1).cloned().ok_or_else(no_conflict)?,
+            // A box that was empty, and was left so, writes nothing where nothing is.
+            Choice::Text(text) if text.is_empty() && found.current.is_null() => found.current,
             Choice::Text(text) => {
                 let entries = stored.known.rows.get(&found.row).and_then(|r| r.fields.get(&found.field));
                 parsed(entries.and_then(typed_like), &text)?
@@ -251,13 +248,20 @@ impl Synchronizer {
 fn typed_like(entries: &Field) -> Option<&Value> {
     let plain = |v: &Value| match v {
         Value::Null | Value::Integer(_) | Value::Real(_) => true,
-        Value::Text(t) => std::str::from_utf8(t).is_ok_and(|t| !t.contains('\0')),
+        // A browser knows one kind of line's end: where there are others, they would be lost.
+        Value::Text(t) => std::str::from_utf8(t).is_ok_and(|t| !t.contains('\0') && lines_end_alike(t)),
         _ => false,
     };
     if !entries.0.iter().all(|e| plain(&e.value)) {
         return None;
     }
     entries.0.iter().rev().map(|e| &e.value).find(|v| !v.is_null())
+}
+
+/// Whether all lines end with a carriage return and a line feed, or all without the former.
+fn lines_end_alike(t: &str) -> bool {
+    let (returns, both) = (t.matches('\r').count(), t.matches("\r\n").count());
+    returns == both && (both == 0 || both == t.matches('\n').count())
 }
 
 /// What a person typed, as a value of the kind that the field has.
@@ -269,6 +273,7 @@ fn parsed(like: Option<&Value>, text: &str) -> Result<Value, Error> {
         Some(Value::Real(_)) if text.trim().is_empty() => Ok(Value::Null),
         Some(Value::Real(_)) => text.trim().replace(',', ".").parse().map(Value::Real).map_err(|_| usage("a number is needed there; nothing was changed")),
         Some(Value::Text(_)) if text.len() > MAX_INLINE_BYTES => Err(usage("that is too long to be typed here; keep one of the values, and edit it in your application")),
+        Some(Value::Text(t)) if t.contains(&b'\r') => Ok(Value::text(text.replace('\n', "\r\n"))),
         Some(Value::Text(_)) => Ok(Value::text(text)),
         _ => Err(usage("no value can be typed there; keep one of those that are listed")),
     }

@@ -72,7 +72,7 @@ impl Synchronizer {
 
     /// Days that what was deleted can be restored, as the folder's manifest says.
     pub fn retention_days(&self) -> Result<u64, Error> {
-        Ok(crate::sync::read_manifest(&self.folder)?.retention_days)
+        Ok(self.manifest()?.retention_days)
     }
 
     /// What is in the trash, of one record or of all.
@@ -174,7 +174,7 @@ impl Synchronizer {
         if merge::life(&stored.known).get(&row) != Some(&Life::Deleted) || mark(&tombstones) != seen {
             return Err(Error::Usage("it has changed since you looked; look again, then decide".into()));
         }
-        Ok(vec![(id, Order::Strip { tombstones })])
+        Ok(vec![(id, Order::Strip { tombstones, asked: true })])
     }
 
     /// How many rows of each table a record has, for a warning before they go.

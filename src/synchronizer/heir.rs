@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The site of a name or id that is to be taken over from: of several with one name, the one in use.
 pub fn find_lost(folder: &Disk, name: &str) -> Result<Site, Error> {
     let manifest = crate::sync::read_manifest(folder)?;
-    let sites: Vec<Site> = super::status::newest_sites(folder, &manifest.folder, Vec::new())?.into_values().collect();
+    let sites: Vec<Site> = super::status::newest_sites(Some(folder), &manifest.folder, Vec::new())?.into_values().collect();
     let went_on: BTreeSet<SiteId> = sites.iter().filter_map(|s| s.before).collect();
     let hex = name.to_ascii_lowercase();
     let is_meant = |s: &Site| s.name == name || (hex.len() >= 4 && s.id.to_string().starts_with(&hex));

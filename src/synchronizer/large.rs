@@ -8,15 +8,23 @@ use crate::names;
 use crate::state::{Place, State};
 use crate::sync::lookup::Lookup;
 use crate::sync::tell::display;
-use crate::value::{Hash, Large, MAX_VALUE_BYTES, Value, hash};
+use crate::value::{Hash, Large, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Value, hash};
 use std::collections::BTreeSet;
 
+/// The beginning of a long text, as much of it as a text can have that stands in a record itself.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(MAX_INLINE_BYTES) {
+        Some((at, _)) => format!("{}… ({} characters in all)", text.get(..at).unwrap_or(text), text.chars().count()),
+        None => text.to_owned(),
+    }
+}
+
 impl Synchronizer {
-    /// A value for people: the beginning of a large text as well, wherever that is.
+    /// A value for people, whole; of a large text the beginning and how long it is, wherever that is.
     pub(super) fn display(&self, v: &Value) -> String {
         let (Some(large), Value::Stored { text: true, .. }) = (v.stored(), v) else { return display(v) };
         match self.large_content(large) {
-            Ok(Some(content)) => display(&Value::Text(content.into())),
+            Ok(Some(content)) => beginning(&String::from_utf8_lossy(&content)),
             _ => format!("{}, not here yet", display(v)),
         }
     }

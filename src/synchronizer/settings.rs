@@ -68,6 +68,7 @@ pub fn save(file: &Path, seen: &str, settings: &Settings) -> Result<(), Error> {
     let new = Config::parse(&text, file)?;
     let same_folder = real(&new.folder) == real(&config.folder);
     let s = Synchronizer::open(new)?;
+    s.needs_folder()?;
     if !same_folder {
         let there = crate::sync::read_manifest(&Disk::new(s.config().folder.clone()))?.folder;
         let ours = State::new(s.connection(), Uuid::nil()).meta_uuid("folder")?;

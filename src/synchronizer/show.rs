@@ -32,6 +32,8 @@ pub struct FileView {
 pub struct ValueView {
     /// The value, for people.
     pub value: String,
+    /// Whether there is none: the database has NULL.
+    pub null: bool,
     /// When and where it was written.
     pub written: Written,
 }
@@ -101,6 +103,8 @@ pub struct RecordView {
     pub state: &'static str,
     /// Why the host refuses it, if it is held.
     pub held: Option<String>,
+    /// The same in plain words.
+    pub held_words: Option<String>,
     /// Whether rows wait for another record.
     pub waiting: bool,
     /// Its file.
@@ -121,7 +125,7 @@ impl Synchronizer {
         let stored = self.stored(&id)?;
         let state = self.state()?;
         let names = self.site_names()?;
-        let key = crate::sync::read_manifest(&self.folder)?.key;
+        let key = self.manifest()?.key;
         let image = self.image(&stored, &key, &Lookup::new(&self.conn, state, &self.mapping))?;
         let apart = self.apart(&stored, &image);
         let lives = merge::life(&stored.known);
@@ -136,6 +140,7 @@ impl Synchronizer {
         let rows = keys.into_iter().filter_map(|k| Some(look.row_view(k, stored.known.rows.get(k)?, *lives.get(k)?)));
         let mut version: Vec<Written> = stored.known.version.0.iter().map(|(s, t)| Written { time: moment(t.ms), site: names.of(s) }).collect();
         version.sort_by(|a, b| a.site.name.cmp(&b.site.name));
+        let held = stored.reason.clone().filter(|_| stored.flags & state::HELD != 0);
         Ok(RecordView {
             name: named(&stored),
             state: if stored.known.erased.is_some() {
@@ -145,7 +150,8 @@ impl Synchronizer {
             } else {
                 "live"
             },
-            held: stored.reason.clone().filter(|_| stored.flags & state::HELD != 0),
+            held_words: held.as_ref().map(|why| self.refusal(&id, why)).transpose()?.map(|(words, _)| words),
+            held,
             waiting: stored.flags & state::WAITING != 0,
             file: self.file_view(&stored.known)?,
             version,
@@ -160,6 +166,9 @@ impl Synchronizer {
         let path = crate::names::record_path(&known.kind, &known.id);
         let folder = self.state()?.folder;
         let view = |state, note: &str| FileView { path: path.clone(), state, note: note.to_owned() };
+        if let Some(why) = self.folder_away() {
+            return Ok(view("unreadable", &format!("the sync folder is away: {why}")));
+        }
         let bytes = match self.folder.read(&path, MAX_FILE_BYTES) {
             Ok(Some(b)) => b,
             Ok(None) => return Ok(view("missing", "the file is not in the folder; it is written again at the next full look, once a day or with `cfs sync --full`")),
@@ -237,7 +246,12 @@ impl Look<'_> {
             database: here.map(text),
             differs: here.is_some_and(|h| h != shown),
             written: names.written(&current.stamp),
-            superseded: v.superseded().into_iter().filter(|_| !merge::settles(v, rule)).map(|e| ValueView { value: text(&e.value), written: names.written(&e.stamp) }).collect(),
+            superseded: v
+                .superseded()
+                .into_iter()
+                .filter(|_| !merge::settles(v, rule))
+                .map(|e| ValueView { value: text(&e.value), null: e.value.is_null(), written: names.written(&e.stamp) })
+                .collect(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! How things stand: what is to be sent and applied, what is held, and how the other sites are.
 
-use super::find::{RecordName, SiteName, moment};
+use super::find::{SiteName, moment};
+use super::refused::HeldRecord;
 use super::{Error, Synchronizer};
 use crate::config::{Capture, real};
 use crate::folder::Folder;
@@ -44,20 +45,6 @@ pub struct ToApply {
     pub pending_since: Option<String>,
 }
 
-/// A record that is held, or whose rows wait for another record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeldRecord {
-    /// Which.
-    #[serde(flatten)]
-    pub name: RecordName,
-    /// `held` or `waiting`.
-    pub state: &'static str,
-    /// Why, in the host's words.
-    pub reason: String,
-    /// Since when.
-    pub since: Option<String>,
-}
-
 /// A site as seen from here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SiteStatus {
@@ -99,6 +86,8 @@ pub struct Status {
     pub database: String,
     /// The sync folder.
     pub folder: String,
+    /// Why nothing can be read in it at the moment, if so; what the others wrote since is not counted then.
+    pub folder_away: Option<String>,
     /// What `cfs.toml` names and the database no longer has.
     pub gone: Vec<String>,
     /// Records known.
@@ -144,6 +133,7 @@ impl Synchronizer {
             site: self.site_names()?.of(&me),
             database: real(&self.config.database).display().to_string(),
             folder: real(&self.config.folder).display().to_string(),
+            folder_away: self.folder_away(),
             gone: self.gone.iter().map(|g| g.what.clone()).collect(),
             records: state.count()?,
             last_run: run.as_ref().map(|r| r.run),
@@ -165,18 +155,11 @@ impl Synchronizer {
         })
     }
 
-    fn held(&self) -> Result<Vec<HeldRecord>, Error> {
-        let state = self.state()?;
-        let one = |h: state::HeldRow| -> Result<HeldRecord, Error> {
-            let held = h.flags & state::HELD != 0;
-            let reason = h.reason.unwrap_or_else(|| "rows of it point to a record that is not in this database".to_owned());
-            Ok(HeldRecord { name: self.name_of(&h.id)?, state: if held { "held" } else { "waiting" }, reason, since: h.since.map(|s| moment(s.unsigned_abs())) })
-        };
-        state.held()?.into_iter().map(one).collect()
-    }
-
     fn left_alone(&self, state: &State<'_>) -> Result<Vec<BadFile>, Error> {
         let mut out = Vec::new();
+        if self.folder_away().is_some() {
+            return Ok(out);
+        }
         for (path, outcome, _) in state.seen_files("")? {
             let fine = outcome == "site" || outcome.starts_with("conflict");
             if !fine && self.folder.stat(&path)?.is_some() {
@@ -189,7 +172,8 @@ impl Synchronizer {
     /// Site files as they were last read and as they stand in the folder, the newer of each site.
     fn site_files(&self, state: &State<'_>) -> Result<BTreeMap<SiteId, Site>, Error> {
         let peers = state.peers()?.into_iter().map(|id| Ok(state.peer(&id)?.file)).collect::<Result<Vec<_>, state::Error>>()?;
-        newest_sites(&self.folder, &state.folder, peers.into_iter().flatten().collect())
+        let there = Some(&self.folder).filter(|_| self.folder_away().is_none());
+        newest_sites(there, &state.folder, peers.into_iter().flatten().collect())
     }
 
     /// The sites: this one first, then the others by name, those that are gone after those in use.
@@ -269,10 +253,12 @@ impl Synchronizer {
     }
 }
 
-/// The site files of a folder, and those given, as last read: the newest of each site.
-pub(super) fn newest_sites(folder: &Disk, id: &Uuid, mut files: Vec<Vec<u8>>) -> Result<BTreeMap<SiteId, Site>, Error> {
-    for (name, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
-        files.extend(folder.read(&format!("{}/{name}", names::SITES), MAX_FILE_BYTES).ok().flatten());
+/// The site files of a folder, if it is there, and those given, as last read: the newest of each site.
+pub(super) fn newest_sites(folder: Option<&Disk>, id: &Uuid, mut files: Vec<Vec<u8>>) -> Result<BTreeMap<SiteId, Site>, Error> {
+    if let Some(folder) = folder {
+        for (name, _) in folder.list(names::SITES).map_err(crate::sync::Error::from)?.unwrap_or_default() {
+            files.extend(folder.read(&format!("{}/{name}", names::SITES), MAX_FILE_BYTES).ok().flatten());
+        }
     }
     let mut newest: BTreeMap<SiteId, Site> = BTreeMap::new();
     for site in files.iter().filter_map(|b| Site::read(b, id).ok()) {

@@ -57,6 +57,10 @@ int main(int argc, char **argv) {
   MUST(cfs_delete(site, "patient:999999", NULL, NULL) == 2);
   TRY(cfs_delete(site, argv[2], NULL, "entered twice"));
   cfs_close(site);
+  MUST(cfs_status_json(site, &json) == 2 && strstr(cfs_last_error(), "not open"));
+  MUST(cfs_sync_now(site, 0, NULL, NULL, &json) == 2 && !json);
+  MUST(cfs_status_json((struct CfsSite *)&steps, &json) == 2);
+  cfs_close(site);
   printf("cfs %s: all well\n", cfs_version());
   return 0;
 }

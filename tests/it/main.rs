@@ -11,6 +11,7 @@ mod init_legacy;
 mod merge_laws;
 mod merge_table;
 mod names;
+mod page;
 mod real_data;
 mod samples;
 mod schemas;

@@ -47,7 +47,6 @@ pub(crate) fn start(c: &Clinics, site: &str, args: &[&str]) -> Running {
 /// What the service of a site says of itself.
 pub(crate) fn now(c: &Clinics, site: &str) -> Value {
     let said = c.run(site, &["status", "--json"]);
-    // While the folder is away there is no status; the service is asked by `cfs sync` then.
     serde_json::from_str::<Value>(&said.out).map_or(Value::Null, |v| v["service"].clone())
 }
 
@@ -261,7 +260,7 @@ fn its_log_holds_no_patient_data() {
     assert!(browser.get("/logs").body.contains("Logs"));
     assert!(browser.get(&format!("/record/{canary}")).status == 400);
     // What was sent is in the database before the synchronization that sent it ends, and says so.
-    let is_log = |f: &std::path::Path| f.extension().is_some_and(|e| e == "log");
+    let is_log = |f: &std::path::Path| f.extension().is_some_and(|e| e == "jsonl");
     let said = || files(&c.dir().join("state")).iter().any(|(f, _)| is_log(f) && std::fs::read_to_string(f).is_ok_and(|t| t.contains("\"synchronized\"")));
     wait("the log says that it synchronized", said);
     drop(_service);

@@ -65,9 +65,12 @@ try {
         unnamed: [...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a")].filter((e) => !(e.labels?.length || e.getAttribute("aria-label") || e.textContent?.trim())).map((e) => e.outerHTML),
         ids: [...document.querySelectorAll("[id]")].map((e) => e.id).filter((id, i, all) => all.indexOf(id) !== i),
         current: document.querySelectorAll("nav [aria-current=page]").length,
+        // On a telephone a table is a pile of cards: nothing of it is out of sight.
+        aside: innerWidth > 640 ? [] : [...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText.slice(0, 40)),
+        touching: [...document.querySelectorAll("main button")].filter((b) => b.nextElementSibling?.tagName === "BUTTON" && b.nextElementSibling.getBoundingClientRect().left - b.getBoundingClientRect().right < 8 && b.nextElementSibling.getBoundingClientRect().top === b.getBoundingClientRect().top).length,
       }));
-      assert.deepEqual(seen, { over: 0, h1: 1, unnamed: [], ids: [], current: 1 }, `${name}${path}`);
-      if (shots && (name === "" || ["", "conflicts"].includes(path))) await page.screenshot({ path: join(shots, `${name}${(path || "overview").replace("/", "-")}.png`) });
+      assert.deepEqual(seen, { over: 0, h1: 1, unnamed: [], ids: [], current: 1, aside: [], touching: 0 }, `${name}${path}`);
+      if (shots && ((name === "" && ["", "logs", "conflicts", "settings"].includes(path)) || (name === "phone-" && ["", "conflicts", "logs/1", "sites"].includes(path)) || (name === "dark-" && path === "conflicts"))) await page.screenshot({ path: join(shots, `${name}${(path || "overview").replace("/", "-")}.png`) });
     }
     await page.context().close();
   }
@@ -117,10 +120,14 @@ try {
   await page.getByLabel(/stays away here/).check();
   await page.getByRole("button", { name: "Save" }).click();
   assert.match(await text(page), /Saved/);
+  // The synchronization that this starts may end before the page listens.
+  await until("it says no longer that it synchronizes", async () => (await page.locator("#live-text").innerText()) === "" && (await page.locator("#sync-now").isEnabled()));
   sql("north", "DELETE FROM patient WHERE last_name = 'Brackenridge'");
   await page.goto(`${at}/deletions`);
   await until("the deletion waits", async () => { await page.reload(); return /Delete at every site/.test(await text(page)); });
   if (shots) await page.screenshot({ path: join(shots, "deletions.png") });
+  assert.equal(await page.getByRole("button", { name: "Delete at every site" }).isVisible(), false, "not with one slip of the finger");
+  await page.getByText("Delete at every site …").click();
   await page.getByRole("button", { name: "Delete at every site" }).click();
   assert.match(await text(page), /Deleted, here and at the other sites/);
   await until("it is deleted there", () => sql("south", "SELECT count(*) FROM patient WHERE last_name = 'Brackenridge'") === "0");
@@ -130,6 +137,26 @@ try {
   assert.match(await text(page), /Restored/);
   await until("it is back there", () => sql("south", "SELECT count(*) FROM patient WHERE last_name = 'Brackenridge'") === "1");
   say("settings are saved; a deletion is confirmed, and taken back from the trash");
+
+  // One number for two people: each database takes it once.
+  sql("north", "UPDATE patient SET national_id = '9999999' WHERE last_name = 'Hollowell'");
+  sql("south", "UPDATE patient SET national_id = '9999999' WHERE last_name = 'Vexley'");
+  await until("a chart is held", async () => { await page.goto(`${at}/held`); return /the same national_id/.test(await text(page)); });
+  assert.doesNotMatch(await text(page), /UNIQUE/);
+  if (shots) for (const path of ["held", "matches", "sites"]) {
+    await page.goto(`${at}/${path}`);
+    await page.screenshot({ path: join(shots, `${path}.png`) });
+  }
+  const phone = await open("north", { viewport: { width: 390, height: 844 } });
+  await phone.page.goto(`${phone.at}/logs?table=patient`);
+  assert.deepEqual(await phone.page.evaluate(() => [...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth).length), 0);
+  if (shots) await phone.page.screenshot({ path: join(shots, "phone-log.png") });
+  await phone.page.goto(`${phone.at}/sites`);
+  await phone.page.getByText("Retire …").click();
+  const retire = await phone.page.getByRole("button", { name: "Retire South" }).boundingBox();
+  assert.ok(retire.x >= 0 && retire.x + retire.width <= 390, JSON.stringify(retire));
+  await phone.page.context().close();
+  say("a held chart in plain words; on a telephone a site can be retired");
 
   // Without JavaScript.
   const plain = await open("south", { javaScriptEnabled: false });
@@ -144,6 +171,20 @@ try {
   say("without JavaScript: Sync Now; a site is retired and taken back");
 
   assert.deepEqual(complaints, [], "the browser complains");
+
+  // Another service answers on the same port: it does not know this browser.
+  const port = new URL(at).port;
+  await page.goto(`${at}/settings`);
+  const ended = new Promise((r) => services[0].once("exit", r));
+  services[0].kill();
+  await ended;
+  services[0] = spawn(cfs, ["--config", join(demo, "north", "cfs.toml"), "run", "--port", port], { stdio: "ignore" });
+  await address("north");
+  await until("the button can be pressed", () => page.locator("#sync-now").isEnabled());
+  await page.locator("#sync-now").click();
+  await until("it says that it is not known", async () => /no longer known to the service/.test(await page.locator("#live-text").innerText()));
+  assert.ok(await page.locator("#sync-now").isEnabled());
+  say("after a restart of the service, Sync Now says what to do");
   failed = false;
   say("the page: all well");
 } finally {

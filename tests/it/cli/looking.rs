@@ -45,7 +45,7 @@ fn a_held_record_is_in_the_status_with_its_reason() {
     assert_eq!(status["held"][0]["state"], "held");
     assert_eq!(status["held"][0]["reason"], "a phone number starts with 5");
     let shown = c.run("south", &["status"]).ended(0);
-    assert!(shown.contains("Held        patient:6") && shown.contains("a phone number starts with 5, since "), "{shown}");
+    assert!(shown.contains("Held        patient:6") && shown.contains("a phone number starts with 5. Since "), "{shown}");
     let record = c.run("south", &["show", "patient:6"]).ended(0);
     assert!(record.contains("Held     a phone number starts with 5") && record.contains("in the database: 555 1002"), "{record}");
 }

@@ -15,8 +15,11 @@ use std::collections::BTreeSet;
 
 impl Wish {
     /// What is left of it where the host lets nobody else change or add a row: what is there stays as it is, and a row
-    /// that is not there waits, except the first: without that one the chart is held.
+    /// that is not there waits. The first row is written all the same: where that is refused the chart is held, and says so.
     pub(super) fn allowed(mut self, t: &Table, there: bool) -> Wish {
+        if t.owner.is_none() {
+            return self;
+        }
         if there && t.no_update.is_some() {
             for (column, _) in std::mem::take(&mut self.set) {
                 let of = t.references.iter().find(|r| r.columns.contains(&column));
@@ -24,7 +27,7 @@ impl Wish {
             }
             self.changed.clear();
         }
-        self.away |= !there && t.owner.is_some() && t.no_insert.is_some();
+        self.away |= !there && t.no_insert.is_some();
         self
     }
 }

@@ -7,7 +7,7 @@ use super::local::Local;
 use super::mapping::{Mapping, Table, Target};
 use super::rows::{self, HostRecord, HostRow};
 use crate::id::Random;
-use crate::record::{FieldKey, Row, RowKey};
+use crate::record::{FieldKey, RowKey};
 use crate::shared::{HashSet, Name};
 use crate::value::Value;
 use rusqlite::Connection;
@@ -17,11 +17,6 @@ impl Table {
     /// The field that says what a row hangs from.
     pub fn owner_field(&self) -> Option<FieldKey> {
         Some(FieldKey::shared(self.owner_ref()?.field.clone()))
-    }
-
-    /// Whether a known row hangs from nothing.
-    pub fn is_loose(&self, row: &Row) -> bool {
-        self.owner_field().and_then(|f| row.fields.get(&f)?.current()).is_some_and(|e| e.value.is_null())
     }
 }
 
@@ -47,7 +42,7 @@ pub fn homeless(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<(Name, u
         let empty = owner.columns.iter().map(|c| format!("{} IS NULL", rows::quote(c)));
         let unlisted = match (&owner.target, owner.columns.first()) {
             (Target::InText(models), Some(c)) => {
-                let list: Vec<String> = models.iter().map(|(model, _)| format!("'{}'", model.replace('\'', "''"))).collect();
+                let list: Vec<String> = models.iter().map(|(model, _)| rows::literal(model)).collect();
                 Some(format!("substr({0}, 1, instr({0}, ',') - 1) NOT IN ({1})", rows::quote(c), list.join(", ")))
             }
             _ => None,

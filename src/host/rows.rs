@@ -183,6 +183,11 @@ pub fn read(conn: &Connection, m: &Mapping, kind: usize, span: Span<'_>) -> rusq
     Ok(out)
 }
 
+/// Reads one record's rows; none if its root row is gone.
+pub fn of_one(conn: &Connection, m: &Mapping, kind: usize, root: &HostKey) -> rusqlite::Result<HostRecord> {
+    Ok(read(conn, m, kind, Span::One(root))?.into_values().next().unwrap_or_default())
+}
+
 /// The span of so many records from one key to another, if their keys lie close enough together to be read at once.
 pub fn close<'a>(a: &'a HostKey, b: &'a HostKey, n: usize) -> Option<Span<'a>> {
     let ([a], [b]) = (a.as_slice(), b.as_slice()) else { return None };
@@ -232,6 +237,11 @@ fn read_table(conn: &Connection, (table, t): (usize, &Table), root_width: usize,
     Ok(())
 }
 
+/// A text as it stands in SQL.
+pub fn literal(s: &str) -> String {
+    format!("'{}'", s.replace('\'', "''"))
+}
+
 /// One row by its key.
 pub fn row(conn: &Connection, m: &Mapping, table: usize, key: &HostKey) -> rusqlite::Result<Option<HostRow>> {
     let Some(t) = m.tables.get(table) else { return Ok(None) };
@@ -242,7 +252,8 @@ pub fn row(conn: &Connection, m: &Mapping, table: usize, key: &HostKey) -> rusql
     Ok(out.into_values().flat_map(HostRecord::into_values).flatten().next())
 }
 
-/// All root rows of a record type that are to be records, in key order: `where` chooses who is taken in, and nobody is let go by it (decision 0029). Gives their keys, and what they are matched on.
+/// All root rows of a record type that are to be records, in key order: `where` chooses who is taken in, and nobody is let go
+/// by it (decision 0029). Gives their keys, and what they are matched on.
 pub fn roots<E: From<rusqlite::Error>>(conn: &Connection, m: &Mapping, kind: usize, each: &mut dyn FnMut(HostKey, Vec<Value>) -> Result<(), E>) -> Result<(), E> {
     let (Some(root), Some(k)) = (m.root(kind), m.types.get(kind)) else { return Ok(()) };
     let list = |names: &[Name]| names.iter().map(|c| format!("t0.{}", quote(c))).collect::<Vec<_>>();

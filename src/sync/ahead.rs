@@ -65,10 +65,7 @@ impl Engine<'_> {
                 (block, rows)
             }
         };
-        let work = |(key, id): &Root| {
-            let rows = rows.remove(&**key);
-            Work::of(*id).of_kind(kind).dirty().with(|w| (w.root, w.rows) = (decode(key), rows))
-        };
+        let work = |root: &Root| Work::new_root(kind, root).with(|w| w.rows = rows.remove(&*root.0));
         Ok(Some(block.iter().map(work).collect()))
     }
 }

@@ -7,11 +7,11 @@ use super::{Engine, Error};
 use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
 use crate::host::local::{Away, Local, LocalRow, print};
-use crate::host::rows::{self, HostRecord, Span};
+use crate::host::rows::{self, HostRecord};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::planted;
-use crate::record::{FieldKey, Record, RowKey};
+use crate::record::{Field, FieldKey, Record, Row, RowKey};
 use crate::state::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,7 +147,7 @@ impl Engine<'_> {
         let root = p.known.root_key();
         for round in 0..2 {
             let Some(key) = done.local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()) else { return Ok(()) };
-            let host = rows::read(self.conn, self.mapping, kind, Span::One(&key))?.into_values().next().unwrap_or_default();
+            let host = rows::of_one(self.conn, self.mapping, kind, &key)?;
             if round == 0 && as_written(&host, done) {
                 return Ok(());
             }
@@ -240,6 +240,9 @@ impl Engine<'_> {
         // What a reference leads to may get its name, or come back, later in this sync.
         flags |= mark(dangling && p.stored.flags & state::AGAIN == 0 && (p.new || p.delta.is_some()), state::AGAIN);
         flags |= mark(self.has_loose(&p.known, &local), state::LOOSE);
+        if (flags | p.stored.flags) & state::LOOSE != 0 {
+            self.forget_loose();
+        }
         let uses = self.uses_of(&p, &local, flags)?;
         p.draw(&self.easel, self.mapping)?;
         let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
@@ -334,16 +337,17 @@ impl Engine<'_> {
 
     /// How many superseded values of a record a person should see.
     fn superseded(&self, known: &Record, lives: &BTreeMap<RowKey, Life>) -> u64 {
-        let mut all = 0;
-        for (key, row) in &known.rows {
-            if row.fields.values().all(|v| v.0.len() < 2) || lives.get(key) != Some(&Life::Live) {
-                continue;
-            }
+        self.undecided(known, lives).map(|(_, _, v)| v.superseded().len() as u64).sum()
+    }
+
+    /// The fields in which values lost and wait for a person.
+    pub(super) fn undecided<'r>(&self, known: &'r Record, lives: &BTreeMap<RowKey, Life>) -> impl Iterator<Item = (&'r RowKey, &'r FieldKey, &'r Field)> {
+        let several = |(key, row): &(&RowKey, &Row)| row.fields.values().any(|v| v.0.len() > 1) && lives.get(*key) == Some(&Life::Live);
+        known.rows.iter().filter(several).flat_map(|(key, row)| {
             let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-            let rule = |f: &FieldKey| t.and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
-            all += row.fields.iter().filter(|(f, v)| !merge::settles(v, rule(f))).map(|(_, v)| v.superseded().len() as u64).sum::<u64>();
-        }
-        all
+            let rule = move |f: &FieldKey| t.and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
+            row.fields.iter().filter(move |(f, v)| v.0.len() > 1 && !merge::settles(v, rule(f))).map(move |(f, v)| (key, f, v))
+        })
     }
 }
 

@@ -141,9 +141,8 @@ impl Engine<'_> {
     fn typed(&mut self) -> Result<Vec<Work>, Error> {
         let mut typed: Vec<Work> = std::mem::take(&mut self.notes.dirty).into_iter().map(|id| Work::of(id).dirty()).collect();
         for kind in 0..self.mapping.types.len() {
-            for (key, id) in self.identify_all(kind, &mut typed)? {
-                typed.push(Work::of(id).of_kind(kind).dirty().with(|w| w.root = crate::host::key::decode(&key)));
-            }
+            let new = self.identify_all(kind, &mut typed)?;
+            typed.extend(new.iter().map(|root| Work::new_root(kind, root)));
         }
         Ok(typed)
     }

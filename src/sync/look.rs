@@ -1,6 +1,6 @@
 //! Look: what the host did since the last time, from the triggers' notes.
 
-use super::scan::Move;
+use super::scan::{From, Move};
 use super::work::Works;
 use super::{Engine, Error};
 use crate::host::capture::{self, Note};
@@ -71,7 +71,6 @@ impl Engine<'_> {
         self.digest(&notes)?;
         let mut touched: Vec<(usize, HostKey)> = Vec::new();
         let mut moves: Vec<Move> = Vec::new();
-        let mut loose: Vec<super::loose::Move> = Vec::new();
         for n in &notes {
             let (old, new) = self.roots_of(n)?;
             let kind = self.mapping.tables.get(n.table).map_or(0, |t| t.kind);
@@ -79,13 +78,12 @@ impl Engine<'_> {
                 && a != b
                 && self.mapping.tables.get(n.table).is_some_and(|t| t.owner.is_some())
             {
-                moves.push((a.clone(), b.clone(), kind));
+                moves.push((From::Root(a.clone()), b.clone(), kind));
             }
-            self.look_at_loose(n, kind, &old, &new, &mut moves, &mut loose)?;
+            self.look_at_loose(n, kind, &old, &new, &mut moves)?;
             touched.extend(old.into_iter().chain(new).map(|k| (kind, k)));
         }
-        self.follow(touched, moves)?;
-        self.follow_loose(loose)
+        self.follow(touched, moves)
     }
 
     /// Follows notes to records: those whose rows they are about, and those between which rows moved.
@@ -96,8 +94,12 @@ impl Engine<'_> {
         for (kind, root) in touched {
             self.touch(kind, root)?;
         }
-        for (a, b, kind) in moves {
-            let (Some(from), Some(to)) = (self.lookup.record_of_root(kind, &a)?, self.lookup.record_of_root(kind, &b)?) else { continue };
+        for (from, to, kind) in moves {
+            let from = match from {
+                From::Root(key) => self.lookup.record_of_root(kind, &key)?,
+                From::Record(id) => Some(id),
+            };
+            let Some((from, to)) = from.zip(self.lookup.record_of_root(kind, &to)?).filter(|(from, to)| from != to) else { continue };
             self.notes.moves.entry(from).or_default().insert(to);
             self.lookup.moved_from.entry(to).or_default().insert(from);
         }

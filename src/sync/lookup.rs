@@ -5,7 +5,6 @@ use crate::host::image::Others;
 use crate::host::key::{HostKey, encode};
 use crate::host::local::Local;
 use crate::host::mapping::Mapping;
-use crate::host::rows::Span;
 use crate::host::{self, rows};
 use crate::id::{RecordId, RowId, derive};
 use crate::merge;
@@ -223,7 +222,7 @@ impl<'a> Lookup<'a> {
         if !self.mapping.tables.iter().any(|t| t.kind == kind && t.renumbered()) {
             return Ok(None);
         }
-        for (table, rows) in rows::read(self.conn, self.mapping, kind, Span::One(root))?.into_values().flatten() {
+        for (table, rows) in rows::of_one(self.conn, self.mapping, kind, root)? {
             let Some(t) = self.mapping.tables.get(table).filter(|t| t.renumbered()) else { continue };
             for row in rows {
                 let at = row.values.iter().position(|v| v.stored().is_some_and(|(h, _)| h == *wanted));

@@ -1,17 +1,15 @@
 //! Loose rows: who has them, and where they went. A bed that nobody lies in belongs to the record of the patient who lay there
 //! last, until the next one does (decision 0029).
 
+use super::scan::{From, Move};
 use super::{Engine, Error};
 use crate::host::capture::Note;
 use crate::host::key::{HostKey, encode};
 use crate::host::local::Local;
 use crate::id::RecordId;
-use crate::record::Record;
+use crate::record::{FieldKey, Record};
 use crate::shared::HashMap;
 use crate::state;
-
-/// A row of this record came to what hangs from a root: type and key.
-pub(super) type Move = (RecordId, usize, HostKey);
 
 /// What this synchronization knows of rows that hang from nothing, by table and key.
 #[derive(Debug, Default)]
@@ -25,8 +23,20 @@ pub(super) struct Loose {
 impl Engine<'_> {
     /// Whether rows that the host holds of a record hang from nothing.
     pub(super) fn has_loose(&self, known: &Record, local: &Local) -> bool {
-        let table = |name: &str| self.mapping.table(name).and_then(|t| self.mapping.tables.get(t));
-        local.rows.iter().filter(|(_, l)| l.away.is_none()).any(|(key, _)| known.rows.get(key).zip(table(&key.table)).is_some_and(|(row, t)| t.is_loose(row)))
+        // Every record that is stored is asked, and rows stand by table: each table's field is looked for once.
+        let mut at: (&str, Option<FieldKey>) = ("", None);
+        known.rows.iter().any(|(key, row)| {
+            if at.0 != &*key.table {
+                at = (&key.table, self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t)?.owner_field()));
+            }
+            let empty = at.1.as_ref().and_then(|f| row.fields.get(f)?.current()).is_some_and(|e| e.value.is_null());
+            empty && local.rows.get(key).is_some_and(|l| l.away.is_none())
+        })
+    }
+
+    /// Which rows hang from nothing is another matter now.
+    pub(super) fn forget_loose(&mut self) {
+        self.notes.loose.held = None;
     }
 
     /// The record that a row belongs to which hangs from nothing.
@@ -44,15 +54,7 @@ impl Engine<'_> {
     }
 
     /// What a note says of a row that hung from nothing before or does now; `old` and `new` are the roots.
-    pub(super) fn look_at_loose(
-        &mut self,
-        n: &Note,
-        kind: usize,
-        old: &Option<HostKey>,
-        new: &Option<HostKey>,
-        moves: &mut Vec<super::scan::Move>,
-        found: &mut Vec<Move>,
-    ) -> Result<(), Error> {
+    pub(super) fn look_at_loose(&mut self, n: &Note, kind: usize, old: &Option<HostKey>, new: &Option<HostKey>, moves: &mut Vec<Move>) -> Result<(), Error> {
         if self.mapping.tables.get(n.table).is_none_or(|t| t.owner.is_none()) {
             return Ok(());
         }
@@ -70,10 +72,10 @@ impl Engine<'_> {
             (None, new) => {
                 if let Some(id) = self.holder(&before)? {
                     self.notes.dirty.insert(id);
-                    found.extend(new.iter().map(|to| (id, kind, to.clone())));
+                    moves.extend(new.iter().map(|to| (From::Record(id), to.clone(), kind)));
                 } else if let Some(root) = self.notes.loose.left.remove(&before) {
                     match new {
-                        Some(to) if *to != root => moves.push((root, to.clone(), kind)),
+                        Some(to) if *to != root => moves.push((From::Root(root), to.clone(), kind)),
                         Some(_) => {}
                         None if n.op == 'U' => {
                             self.notes.loose.left.insert(after, root);
@@ -83,16 +85,6 @@ impl Engine<'_> {
                 }
             }
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Follows rows that hung from nothing to the records that have them now.
-    pub(super) fn follow_loose(&mut self, moves: Vec<Move>) -> Result<(), Error> {
-        for (from, kind, to) in moves {
-            let Some(to) = self.lookup.record_of_root(kind, &to)?.filter(|to| *to != from) else { continue };
-            self.notes.moves.entry(from).or_default().insert(to);
-            self.lookup.moved_from.entry(to).or_default().insert(from);
         }
         Ok(())
     }

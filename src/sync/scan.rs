@@ -19,8 +19,15 @@ use std::collections::BTreeMap;
 /// How often all is read anew where somebody writes meanwhile and no snapshot can be had.
 const TRIES: usize = 3;
 
-/// Two root keys of a type: where rows were and where they are.
-pub(super) type Move = (HostKey, HostKey, usize);
+/// Rows moved within a type: from what, and to what hangs from this root key.
+pub(super) type Move = (From, HostKey, usize);
+
+/// Where rows were: below a root key, or hanging from nothing.
+#[derive(Debug)]
+pub(super) enum From {
+    Root(HostKey),
+    Record(RecordId),
+}
 
 /// What a comparison found.
 #[derive(Debug, Default)]
@@ -191,7 +198,7 @@ impl Engine<'_> {
         if let Some(stored) = self.state.load(id)?
             && let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), stored.root_key.clone())
         {
-            let rows = rows::read(self.conn, self.mapping, kind, Span::One(&root))?.into_values().next().unwrap_or_default();
+            let rows = rows::of_one(self.conn, self.mapping, kind, &root)?;
             self.compare_record(&Was { kind, root: &root, stored: &stored }, &rows, &mut seen)?;
         }
         self.take_seen(seen)
@@ -255,7 +262,7 @@ impl Engine<'_> {
                     };
                     let rows = match read.remove(&bytes) {
                         Some(r) => r,
-                        None => rows::read(self.conn, self.mapping, kind, Span::One(key))?.into_values().next().unwrap_or_default(),
+                        None => rows::of_one(self.conn, self.mapping, kind, key)?,
                     };
                     if print == Some(print_of(&self.mapping.tables, &rows)) && !loose.contains(&id) {
                         continue;
@@ -263,12 +270,14 @@ impl Engine<'_> {
                     self.compare_known(kind, key, id, &rows, &mut seen)?;
                 }
             }
-            // Those whose root row is gone.
-            let mut gone: Vec<(Vec<u8>, RecordId)> = known.into_iter().map(|(key, (id, _))| (key, id)).collect();
+            // Those whose root row is gone, or no longer meets `where`.
+            let mut gone: Vec<_> = known.into_iter().collect();
             gone.sort();
-            for (key, id) in gone {
-                if let Some(key) = decode(&key) {
-                    self.compare_known(kind, &key, id, &HostRecord::new(), &mut seen)?;
+            for (bytes, (id, print)) in gone {
+                let Some(key) = decode(&bytes) else { continue };
+                let rows = rows::of_one(self.conn, self.mapping, kind, &key)?;
+                if print != Some(print_of(&self.mapping.tables, &rows)) || loose.contains(&id) {
+                    self.compare_known(kind, &key, id, &rows, &mut seen)?;
                 }
             }
         }
@@ -342,7 +351,7 @@ impl Engine<'_> {
         let like = was.before().rows.get(key).map(|had| likeness(t, |i| told.get(&i), had, Some(local), &|_| false)).unwrap_or_default();
         // Only what says exactly what it said has moved; of a rowid that VACUUM may have given away nobody knows.
         if like.all > 0 && like.other == 0 && !t.renumbered() {
-            seen.moves.push((was.root.clone(), to.clone(), was.kind));
+            seen.moves.push((From::Root(was.root.clone()), to.clone(), was.kind));
         } else {
             seen.gone(table, at, was.hung_from(m, t, key));
             seen.came(table, at, there);

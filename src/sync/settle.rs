@@ -11,7 +11,8 @@ use crate::host::image::{self, Image};
 use crate::host::local::Local;
 use crate::host::loose;
 use crate::host::mapping::Mapping;
-use crate::host::rows::{self, Span};
+use crate::host::rows;
+
 use crate::id::RecordId;
 use crate::log::Item;
 use crate::merge::{self, Life};
@@ -182,7 +183,7 @@ impl Engine<'_> {
         let Some(root) = stored.root_key.clone() else { return Ok(Image::default()) };
         let host = match work.rows.take() {
             Some(r) => r,
-            None => self.timed(At::Rows, |e| rows::read(e.conn, e.mapping, kind, Span::One(&root)))?.into_values().next().unwrap_or_default(),
+            None => self.timed(At::Rows, |e| rows::of_one(e.conn, e.mapping, kind, &root))?,
         };
         let lives = merge::life(known);
         let context = image::Context {

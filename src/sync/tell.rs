@@ -5,7 +5,7 @@ use super::{Engine, Error};
 use crate::host::apply::Done;
 use crate::host::capture::Note;
 use crate::id::{RecordId, RowId, SiteId};
-use crate::merge::{self, Life};
+use crate::merge::Life;
 use crate::record::{FieldKey, RowKey};
 use crate::report::apart;
 use crate::shared::Name;
@@ -108,17 +108,13 @@ impl Engine<'_> {
             return;
         }
         let mut lines = Vec::new();
-        for (key, row) in p.known.rows.iter().filter(|(k, r)| r.fields.values().any(|v| v.0.len() > 1) && p.lives.get(*k) == Some(&Life::Live)) {
-            let t = self.mapping.table(&key.table).and_then(|t| self.mapping.tables.get(t));
-            for (f, v) in &row.fields {
-                let rule = t.and_then(|t| t.column(&f.name)).map(|c| c.rule).unwrap_or_default();
-                let Some(current) = v.current().filter(|_| v.0.len() > 1 && !merge::settles(v, rule)) else { continue };
-                let had = p.stored.known.rows.get(key).and_then(|r| r.fields.get(f)).map(crate::record::Field::superseded).unwrap_or_default();
-                for e in v.superseded().into_iter().filter(|e| had.iter().all(|h| h.stamp != e.stamp)) {
-                    let mut line = self.change(p.work.id, &p.known.kind, Some(key), Some(&f.name), "conflict", Some(e.stamp.site));
-                    (line.old, line.new) = before_and_after(Some(&e.value), Some(&current.value));
-                    lines.push(line);
-                }
+        for (key, f, v) in self.undecided(&p.known, &p.lives) {
+            let Some(current) = v.current() else { continue };
+            let had = p.stored.known.rows.get(key).and_then(|r| r.fields.get(f)).map(crate::record::Field::superseded).unwrap_or_default();
+            for e in v.superseded().into_iter().filter(|e| had.iter().all(|h| h.stamp != e.stamp)) {
+                let mut line = self.change(p.work.id, &p.known.kind, Some(key), Some(&f.name), "conflict", Some(e.stamp.site));
+                (line.old, line.new) = before_and_after(Some(&e.value), Some(&current.value));
+                lines.push(line);
             }
         }
         p.log.extend(lines);

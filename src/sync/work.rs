@@ -1,8 +1,9 @@
 //! Work: the records that something happened to, and what led to each. A first synchronization has one for each record that
 //! there is, so what nearly all of them have is kept small: a file, and the segment that told of it.
 
+use super::ahead::Root;
 use super::orders::Order;
-use crate::host::key::HostKey;
+use crate::host::key::{HostKey, decode};
 use crate::host::mapping::Mapping;
 use crate::host::rows::HostRecord;
 use crate::id::{RecordId, SiteId};
@@ -113,11 +114,6 @@ impl Work {
         Work { id, ..Work::default() }
     }
 
-    /// Its type is known.
-    pub(super) fn of_kind(self, kind: usize) -> Work {
-        Work { kind: Some(kind), ..self }
-    }
-
     /// The host may have changed it.
     pub(super) fn dirty(self) -> Work {
         Work { dirty: true, ..self }
@@ -126,6 +122,11 @@ impl Work {
     /// A record that people asked something for.
     pub(super) fn ordered(id: RecordId, orders: Vec<Order>) -> Work {
         Work::of(id).dirty().with(|w| w.orders = orders)
+    }
+
+    /// A root row that the host has and that becomes a record.
+    pub(super) fn new_root(kind: usize, (key, id): &Root) -> Work {
+        Work { kind: Some(kind), dirty: true, ..Work::of(*id) }.with(|w| w.root = decode(key))
     }
 
     /// With more to it.

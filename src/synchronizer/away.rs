@@ -8,20 +8,23 @@ use crate::manifest::{FILE_NAME, Manifest};
 impl Synchronizer {
     /// Refuses what cannot be done without the folder, while it is not there.
     pub(crate) fn needs_folder(&self) -> Result<(), Error> {
-        let fail = |why: String| Err(Error::Folder { path: crate::config::real(&self.config.folder), why });
+        let fail = |why: String| Err(Error::Folder { path: crate::config::real(&self.config.folder), why: format!("{why} Nothing was changed") });
+        self.missing().map_or(Ok(()), fail)
+    }
+
+    fn missing(&self) -> Option<String> {
         match self.config.folder.try_exists() {
-            Err(e) => fail(format!("cannot be looked at: {e}. Nothing was changed")),
-            Ok(_) if self.config.folder.is_dir() => Ok(()),
-            Ok(_) => fail("there is no such folder. Is the drive mounted, the cloud client signed in? Nothing was changed".into()),
+            Err(e) => Some(format!("cannot be looked at: {e}.")),
+            Ok(_) if self.config.folder.is_dir() => None,
+            Ok(_) => Some("there is no such folder. Is the drive mounted, the cloud client signed in?".to_owned()),
         }
     }
 
     /// Why nothing can be read in the folder at the moment, if so: it is not there, or what is there in its place is
     /// empty, as where a drive is to be mounted.
     pub fn folder_away(&self) -> Option<String> {
-        if let Err(e) = self.needs_folder() {
-            let text = e.to_string();
-            return Some(text.strip_suffix(". Nothing was changed").or(text.strip_suffix(" Nothing was changed")).unwrap_or(&text).to_owned());
+        if let Some(why) = self.missing() {
+            return Some(format!("{}: {why}", crate::config::real(&self.config.folder).display()));
         }
         match self.folder.stat(FILE_NAME) {
             Ok(Some(_)) => None,

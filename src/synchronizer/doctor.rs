@@ -250,7 +250,7 @@ impl Doctor {
             }
         }
         for (table, n) in crate::host::loose::homeless(conn, &mapping).unwrap_or_default() {
-            self.ok("schema", format!("{table} has {n} rows that belong to no record, by its owner column; those that never did stay in this database"));
+            self.ok("schema", format!("{table} has {} without a record, by its owner column; what never had one stays in this database", crate::report::count(n, "row")));
         }
         for t in mapping.tables.iter().filter(|t| !t.indexed) {
             let by = t.owner_columns().first().map(|c| c.to_string()).unwrap_or_default();

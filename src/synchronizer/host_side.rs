@@ -6,7 +6,7 @@ use crate::host::image::{self, Image, ImageRow};
 use crate::host::local::{Away, print};
 use crate::host::loose;
 use crate::host::mapping::{Rule, Table};
-use crate::host::rows::{self, HostRecord, Span};
+use crate::host::rows::{self, HostRecord};
 use crate::id::Random;
 use crate::merge::{self, Life};
 use crate::record::{Record, Row, RowKey};
@@ -32,7 +32,7 @@ impl Synchronizer {
     /// A record's rows in the host, in our terms. `lookup` remembers what it found.
     pub(super) fn image(&self, stored: &Stored, folder_key: &[u8], lookup: &Lookup<'_>) -> Result<Image, Error> {
         let (Some(kind), Some(root)) = (self.mapping.kind(&stored.known.kind), &stored.root_key) else { return Ok(Image::default()) };
-        let host = rows::read(&self.conn, &self.mapping, kind, Span::One(root))?.into_values().next().unwrap_or_default();
+        let host = rows::of_one(&self.conn, &self.mapping, kind, root)?;
         self.image_of(stored, host, folder_key, lookup)
     }
 

@@ -1,9 +1,10 @@
 //! Columns that stay where they are: secrets, and the state of the host's own synchronization.
 
+use super::Kept;
 use super::data::Sample;
-use super::{Kept, local};
 use crate::host::looks::words;
 use crate::host::mapping::Affinity;
+use crate::host::rows::literal;
 use crate::host::schema::{HostColumn, HostTable, same};
 use rusqlite::Connection;
 
@@ -62,5 +63,5 @@ fn filled(db: &Connection, table: &HostTable, c: &HostColumn) -> Result<String, 
     }
     let texts = Sample::read(db, table, &c.name)?.texts;
     let fresh = texts.iter().find(|t| ["pending", "dirty", "new", "unsynced", "not_synced", "modified"].contains(&t.to_lowercase().as_str()));
-    Ok(fresh.filter(|_| c.affinity == Affinity::Text).map_or_else(|| empty.to_owned(), |t| local::literal(t)))
+    Ok(fresh.filter(|_| c.affinity == Affinity::Text).map_or_else(|| empty.to_owned(), |t| literal(t)))
 }

@@ -6,6 +6,7 @@ use super::edges::Edges;
 use super::format::{Format, Piece};
 use crate::host::looks::words;
 use crate::host::mapping::Affinity;
+use crate::host::rows::literal;
 use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
@@ -92,11 +93,6 @@ fn range(format: &Format) -> Option<u64> {
     };
     let base = 10_u64.checked_pow(width.checked_sub(1)?)?.checked_mul(9)?;
     (width >= 4 && most < base / 2).then_some(base)
-}
-
-/// A text as SQL.
-pub(super) fn literal(s: &str) -> String {
-    format!("'{}'", s.replace('\'', "''"))
 }
 
 fn next(db: &Connection, table: &HostTable, column: &str, format: &Format, base: Option<u64>) -> Result<(String, Option<String>), rusqlite::Error> {

@@ -159,6 +159,7 @@ pub(super) fn an_invoice_moves_to_another_patient_with_its_lines() {
     for s in [&a, &b] {
         let all = "SELECT group_concat(national_id || title || what, ' ') FROM (SELECT * FROM invoice JOIN patient USING (patient_id) JOIN invoice_line USING (invoice_id) ORDER BY what)";
         assert_eq!(s.get(all), "p2R1stitches p2R1visit");
+        assert_eq!(s.get("SELECT count(*) FROM invoice"), "1");
     }
 }
 

@@ -14,6 +14,14 @@ use rusqlite::Connection;
 use std::collections::BTreeSet;
 
 impl Table {
+    /// The columns of a table that rows of this one name it by, where they hang from its rows.
+    fn hangs_from(&self, table: usize) -> Option<&[Name]> {
+        match &self.owner_ref()?.target {
+            Target::Table { table: t, columns } if *t == table => Some(columns),
+            _ => None,
+        }
+    }
+
     /// The field that says what a row hangs from.
     pub fn owner_field(&self) -> Option<FieldKey> {
         Some(FieldKey::shared(self.owner_ref()?.field.clone()))
@@ -61,7 +69,7 @@ pub fn homeless(conn: &Connection, m: &Mapping) -> rusqlite::Result<Vec<(Name, u
 fn add(conn: &Connection, m: &Mapping, local: &Local, recycled: &BTreeSet<(usize, HostKey)>, host: &mut HostRecord) -> rusqlite::Result<BTreeSet<RowKey>> {
     let mut unsaid = BTreeSet::new();
     let mut found: Vec<(usize, HostRow)> = Vec::new();
-    let there: HashSet<(usize, Vec<u8>)> = host.iter().flat_map(|(t, rows)| rows.iter().map(|r| (*t, encode(&r.key)))).collect();
+    let mut there: HashSet<(usize, Vec<u8>)> = host.iter().flat_map(|(t, rows)| rows.iter().map(|r| (*t, encode(&r.key)))).collect();
     let rootless = !host.keys().any(|t| m.tables.get(*t).is_some_and(|t| t.owner.is_none()));
     for (key, l) in local.rows.iter().filter(|(_, l)| l.away.is_none()) {
         let Some((table, t)) = m.table(&key.table).and_then(|n| Some((n, m.tables.get(n)?))) else { continue };
@@ -70,7 +78,7 @@ fn add(conn: &Connection, m: &Mapping, local: &Local, recycled: &BTreeSet<(usize
         if there.contains(&(table, encode(&l.key))) || recycled.contains(&(table, l.key.clone())) {
             continue;
         }
-        let Some(row) = rows::row(conn, m, table, &l.key)? else { continue };
+        let Some(row) = rows::rows_by(conn, m, table, t.key_columns(), &l.key)?.pop() else { continue };
         if rows::climb(conn, m, table, t.key_columns(), &l.key, &|_, _, _| None)?.is_some() {
             continue;
         }
@@ -78,9 +86,19 @@ fn add(conn: &Connection, m: &Mapping, local: &Local, recycled: &BTreeSet<(usize
         if rootless || !said {
             unsaid.insert(key.clone());
         }
+        there.insert((table, encode(&row.key)));
         found.push((table, row));
     }
-    for (table, row) in found {
+    // And what was hung below them since.
+    while let Some((table, row)) = found.pop() {
+        for (child, columns, to) in m.tables.iter().enumerate().filter_map(|(n, t)| Some((n, &t.owner_ref()?.columns, t.hangs_from(table)?))) {
+            let Some(values) = m.tables.get(table).and_then(|t| to.iter().map(|c| t.get(&row, c).cloned()).collect::<Option<HostKey>>()).filter(|v| !v.iter().any(Value::is_null))
+            else {
+                continue;
+            };
+            let below = rows::rows_by(conn, m, child, columns, &values)?;
+            found.extend(below.into_iter().filter(|r| there.insert((child, encode(&r.key)))).map(|r| (child, r)));
+        }
         host.entry(table).or_default().push(row);
     }
     Ok(unsaid)

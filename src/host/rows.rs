@@ -242,14 +242,14 @@ pub fn literal(s: &str) -> String {
     format!("'{}'", s.replace('\'', "''"))
 }
 
-/// One row by its key.
-pub fn row(conn: &Connection, m: &Mapping, table: usize, key: &HostKey) -> rusqlite::Result<Option<HostRow>> {
-    let Some(t) = m.tables.get(table) else { return Ok(None) };
+/// The rows of a table in which columns hold these values.
+pub fn rows_by(conn: &Connection, m: &Mapping, table: usize, by: &[Name], values: &HostKey) -> rusqlite::Result<Vec<HostRow>> {
+    let Some(t) = m.tables.get(table) else { return Ok(Vec::new()) };
     let list: Vec<String> = t.key_columns().iter().chain(t.columns.iter().map(|c| &c.name)).map(|c| t.sql(c)).collect();
-    let sql = format!("SELECT {} FROM {} WHERE {}", list.join(", "), quote(&t.name), t.key_is(1));
+    let sql = format!("SELECT {} FROM {} WHERE {}", list.join(", "), quote(&t.name), conditions(by, 1));
     let mut out = BTreeMap::new();
-    read_table(conn, (table, t), 0, &sql, Span::One(key), &mut out)?;
-    Ok(out.into_values().flat_map(HostRecord::into_values).flatten().next())
+    read_table(conn, (table, t), 0, &sql, Span::One(values), &mut out)?;
+    Ok(out.into_values().flat_map(HostRecord::into_values).flatten().collect())
 }
 
 /// All root rows of a record type that are to be records, in key order: `where` chooses who is taken in, and nobody is let go

@@ -6,10 +6,12 @@ use super::{Engine, Error};
 use crate::host::capture::Note;
 use crate::host::key::{HostKey, encode};
 use crate::host::local::Local;
+use crate::host::rows::look_up;
 use crate::id::RecordId;
 use crate::record::{FieldKey, Record};
 use crate::shared::HashMap;
 use crate::state;
+use crate::value::Value;
 
 /// What this synchronization knows of rows that hang from nothing, by table and key.
 #[derive(Debug, Default)]
@@ -53,6 +55,26 @@ impl Engine<'_> {
         Ok(self.notes.loose.held.as_ref().and_then(|h| h.get(at)).copied())
     }
 
+    /// The record that a row belongs to which hangs from nothing, or below such a row. `from` are its owner's values.
+    fn holder_of(&mut self, at: &(usize, Vec<u8>), from: &HostKey) -> Result<Option<RecordId>, Error> {
+        let mut found = self.holder(at)?;
+        let (m, mut table, mut from) = (self.mapping, at.0, from.clone());
+        // As deep as the mapping is, and no circle; where nothing is loose nobody climbs, and a root is nobody's.
+        for _ in 0..m.tables.len() {
+            if found.is_some() || self.notes.loose.held.as_ref().is_none_or(HashMap::is_empty) {
+                break;
+            }
+            let up = m.tables.get(table).and_then(|t| t.owner_ref()?.leads(m, &from));
+            let Some((parent, columns, values)) = up.filter(|(_, _, v)| !v.iter().any(Value::is_null)) else { break };
+            let Some(p) = m.tables.get(parent).filter(|p| p.owner.is_some()) else { break };
+            let Some(key) = look_up(self.conn, p, p.key_columns(), columns, &values)? else { break };
+            found = self.holder(&(parent, encode(&key)))?;
+            from = look_up(self.conn, p, p.owner_columns(), p.key_columns(), &key)?.unwrap_or_default();
+            table = parent;
+        }
+        Ok(found)
+    }
+
     /// What a note says of a row that hung from nothing before or does now; `old` and `new` are the roots.
     pub(super) fn look_at_loose(&mut self, n: &Note, kind: usize, old: &Option<HostKey>, new: &Option<HostKey>, moves: &mut Vec<Move>) -> Result<(), Error> {
         if self.mapping.tables.get(n.table).is_none_or(|t| t.owner.is_none()) {
@@ -70,7 +92,8 @@ impl Engine<'_> {
                 self.notes.loose.left.insert(after, root.clone());
             }
             (None, new) => {
-                if let Some(id) = self.holder(&before)? {
+                let from = if n.op == 'I' { &n.new_owner } else { &n.old_owner };
+                if let Some(id) = self.holder_of(&before, from)? {
                     self.notes.dirty.insert(id);
                     moves.extend(new.iter().map(|to| (From::Record(id), to.clone(), kind)));
                 } else if let Some(root) = self.notes.loose.left.remove(&before) {

@@ -22,6 +22,8 @@ again! {
     }
     loose {
         a_bed_that_is_left_stays_one_bed
+        what_is_noted_of_a_bed_travels_whoever_lies_in_it
+        a_patient_deleted_beside_a_bed_that_is_left_comes_back
         the_next_patient_gets_the_bed
         a_bed_changes_hands_between_two_synchronizations
         a_patient_who_comes_back_lies_in_the_bed_again

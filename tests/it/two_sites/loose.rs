@@ -47,7 +47,7 @@ fn ward() -> (Site, Site, Cloud) {
 
 /// Each bed, who lies in it, and what was noted of it.
 fn beds(s: &Site) -> String {
-    s.get("SELECT group_concat(label || ':' || coalesce(nid, '-') || ':' || coalesce(words, '-'), ' ') FROM (SELECT * FROM bed b LEFT JOIN patient p ON p.id = b.patient_id LEFT JOIN bed_log l ON l.bed_id = b.id ORDER BY label, nid)")
+    s.get("SELECT group_concat(label || ':' || coalesce(nid, '-') || ':' || coalesce(words, '-'), ' ') FROM (SELECT * FROM bed b LEFT JOIN patient p ON p.id = b.patient_id LEFT JOIN bed_log l ON l.bed_id = b.id ORDER BY label, nid, words)")
 }
 
 /// An application that has its foreign keys checked by nobody.
@@ -79,6 +79,20 @@ pub(super) fn a_bed_that_is_left_stays_one_bed() {
     // And comes back like any row that the host deletes.
     b.sql("DELETE FROM bed_log; DELETE FROM bed");
     both(&mut a, &mut b, &mut cloud, "Two:-:not made");
+}
+
+#[test]
+pub(super) fn what_is_noted_of_a_bed_travels_whoever_lies_in_it() {
+    let (mut a, mut b, mut cloud) = ward();
+    // Before the patient left, in the same synchronization; and after.
+    a.sql("INSERT INTO bed_log (bed_id, words) VALUES (1, 'changed'); UPDATE bed SET patient_id = NULL");
+    both(&mut a, &mut b, &mut cloud, "One:-:changed One:-:made");
+    b.sql("INSERT INTO bed_log (bed_id, words) VALUES (1, 'mended')");
+    both(&mut a, &mut b, &mut cloud, "One:-:changed One:-:made One:-:mended");
+    a.sql("UPDATE bed_log SET words = 'new' WHERE words = 'mended'");
+    both(&mut a, &mut b, &mut cloud, "One:-:changed One:-:made One:-:new");
+    a.sql("UPDATE bed SET patient_id = 2");
+    both(&mut a, &mut b, &mut cloud, "One:p2:changed One:p2:made One:p2:new");
 }
 
 #[test]
@@ -119,6 +133,20 @@ pub(super) fn a_patient_who_comes_back_lies_in_the_bed_again() {
     // SET NULL by the foreign key: nobody left the bed.
     a.sql("DELETE FROM drug; DELETE FROM patient WHERE nid = 'p1'");
     both(&mut a, &mut b, &mut cloud, "One:p1:made");
+}
+
+/// Nobody is found above a row whose patient is gone.
+#[test]
+pub(super) fn a_patient_deleted_beside_a_bed_that_is_left_comes_back() {
+    let (mut a, mut b, mut cloud) = ward();
+    a.sql("UPDATE bed SET patient_id = NULL");
+    both(&mut a, &mut b, &mut cloud, "One:-:made");
+    a.sql("INSERT INTO bed (label, patient_id) VALUES ('Two', 2)");
+    both(&mut a, &mut b, &mut cloud, "One:-:made Two:p2:-");
+    a.sql("DELETE FROM patient WHERE nid = 'p2'");
+    both(&mut a, &mut b, &mut cloud, "One:-:made Two:p2:-");
+    without_keys(&a, "DELETE FROM patient WHERE nid = 'p2'; UPDATE bed SET label = 'Three' WHERE label = 'Two'");
+    both(&mut a, &mut b, &mut cloud, "One:-:made Three:p2:-");
 }
 
 #[test]

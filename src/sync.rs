@@ -161,6 +161,8 @@ pub(crate) struct Engine<'a> {
     rows_ahead: Option<ahead::RowsAhead>,
     /// Another thread draws up what this one prepares.
     aside: bool,
+    /// What is left of records that were stored, for whoever draws up the next.
+    left: Vec<(settle::Prepared, crate::state::Stored)>,
     /// Writes record files meanwhile.
     writer: Option<pipeline::Writer>,
     /// Grows whenever the host, or a trigger or cascade of it, was seen to touch what may be prepared.
@@ -263,6 +265,7 @@ pub fn sync(
         ahead: None,
         rows_ahead: None,
         aside: false,
+        left: Vec::new(),
         writer: None,
         looks: 0,
         room: room::Room::default(),

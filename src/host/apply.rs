@@ -11,7 +11,7 @@ use crate::host::mapping::{Mapping, ReferenceMap, Role, Table, Target};
 use crate::id::RecordId;
 use crate::merge::Life;
 use crate::record::{FieldKey, Record, Row, RowKey, SortedMap};
-use crate::shared::{HashMap, Name};
+use crate::shared::Name;
 use crate::value::{Large, Reference, Value};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +50,8 @@ pub trait Targets {
     fn values_of(&mut self, table: usize, to: &Reference, columns: &[Name]) -> Result<Found, Error>;
     /// The highest number in use in a local column, as this sync knows it.
     fn highest(&mut self, sql: &str) -> Result<i64, Error>;
-    /// The INSERT of a table for a set of columns, made once.
-    fn insert_sql(&mut self, table: usize, columns: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> std::rc::Rc<str>;
+    /// Inserts a row into a table by a statement that is made once for each set of columns. Gives how many rows that made.
+    fn insert(&mut self, table: usize, row: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> Result<usize, Error>;
     /// Remembers a number as used; `None` forgets what is known.
     fn used(&mut self, sql: &str, number: Option<i64>);
 }
@@ -103,8 +103,8 @@ pub struct Done {
     pub noted: usize,
     /// How many numbers of this place were in use by others.
     pub taken: usize,
-    /// What was written, by table and key: a value for each column, `None` where the host filled in.
-    pub written: HashMap<(usize, Vec<u8>), Vec<Option<Value>>>,
+    /// What was written, where triggers of the host may have changed it: table, key and columns.
+    pub written: Vec<(usize, HostKey, SortedMap<Name, Value>)>,
 }
 
 /// Applies a record. The caller holds the write lock and a savepoint; nothing is rolled back here.
@@ -204,7 +204,10 @@ impl Applier<'_> {
             self.done.local.rows.insert(key.clone(), LocalRow { away: Some(Away::Waiting), ..LocalRow::default() });
             return Ok(true);
         }
-        let mut entry = self.done.local.rows.remove(key).or_else(|| was.filter(|w| w.away.is_none()).cloned()).unwrap_or_default();
+        // Only one that had to be inserted before what it points to comes a second time.
+        let first = if force { self.done.local.rows.remove(key) } else { None };
+        let mut entry = first.or_else(|| was.filter(|w| w.away.is_none()).cloned()).unwrap_or_default();
+        let mut wrote = false;
         let mut holds: SortedMap<Name, Value> = SortedMap::default();
         entry.key = match (&there, image) {
             (Some(at), image) => {
@@ -226,7 +229,7 @@ impl Applier<'_> {
                     let at = self.update(t, at, &set)?;
                     // Keys that cascade may fire those of other tables.
                     self.done.fired |= self.remember;
-                    self.wrote(table, t, &at, &holds, &set);
+                    wrote = true;
                     at
                 };
                 holds.extend(wish.set);
@@ -251,7 +254,7 @@ impl Applier<'_> {
                 self.done.fired |= t.triggers.insert;
                 // With the numbers it got here, which are not always those it asked for.
                 holds = all;
-                self.wrote(table, t, &at, &holds, &SortedMap::default());
+                wrote = true;
                 self.done.changes.push(FieldChange { row: key.clone(), field: None, old: None, new: None });
                 at
             }
@@ -261,16 +264,20 @@ impl Applier<'_> {
         for f in &wish.differs {
             entry.differs.insert(f.clone(), print(&raw(t, f, &holds)));
         }
-        for c in &t.columns {
+        let (mut known, mut held) = (0, 0);
+        for c in t.columns_by_name() {
             // What the host filled in by itself, or numbered anew, is its own until somebody edits it.
             if matches!(c.role, Role::Data | Role::Local { keep_if_free: true, .. }) {
-                let field = row.fields.get(&FieldKey::shared(c.name.clone()));
+                let field = row.fields.seek(&mut known, &FieldKey::shared(c.name.clone()));
                 // An empty column of which nothing is known says nothing.
-                let held = holds.get(&c.name).filter(|v| field.is_some() || !v.is_null());
+                let held = holds.seek(&mut held, &c.name).filter(|v| field.is_some() || !v.is_null());
                 if field.and_then(|f| crate::merge::shown(f, c.rule)).as_deref() != held {
                     entry.differs.insert(c.name.clone(), print(&raw(t, &c.name, &holds)));
                 }
             }
+        }
+        if wrote && self.remember {
+            self.done.written.push((table, entry.key.clone(), holds));
         }
         self.keys.insert(key.clone(), entry.key.clone());
         self.done.local.rows.insert(key.clone(), entry);
@@ -281,11 +288,14 @@ impl Applier<'_> {
         let mut w = Wish::default();
         let job = self.job;
         let before = job.before.rows.get(key);
-        for c in &t.columns {
+        let mut at = 0;
+        // What changes is told in the table's order; a new row is one change.
+        let place = |n: &usize| if image.is_some() { Some(*n) } else { t.by_name.get(*n).copied() };
+        for c in (0..t.columns.len()).filter_map(|n| t.columns.get(place(&n)?)) {
             match &c.role {
                 Role::Data | Role::Local { keep_if_free: true, .. } => {
                     let field = FieldKey::shared(c.name.clone());
-                    let Some(shown) = row.fields.get(&field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
+                    let Some(shown) = row.fields.seek(&mut at, &field).and_then(|f| crate::merge::shown(f, c.rule)) else { continue };
                     let value = &*shown;
                     let held = image.and_then(|i| i.fields.get(&field));
                     if held == Some(value) || held.is_some_and(|h| c.affinity.makes(value, h)) {
@@ -325,7 +335,7 @@ impl Applier<'_> {
             };
             let held = image.and_then(|i| i.fields.get(&field));
             let dangling = image.is_some_and(|i| i.dangling.contains(&r.field));
-            if held == Some(value) && !dangling && !self.goes(value) && !respelled(r, row, image) {
+            if held == Some(value) && !dangling && !self.goes(value) && !write::respelled(r, row, image) {
                 continue;
             }
             if dangling && value.is_null() {
@@ -426,20 +436,6 @@ impl Applier<'_> {
             }
         }
     }
-
-    fn columns_of(&self, t: &Table, key: &HostKey, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
-        let names = t.key_columns();
-        if t.is_key(columns) {
-            return Ok(Some(key.clone()));
-        }
-        Ok(crate::host::rows::look_up(self.conn, t, columns, names, key)?)
-    }
-}
-
-/// Whether a reference is to be written otherwise than the host writes it, though it leads to the same row.
-fn respelled(r: &ReferenceMap, row: &Row, image: Option<&ImageRow>) -> bool {
-    let written = |v: Option<&Value>| v.filter(|v| !v.is_null()).cloned();
-    r.written.iter().any(|f| written(row.current(f)) != image.and_then(|i| written(i.fields.get(f))))
 }
 
 /// The host values of a field's columns.

@@ -84,6 +84,8 @@ pub struct Table {
     /// Every column that is read and written, in the table's order. Generated columns, and those
     /// left out, are not in it.
     pub columns: Vec<Column>,
+    /// Where each of them stands in that list, in the order of their names: that of a row's fields.
+    pub by_name: Vec<usize>,
     /// Whether a record has one row of it: what makes that row belong is then among its UNIQUE sets.
     pub single: bool,
     /// Sets of columns that the schema declares UNIQUE (the primary key included unless it is a
@@ -332,6 +334,11 @@ impl Table {
     /// words reach into the host's triggers as well (<https://sqlite.org/lang_createtrigger.html>).
     pub fn verb(&self, verb: &str) -> String {
         if self.on_conflict { format!("{verb} OR ABORT") } else { verb.to_owned() }
+    }
+
+    /// Its columns, in the order of their names.
+    pub fn columns_by_name(&self) -> impl Iterator<Item = &Column> {
+        self.by_name.iter().filter_map(|n| self.columns.get(*n))
     }
 
     /// A column's name in SQL.

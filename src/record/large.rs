@@ -35,6 +35,11 @@ impl Record {
         self.rows.values().flat_map(|r| r.fields.values()).any(|f| f.0.iter().any(|e| matches!(e.value, Value::Stored { .. })))
     }
 
+    /// Whether large content stands in the record itself.
+    pub fn has_inlined(&self) -> bool {
+        self.rows.values().flat_map(|r| r.fields.values()).any(|f| f.0.iter().any(|e| is_inlined(&e.value)))
+    }
+
     /// Replaces large content that stands in the record itself by its hash, and gives it.
     pub fn take_inlined(&mut self) -> BTreeMap<Hash, Octets> {
         let mut out = BTreeMap::new();
@@ -73,6 +78,7 @@ mod tests {
             row.fields.insert(FieldKey::shared(format!("b{n}")), Field::of(Stamp::default(), Value::Blob(vec![b'x'; n].into())));
         }
         r.rows.insert(r.root_key(), row);
+        assert!(r.has_inlined());
         let taken = r.take_inlined();
         assert_eq!(taken.values().map(|b| b.len()).collect::<Vec<_>>(), [MAX_INLINE_BYTES + 1], "text and blob share their content");
         assert_eq!(r.large().iter().map(|((_, n), places)| (*n, places.len())).collect::<Vec<_>>(), [(MAX_INLINE_BYTES as u64 + 1, 2)]);
@@ -82,6 +88,6 @@ mod tests {
                 assert_eq!(root.get(&name), Some(&Value::of_content(text, &vec![b'x'; n])));
             }
         }
-        assert!(r.has_large() && r.take_inlined().is_empty());
+        assert!(r.has_large() && !r.has_inlined() && r.take_inlined().is_empty());
     }
 }

@@ -33,6 +33,24 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.find(key).ok().and_then(|i| self.0.get(i)).map(|(_, v)| v)
     }
 
+    /// The value of a key, looked for first where `at` says. Whoever asks for keys in order finds each at once.
+    pub fn seek(&self, at: &mut usize, key: &K) -> Option<&V> {
+        if let Some((_, v)) = self.0.get(*at).filter(|(k, _)| k == key) {
+            *at += 1;
+            return Some(v);
+        }
+        match self.find(key) {
+            Ok(found) => {
+                *at = found + 1;
+                self.0.get(found).map(|(_, v)| v)
+            }
+            Err(next) => {
+                *at = next;
+                None
+            }
+        }
+    }
+
     /// The value of a key, to be changed.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
@@ -192,17 +210,22 @@ mod tests {
     #[test]
     fn it_is_a_map() {
         let mut random = crate::id::Random::seeded(5);
-        let (mut ours, mut theirs) = (SortedMap::default(), BTreeMap::new());
+        let (mut ours, mut theirs, mut at) = (SortedMap::default(), BTreeMap::new(), 0);
         for _ in 0..4000 {
             let (key, value) = (random.bits() % 40, random.bits());
             match value % 5 {
                 0 | 1 => assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
                 2 => assert_eq!(ours.remove(&key), theirs.remove(&key)),
                 3 => *ours.get_or_default(key) = *theirs.entry(key).or_default(),
-                _ => assert_eq!(ours.get(&key), theirs.get(&key)),
+                _ => {
+                    assert_eq!(ours.get(&key), theirs.get(&key));
+                    assert_eq!(ours.seek(&mut at, &key), theirs.get(&key));
+                }
             }
             assert!(ours.iter().eq(theirs.iter()));
         }
+        let mut at = 0;
+        assert!((0..40).all(|key| ours.seek(&mut at, &key) == theirs.get(&key)));
         ours.retain(|k, _| k % 2 == 0);
         theirs.retain(|k, _| k % 2 == 0);
         assert!(ours.into_iter().eq(theirs));

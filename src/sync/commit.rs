@@ -6,13 +6,17 @@ use super::timer::At;
 use super::{Engine, Error};
 use crate::host::apply::{self, Done, Job};
 use crate::host::image::{self, Image};
+use crate::host::key::encode;
 use crate::host::local::{Away, Local, LocalRow, print};
+use crate::host::mapping::Mapping;
 use crate::host::rows::{self, HostRecord};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::planted;
-use crate::record::{Field, FieldKey, Record, Row, RowKey};
+use crate::record::{Field, FieldKey, Record, Row, RowKey, SortedMap};
+use crate::shared::{HashMap, Name};
 use crate::state::{self, Stored};
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine<'_> {
@@ -148,7 +152,7 @@ impl Engine<'_> {
         for round in 0..2 {
             let Some(key) = done.local.rows.get(&root).filter(|l| l.away.is_none()).map(|l| l.key.clone()) else { return Ok(()) };
             let host = rows::of_one(self.conn, self.mapping, kind, &key)?;
-            if round == 0 && as_written(&host, done) {
+            if round == 0 && as_written(self.mapping, &host, done) {
                 return Ok(());
             }
             let none = BTreeSet::new();
@@ -221,7 +225,7 @@ impl Engine<'_> {
         let alive = p.lives.get(&root) == Some(&Life::Live);
         let mark = |on: bool, flag: i64| if on { flag } else { 0 };
         flags |= mark(!waits.is_empty(), state::WAITING);
-        let superseded = self.superseded(&p.known, &p.lives);
+        let superseded = if p.has().several { self.superseded(&p.known, &p.lives) } else { 0 };
         if superseded > 0 {
             self.log_superseded(&mut p);
         }
@@ -230,7 +234,8 @@ impl Engine<'_> {
         self.report.superseded += superseded.saturating_sub(had);
         flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);
         flags |= mark(!alive, state::DELETED);
-        flags |= mark(p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.is_bare()), state::TRASH);
+        let deleted = p.lives.values().any(|l| *l == Life::Deleted);
+        flags |= mark(deleted && p.known.rows.iter().any(|(k, r)| p.lives.get(k) == Some(&Life::Deleted) && !r.is_bare()), state::TRASH);
         if !p.known.same_as.is_empty() {
             // Its own facts, and those in whose files it is named.
             self.same.told.extend(p.known.same_as.keys().copied().filter(|o| *o > id).chain([id]));
@@ -245,7 +250,7 @@ impl Engine<'_> {
         }
         let uses = self.uses_of(&p, &local, flags)?;
         p.draw(&self.easel, self.mapping)?;
-        let Some(Drawn { bytes, hash, packed }) = p.drawn.take() else { return Ok(()) };
+        let Some(Drawn { bytes, hash, packed, .. }) = p.drawn.take() else { return Ok(()) };
         debug_assert!(bytes == crate::xml::write_record(&p.known, &self.manifest.folder), "what was drawn up is what is known");
         let stale = p.file_hash.as_deref() != Some(hash.as_str()) && !(planted::bug("no-read-repair") && p.delta.is_none() && !p.refile);
         // What only others' logs brought, their own files will bring as well: wait one round.
@@ -297,7 +302,8 @@ impl Engine<'_> {
                 self.revive(*target);
             }
         }
-        let with: Vec<RecordId> = self.gone_with(&stored.known, &p.lives).into_iter().flat_map(|(_, r)| r).collect();
+        let with = if deleted { self.gone_with(&stored.known, &p.lives) } else { Vec::new() };
+        let with: Vec<RecordId> = with.into_iter().flat_map(|(_, r)| r).collect();
         if !waits.is_empty() || !with.is_empty() || p.stored.flags & state::WAITING != 0 {
             let all: Vec<RecordId> = waits.iter().chain(&with).copied().collect();
             self.state.set_waits(n, &all, p.new)?;
@@ -332,6 +338,9 @@ impl Engine<'_> {
             self.again.insert(id);
         }
         self.log_all(&p.log)?;
+        if self.aside {
+            self.left.push((p, stored));
+        }
         Ok(())
     }
 
@@ -352,19 +361,22 @@ impl Engine<'_> {
 }
 
 /// Whether the host holds exactly the rows that it held and that were written, value by value.
-fn as_written(host: &HostRecord, done: &Done) -> bool {
+fn as_written(m: &Mapping, host: &HostRecord, done: &Done) -> bool {
+    // A row that was written twice is as it was written last.
+    let last: HashMap<(usize, Vec<u8>), &SortedMap<Name, Value>> = done.written.iter().map(|(t, key, set)| ((*t, encode(key)), set)).collect();
     let rows = done.local.rows.values().filter(|l| l.away.is_none()).count();
     let mut written = 0;
     for (table, list) in host {
+        let columns = m.tables.get(*table).map_or(&[][..], |t| &t.columns);
         for row in list {
-            let Some(values) = done.written.get(&(*table, crate::host::key::encode(&row.key))) else { continue };
+            let Some(set) = last.get(&(*table, encode(&row.key))) else { continue };
             written += 1;
-            if values.iter().zip(&row.values).any(|(want, has)| want.as_ref().is_some_and(|w| w != has)) {
+            if columns.iter().zip(&row.values).any(|(c, has)| set.get(&c.name).is_some_and(|want| want != has)) {
                 return false;
             }
         }
     }
-    written == done.written.len() && host.values().map(Vec::len).sum::<usize>() == rows
+    written == last.len() && host.values().map(Vec::len).sum::<usize>() == rows
 }
 
 /// While a record is held, the host's rows are as the image has them.

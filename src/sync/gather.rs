@@ -203,7 +203,7 @@ impl Engine<'_> {
                 self.conflicts.retain(|(copy, ..)| copy != path);
             }
             Ok(mut r) if r.id == work.id => {
-                let inlined = self.by_hash(&mut r)?;
+                let inlined = content.inlined && self.by_hash(&mut r)?;
                 if canonical {
                     came.file_hash = Some(content.hash);
                     came.file_stat = Some((stat.size_bytes, stat.mtime_ns));

@@ -124,7 +124,7 @@ impl Engine<'_> {
     /// Fetches the content that a record needs beyond what the host holds where it belongs.
     pub(super) fn fetch_large(&mut self, p: &Prepared) -> Result<(), Error> {
         // Not while the host waits for the lock: the next sync looks for it before anything else.
-        if !p.known.has_large() {
+        if !p.has().large {
             return Ok(());
         }
         self.stop_reading()?;
@@ -257,7 +257,7 @@ impl Engine<'_> {
     /// record has it. The caller holds the lock.
     pub(super) fn keep_large(&mut self, p: &Prepared) -> Result<(), Error> {
         self.keep_whole(p)?;
-        if !p.known.has_large() {
+        if !p.has().large {
             return Ok(());
         }
         for (large, places) in p.known.large() {
@@ -278,7 +278,7 @@ impl Engine<'_> {
     /// What a settled record refers to, and where the content of that is from now on.
     pub(super) fn uses_of(&self, p: &Prepared, local: &Local, flags: i64) -> Result<Vec<Use>, Error> {
         let mut out = Vec::new();
-        if !p.known.has_large() {
+        if !p.has().large {
             return Ok(out);
         }
         let refused = flags & state::HELD != 0;

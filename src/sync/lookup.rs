@@ -12,7 +12,7 @@ use crate::record::{RowKey, SortedMap};
 use crate::shared::{HashMap, HashSet, Name};
 use crate::state::{self, Place, State};
 use crate::value::{Hash, Large, Reference, Value, hash};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Statement};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -39,8 +39,8 @@ pub struct Lookup<'a> {
     led_to: RefCell<HashSet<RecordId>>,
     keys: RefCell<HashMap<(usize, RowId), HostKey>>,
     numbers: RefCell<HashMap<String, i64>>,
-    /// INSERTs by table and columns.
-    inserts: RefCell<HashMap<(usize, Vec<Name>), Rc<str>>>,
+    /// INSERTs by table, each with its columns: to look one up among all statements costs as much as to bind it.
+    inserts: RefCell<HashMap<usize, Vec<(Vec<Name>, Statement<'a>)>>>,
     severed: RefCell<BTreeSet<(usize, Vec<u8>)>>,
     /// Where the rows of other records stand: reading that means reading the whole record.
     locals: RefCell<HashMap<RecordId, Option<Rc<Local>>>>,
@@ -374,9 +374,22 @@ impl Targets for Of<'_, '_> {
         Ok(self.lookup.conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, Option<i64>>(0))?.unwrap_or(0))
     }
 
-    fn insert_sql(&mut self, table: usize, columns: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> Rc<str> {
-        let key = (table, columns.keys().cloned().collect());
-        self.lookup.inserts.borrow_mut().entry(key).or_insert_with(|| make().into()).clone()
+    fn insert(&mut self, table: usize, row: &SortedMap<Name, Value>, make: &dyn Fn() -> String) -> Result<usize, host::Error> {
+        let mut all = self.lookup.inserts.borrow_mut();
+        let of_table = all.entry(table).or_default();
+        let at = match of_table.iter().position(|(names, _)| names.iter().eq(row.keys())) {
+            Some(at) => at,
+            None => {
+                // Rows of a table have one set of columns, or a few.
+                if of_table.len() >= REMEMBERED {
+                    of_table.clear();
+                }
+                of_table.push((row.keys().cloned().collect(), self.lookup.conn.prepare(&make())?));
+                of_table.len() - 1
+            }
+        };
+        let Some((_, statement)) = of_table.get_mut(at) else { return Ok(0) };
+        Ok(statement.execute(rusqlite::params_from_iter(row.values().map(rows::Param)))?)
     }
 
     fn used(&mut self, sql: &str, number: Option<i64>) {

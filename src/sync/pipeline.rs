@@ -10,7 +10,7 @@ use crate::folder::{self, Folder, Stat};
 use crate::id::{RecordId, Uuid};
 use crate::record::{Entry, Record, Unknown};
 use crate::shared::Name;
-use crate::state::{self, Dictionary, pack};
+use crate::state::{self, Dictionary, Stored, pack};
 use crate::value::Value;
 use crate::xml::{self, MAX_FILE_BYTES};
 use std::collections::BTreeMap;
@@ -26,6 +26,23 @@ pub(super) struct Drawn {
     pub(super) bytes: Vec<u8>,
     pub(super) hash: String,
     pub(super) packed: Vec<u8>,
+    pub(super) has: Has,
+}
+
+/// What few records have. Whoever made a record out on its own thread looks for it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Has {
+    /// It refers to large values.
+    pub(super) large: bool,
+    /// A field of it has several values.
+    pub(super) several: bool,
+}
+
+impl Has {
+    pub(super) fn of(r: &Record) -> Has {
+        let mut fields = r.rows.values().flat_map(|r| r.fields.values());
+        Has { large: r.has_large(), several: fields.any(|f| f.0.len() > 1) }
+    }
 }
 
 /// What drawing up needs to know, on any thread.
@@ -43,7 +60,7 @@ impl Easel {
     /// Draws a record up.
     pub(super) fn draw(&self, r: &Record) -> Result<Drawn, state::Error> {
         let bytes = xml::write_record(r, &self.folder);
-        Ok(Drawn { hash: xml::seal_of(&bytes), packed: self.pack(&r.kind, &bytes)?, bytes })
+        Ok(Drawn { hash: xml::seal_of(&bytes), packed: self.pack(&r.kind, &bytes)?, bytes, has: Has::of(r) })
     }
 
     fn pack(&self, kind: &str, bytes: &[u8]) -> Result<Vec<u8>, state::Error> {
@@ -98,6 +115,8 @@ pub(super) struct Content {
     pub(super) size_bytes: usize,
     pub(super) hash: String,
     pub(super) record: Result<Record, xml::Error>,
+    /// Whether large content stands in it, not under `blobs/`.
+    pub(super) inlined: bool,
     /// Given where the file is exactly what we would write, and was read ahead.
     pub(super) drawn: Option<Drawn>,
 }
@@ -115,9 +134,10 @@ pub(super) fn find(folder: &(impl Folder + ?Sized), easel: &Easel, path: String,
             let size_bytes = bytes.len();
             let same = |(r, own): &(Record, bool)| (ahead && (*own || xml::write_record(r, &easel.folder) == bytes)).then(|| easel.pack(&r.kind, &bytes).ok()).flatten();
             let packed = read.as_ref().ok().and_then(same);
-            let drawn = packed.map(|packed| Drawn { hash: hash.clone(), packed, bytes });
             let record = read.map(|(r, _)| r);
-            Ok(Some(Content { size_bytes, hash, record, drawn }))
+            let inlined = record.as_ref().is_ok_and(Record::has_inlined);
+            let drawn = packed.zip(record.as_ref().ok()).map(|(packed, r)| Drawn { hash: hash.clone(), packed, bytes, has: Has::of(r) });
+            Ok(Some(Content { size_bytes, hash, record, inlined, drawn }))
         }
         Ok(None) => Ok(None),
         Err(e) => Err(e),
@@ -130,6 +150,8 @@ pub(super) fn find(folder: &(impl Folder + ?Sized), easel: &Easel, path: String,
 pub(super) struct Chunk {
     pub(super) prepared: Vec<Prepared>,
     pub(super) looks: u64,
+    /// What is left of records that were stored: to take it apart costs as much as many a step that made it.
+    pub(super) left: Vec<(Prepared, Stored)>,
 }
 
 /// Files read ahead, in the order in which they will be asked for.
@@ -178,6 +200,7 @@ impl Drop for Helped<'_, '_> {
         self.0.rows_ahead = None;
         self.0.writer = None;
         self.0.aside = false;
+        self.0.left.clear();
     }
 }
 
@@ -288,6 +311,7 @@ impl Engine<'_> {
             let (from_draw, drawn) = sync_channel::<Result<Chunk, crate::state::Error>>(1);
             s.spawn(move || {
                 drawing.into_iter().try_for_each(|mut chunk| {
+                    chunk.left.clear();
                     let all = chunk.prepared.iter_mut().try_for_each(|p| p.draw(easel, mapping));
                     from_draw.send(all.map(|()| chunk))
                 })
@@ -299,7 +323,8 @@ impl Engine<'_> {
                 let works = next(engine)?;
                 more = works.is_some();
                 if let Some(works) = works {
-                    let chunk = engine.prepare_chunk(works)?;
+                    let left = std::mem::take(&mut engine.left);
+                    let chunk = Chunk { left, ..engine.prepare_chunk(works)? };
                     under_way += usize::from(to_draw.send(chunk).is_ok());
                 }
                 // One is drawn up while the next is prepared; after the last, all are awaited.

@@ -173,7 +173,7 @@ impl Engine<'_> {
         let chunk = self.read_together(chunk)?;
         let prepared = self.prepare_all(chunk);
         self.stop_reading()?;
-        Ok(Chunk { prepared: prepared?, looks })
+        Ok(Chunk { prepared: prepared?, looks, left: Vec::new() })
     }
 
     /// Reads the rows of records that are known, where each on its own would read whole tables.

@@ -3,7 +3,7 @@
 
 use super::diff::{diff, new_row};
 use super::orders::{self, Order};
-use super::pipeline::{Drawn, Easel};
+use super::pipeline::{Drawn, Easel, Has};
 use super::timer::At;
 use super::work::{More, Work};
 use super::{Engine, Error};
@@ -171,10 +171,10 @@ impl Engine<'_> {
             self.prints.extend(p.image.print.map(|print| (p.stored.n, print)));
             return Ok(None);
         }
-        self.fetch_large(&p)?;
         if p.delta.is_some() {
             p.drawn = None;
         }
+        self.fetch_large(&p)?;
         Ok(Some(p))
     }
 
@@ -357,6 +357,13 @@ impl Prepared {
             self.drawn = Some(easel.draw(&self.known)?);
         }
         Ok(())
+    }
+
+    /// What few records have: as whoever drew it up found.
+    pub(super) fn has(&self) -> Has {
+        let drawn = self.drawn.as_ref().map(|d| d.has);
+        debug_assert!(drawn.is_none_or(|has| has == Has::of(&self.known)), "what was drawn up is what is known");
+        drawn.unwrap_or_else(|| Has::of(&self.known))
     }
 
     /// The record being settled.

@@ -2,6 +2,7 @@
 
 use super::{Applier, Wish};
 use crate::host::Error;
+use crate::host::image::ImageRow;
 use crate::host::key::HostKey;
 use crate::host::local::LocalRow;
 use crate::host::mapping::{Key, ReferenceMap, Role, Table, Target};
@@ -33,6 +34,15 @@ impl Wish {
 }
 
 impl Applier<'_> {
+    /// The values that a row's other columns have, found by its key.
+    pub(super) fn columns_of(&self, t: &Table, key: &HostKey, columns: &[Name]) -> Result<Option<Vec<Value>>, Error> {
+        let names = t.key_columns();
+        if t.is_key(columns) {
+            return Ok(Some(key.clone()));
+        }
+        Ok(crate::host::rows::look_up(self.conn, t, columns, names, key)?)
+    }
+
     /// A reference's values as they are written elsewhere, where SQLite finds them equal to the key here.
     pub(super) fn spell(&self, r: &ReferenceMap, row: &Row, table: usize, key: Vec<Value>) -> Result<Vec<Value>, Error> {
         let m = self.job.mapping;
@@ -93,15 +103,6 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Remembers what a row was written as, to be compared with what it is afterwards.
-    pub(super) fn wrote(&mut self, table: usize, t: &Table, at: &HostKey, holds: &SortedMap<Name, Value>, set: &SortedMap<Name, Value>) {
-        if !self.remember {
-            return;
-        }
-        let values = t.columns.iter().map(|c| set.get(&c.name).or_else(|| holds.get(&c.name)).cloned()).collect();
-        self.done.written.insert((table, crate::host::key::encode(at)), values);
-    }
-
     pub(super) fn insert(&mut self, table: usize, t: &Table, set: SortedMap<Name, Value>) -> Result<(HostKey, SortedMap<Name, Value>), Error> {
         let large: Vec<(Name, Value)> = set.iter().filter(|(_, v)| v.stored().is_some()).map(|(c, v)| (c.clone(), v.clone())).collect();
         let mut set = self.with_content(set)?;
@@ -121,15 +122,14 @@ impl Applier<'_> {
             let value = self.evaluate(sql, None, t, &set)?;
             set.insert(column.clone(), value);
         }
-        let sql = self.targets.insert_sql(table, &set, &|| {
+        let n = self.targets.insert(table, &set, &|| {
             if set.is_empty() {
                 return format!("{} INTO {} DEFAULT VALUES", t.verb("INSERT"), quote(&t.name));
             }
             let names: Vec<String> = set.keys().map(|c| t.sql(c)).collect();
             let marks: Vec<String> = (1..=set.len()).map(|i| format!("?{i}")).collect();
             format!("{} INTO {} ({}) VALUES ({})", t.verb("INSERT"), quote(&t.name), names.join(", "), marks.join(", "))
-        });
-        let n = self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(set.values().map(Param)))?;
+        })?;
         if n == 0 {
             return Err(Error::Refused(format!("the host ignores new rows in {}", t.name)));
         }
@@ -225,4 +225,10 @@ impl Applier<'_> {
             None => Ok(Value::Null),
         }
     }
+}
+
+/// Whether a reference is to be written otherwise than the host writes it, though it leads to the same row.
+pub(super) fn respelled(r: &ReferenceMap, row: &Row, image: Option<&ImageRow>) -> bool {
+    let written = |v: Option<&Value>| v.filter(|v| !v.is_null()).cloned();
+    r.written.iter().any(|f| written(row.current(f)) != image.and_then(|i| written(i.fields.get(f))))
 }

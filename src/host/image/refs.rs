@@ -16,7 +16,7 @@ impl Builder<'_> {
         let mut whole = true;
         let Some(t) = self.c.mapping.tables.get(table) else { return Ok(((SortedMap::default(), dangling), whole)) };
         let mut out = SortedMap::with_capacity(t.columns.len());
-        for (column, value) in t.columns.iter().zip(&row.values) {
+        for (column, value) in t.by_name.iter().filter_map(|n| Some((t.columns.get(*n)?, row.values.get(*n)?))) {
             match column.role {
                 Role::Data | Role::Local { keep_if_free: true, .. } => out.insert(FieldKey::shared(column.name.clone()), value.clone()),
                 Role::Local { .. } => out.insert(FieldKey::local(column.name.clone(), self.c.site), value.clone()),

@@ -201,6 +201,11 @@ pub(super) fn table(
         no_insert: refused.insert,
         no_update: refused.update,
         no_delete: refused.delete,
+        by_name: {
+            let mut order: Vec<usize> = (0..columns.len()).collect();
+            order.sort_by(|a, b| columns.get(*a).map(|c| &c.name).cmp(&columns.get(*b).map(|c| &c.name)));
+            order
+        },
         columns,
         fill: fill(config, db, host, said)?,
         single: false,

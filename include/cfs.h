@@ -50,7 +50,7 @@ int cfs_conflicts_json(const struct CfsSite *site, char **out);
 
 // Decides a conflict: the current value stays (`value` 0), or a superseded one becomes current (counted from 1).
 // `record`, `field` and `mark` as `cfs_conflicts_json` has them, `row` as `table:row` of it. If something was written there since, nothing is
-// decided: look again.
+// decided: look again. Gives 1 where the database refuses what was decided, for now: `cfs_last_error` says why.
 int cfs_resolve(const struct CfsSite *site,
                 const char *record,
                 const char *row,

@@ -193,7 +193,7 @@ pub unsafe extern "C" fn cfs_conflicts_json(site: *const CfsSite, out: *mut *mut
 
 /// Decides a conflict: the current value stays (`value` 0), or a superseded one becomes current (counted from 1).
 /// `record`, `field` and `mark` as `cfs_conflicts_json` has them, `row` as `table:row` of it. If something was written there since, nothing is
-/// decided: look again.
+/// decided: look again. Gives 1 where the database refuses what was decided, for now: `cfs_last_error` says why.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfs_resolve(site: *const CfsSite, record: *const c_char, row: *const c_char, field: *const c_char, mark: *const c_char, value: usize) -> c_int {
     call(|| {
@@ -224,8 +224,10 @@ fn refused(report: &Report) -> Result<(), Failed> {
 }
 
 fn carry_out(s: &Synchronizer, orders: Vec<(crate::id::RecordId, crate::sync::Order)>) -> Result<(), Failed> {
+    let ids: Vec<String> = orders.iter().map(|(id, _)| id.to_string()).collect();
     let report = s.sync_now(&Options { orders, ..Options::default() }, &mut |_, _, _| {})?;
-    refused(&report)
+    refused(&report)?;
+    report.refused_by_host(&ids).map_or(Ok(()), |message| Err(Failed { code: 1, message }))
 }
 
 /// Why the last call of this thread failed; empty if it did not. It lives until this thread's next call.

@@ -2,6 +2,7 @@
 
 use crate::sync::{Error, Keeper};
 use fs4::{FileExt, TryLockError};
+use sha2::{Digest as _, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct DirKeeper {
     dir: PathBuf,
+    /// Whether it is the platform's place for the state of one account, and nobody named another.
+    account: bool,
 }
 
 /// Held while a synchronization runs.
@@ -20,13 +23,13 @@ pub struct Lock {
 
 impl DirKeeper {
     /// In a directory that a person named, or in the platform's own place for state.
-    pub fn new(dir: Option<&Path>) -> Result<Self, Error> {
-        let dir = match dir {
+    pub fn new(named: Option<&Path>) -> Result<Self, Error> {
+        let dir = match named {
             Some(d) => d.to_owned(),
             None => platform_dir()
                 .ok_or_else(|| Error::Keeper { path: "state_dir".into(), source: std::io::Error::other("no home directory is known; set `state_dir` in cfs.toml") })?,
         };
-        Ok(DirKeeper { dir })
+        Ok(DirKeeper { dir, account: named.is_none() })
     }
 
     fn path(&self, database: &str, ending: &str) -> PathBuf {
@@ -91,7 +94,34 @@ fn platform_dir() -> Option<PathBuf> {
     Some(state.join("cloud-folder-sync"))
 }
 
+/// What tells this computer from others, for this program alone: the number itself is nobody's business (machine-id(5)).
+fn computer() -> Option<String> {
+    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(|p| std::fs::read_to_string(p).ok());
+    let id = id.map(|i| i.trim().to_owned()).or_else(|| std::env::var("COMPUTERNAME").ok()).filter(|i| !i.is_empty())?;
+    Some(crate::xml::hex(&Sha256::digest(format!("cloud-folder-sync {id}")))[..32].to_owned())
+}
+
+/// A place that is noted: the computer, the database's file, the directory.
+type Noted = [String; 3];
+
+fn real(path: &Path) -> String {
+    dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
 impl Keeper for DirKeeper {
+    fn place(&self, file: &str) -> Option<String> {
+        let noted: Noted = [computer().filter(|_| self.account)?, real(Path::new(file)), real(&self.dir)];
+        serde_json::to_string(&noted).ok()
+    }
+
+    fn elsewhere(&self, database: &str, file: &str, noted: &str) -> Option<String> {
+        let here: Noted = serde_json::from_str(&self.place(file)?).ok()?;
+        let there: Noted = serde_json::from_str(noted).ok()?;
+        // What is gone from there was lost, or the account with it; what may not be looked at is there.
+        let gone = || std::fs::metadata(Path::new(&there[2]).join(format!("{database}.token"))).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        (here[..2] == there[..2] && here[2] != there[2] && !gone()).then(|| there[2].clone())
+    }
+
     fn read(&self, database: &str) -> Result<Vec<String>, Error> {
         let path = self.path(database, "token");
         match std::fs::read_to_string(&path) {

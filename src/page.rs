@@ -5,6 +5,7 @@ mod asked;
 mod decide;
 mod gate;
 mod layout;
+mod listen;
 mod live;
 mod logs;
 mod overview;
@@ -47,7 +48,7 @@ pub async fn serve(handle: Handle, port: u16) -> std::io::Result<u16> {
     handle.set_entrance(move || entrance.0.gate.entrance());
     let router = router(app);
     tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
+        if let Err(e) = axum::serve(listen::Few::new(listener), router).await {
             tracing::error!(error = %e, "the page has ended");
         }
     });
@@ -57,9 +58,10 @@ pub async fn serve(handle: Handle, port: u16) -> std::io::Result<u16> {
 fn router(app: App) -> Router {
     Router::new()
         .route("/", get(overview::show))
-        .route("/enter", get(enter))
+        // Whoever only looks whether it is there must not use the address up.
+        .route("/enter", get(enter).head(async || StatusCode::NO_CONTENT))
         .route("/events", get(live::events))
-        .route("/sync", post(overview::sync))
+        .route("/sync", post(overview::sync).get(async || Redirect::to("/")))
         .route("/settings", get(settings::show).post(settings::save))
         .route("/logs", get(logs::show))
         .route("/logs/{run}", get(logs::one))
@@ -110,10 +112,7 @@ impl App {
             let says = crate::report::plan(plan).map_or(plan, |(says, _)| says);
             return Err(Failed { code: 4, message: format!("nothing was decided, because the synchronization waits for a yes on the overview: {says}") });
         }
-        match report.held.iter().find(|h| ids.contains(&h.record)) {
-            Some(h) => Err(Failed { code: 1, message: format!("it is decided, but the database refuses it for now: {}", crate::report::refusal::in_words(&h.reason)) }),
-            None => Ok(()),
-        }
+        report.refused_by_host(&ids).map_or(Ok(()), |message| Err(Failed { code: 1, message }))
     }
 }
 

@@ -157,6 +157,12 @@ impl Report {
         self.notices.iter().map(String::as_str).find(|n| plan(n).is_some())
     }
 
+    /// What to say of a decision about these records that the host's database refuses, if it does.
+    pub fn refused_by_host(&self, records: &[String]) -> Option<String> {
+        let held = self.held.iter().find(|h| records.contains(&h.record))?;
+        Some(format!("it is decided, but the database refuses it for now: {}", refusal::in_words(&held.reason)))
+    }
+
     /// What it did, in one line.
     pub fn in_words(&self) -> String {
         let all = [
@@ -180,6 +186,20 @@ impl Report {
             (true, n) => format!("{} carried out", count(n, "decision")),
         }
     }
+}
+
+/// Marks of direction, separators and invisible characters. Joiners (U+200C, U+200D) are letters'
+/// business in several scripts and stay.
+pub(crate) fn hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text in which what nobody sees can be seen; its lines stay.
+pub(crate) fn visible(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains(hidden) {
+        return text.into();
+    }
+    text.chars().map(|c| if hidden(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() }).collect::<String>().into()
 }
 
 #[cfg(test)]

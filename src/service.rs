@@ -36,6 +36,9 @@ pub fn polled(why: &str) -> String {
 /// How long a synchronization may still take once the service is to end. It may be broken off anywhere.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long the answers to those who asked may take then.
+const ANSWER: Duration = Duration::from_millis(150);
+
 /// Why a synchronization failed: the exit code that `cfs sync` gives, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
@@ -237,7 +240,7 @@ impl Service {
         let plan = plan(&config)?;
         let (database, folder) = (config.database.clone(), config.folder.clone());
         let keeper = DirKeeper::new(config.state_dir.as_deref())?;
-        let id = database_id(&database)?;
+        let id = database_id(&database, &keeper)?;
         // Neither two services on one database, under two configurations, nor two of one, whose database was replaced.
         let taken = |id: &str| keeper.lock_for(id, "service").map_err(Error::from)?.map_err(|pid| Error::Serving { pid });
         let lock = [taken(&id)?, taken(&door::id(config_file))?];
@@ -342,6 +345,11 @@ impl Service {
                             timing.nudge(Nudge::Database, Instant::now());
                         }
                     }
+                    // Only while it fails: a drive of the network that hangs would stop whoever asks of it.
+                    if !busy && timing.failures() > 0 && watch.is_back() {
+                        watch.renew(&self.folder);
+                        timing.nudge(Nudge::Folder, Instant::now());
+                    }
                     if watch.without.is_some() && polled.elapsed() >= POLL {
                         polled = Instant::now();
                         timing.nudge(Nudge::Folder, Instant::now());
@@ -352,6 +360,8 @@ impl Service {
         self.door.close();
         if busy {
             drop(tokio::time::timeout(PATIENCE, done.recv()).await);
+            // Who asked for it is still to be told.
+            tokio::time::sleep(ANSWER).await;
         }
         tracing::info!("ended");
     }
@@ -376,14 +386,16 @@ fn plan(config: &Config) -> Result<Plan, Error> {
     Plan::new(config.auto_sync_minutes, &config.sync_at.0).map_err(Error::Usage)
 }
 
-/// The id by which the state directory knows a database.
-fn database_id(database: &Path) -> Result<String, Error> {
+/// The id by which the state directory knows a database. Refused where another account's does.
+fn database_id(database: &Path, keeper: &DirKeeper) -> Result<String, Error> {
     let conn = crate::synchronizer::open_database(database)?;
     if crate::state::layout(&conn)?.is_none() {
         return Err(crate::sync::Error::NotSetUp.into());
     }
-    let id: Vec<u8> = crate::state::State::new(&conn, crate::id::Uuid::nil()).meta("database")?.ok_or(crate::sync::Error::NotSetUp)?;
-    Ok(crate::xml::hex(&id))
+    let state = crate::state::State::new(&conn, crate::id::Uuid::nil());
+    let id = crate::xml::hex(&state.meta::<Vec<u8>>("database")?.ok_or(crate::sync::Error::NotSetUp)?);
+    crate::sync::check_account(&conn, &state, keeper, &id)?;
+    Ok(id)
 }
 
 /// The next synchronization: what was asked without more is answered by one.

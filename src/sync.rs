@@ -49,6 +49,7 @@ pub use env::{Env, Now};
 pub use error::Error;
 pub use fresh::{had, hear};
 pub use orders::Order;
+pub(crate) use token::check_account;
 pub use token::{Keeper, NoKeeper};
 
 use crate::folder::{self, Folder};

@@ -107,7 +107,9 @@ impl Error {
         match self {
             Error::Config(e) => e.exit_code(),
             Error::Database { .. } | Error::Folder { .. } | Error::Usage(_) => 2,
-            Error::Sync(sync::Error::NotSetUp | sync::Error::OtherFolder { .. } | sync::Error::NoFolder { .. } | sync::Error::OtherRecords { .. }) => 2,
+            Error::Sync(
+                sync::Error::NotSetUp | sync::Error::OtherFolder { .. } | sync::Error::NoFolder { .. } | sync::Error::OtherRecords { .. } | sync::Error::OtherAccount { .. },
+            ) => 2,
             Error::Busy { .. } | Error::Serving { .. } => 3,
             Error::Refused(_) => 4,
             _ => 1,

@@ -220,7 +220,8 @@ impl Applier<'_> {
                     if image.is_some() {
                         entry.prior.insert(field.clone(), print(&raw(t, field, &holds)));
                     }
-                    let new = row.get(field).cloned();
+                    let rule = t.column(field).map(|c| c.rule).unwrap_or_default();
+                    let new = row.fields.get(&FieldKey::shared(field.clone())).and_then(|f| crate::merge::shown(f, rule)).map(std::borrow::Cow::into_owned);
                     self.done.changes.push(FieldChange { row: key.clone(), field: Some(field.clone()), old: Some(old.clone()), new });
                 }
                 let at = if set.is_empty() {

@@ -1,5 +1,6 @@
 //! What waits for a person: values to decide, held charts, deletions, the trash.
 
+use super::asked::Asked;
 use super::gate::{Posted, Session};
 use super::layout::{count, csrf, empty, moment, page, record, said, sentence, value, written};
 use super::overview::{Said, held_row};
@@ -12,7 +13,7 @@ use crate::synchronizer::history::ChangeView;
 use crate::synchronizer::show::ValueView;
 use crate::synchronizer::{Error, Synchronizer};
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 /// Fields on a page of conflicts.
 const SHOWN: usize = 100;
 
-pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn conflicts(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let found = app
         .ask(|s| {
             let mut found = s.conflicts(None)?;
@@ -147,7 +148,7 @@ pub(super) async fn held(State(app): State<App>, Extension(session): Extension<S
     Ok(page(&app, &session, "Held", "/held", body).into_response())
 }
 
-pub(super) async fn matches(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn matches(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let found = app.ask(|s| s.pairs()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
@@ -182,7 +183,7 @@ pub(super) async fn answer_match(State(app): State<App>, Extension(session): Ext
     Ok(Redirect::to(if same { "/matches?said=same" } else { "/matches?said=two" }).into_response())
 }
 
-pub(super) async fn deletions(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn deletions(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let found = app.ask(|s| s.deletions()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {
         (said(q.said.as_deref()))
@@ -233,7 +234,7 @@ fn changed() -> Error {
     Error::Usage("it has changed since you looked; look again, then decide".into())
 }
 
-pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn trash(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let found = app.ask(|s| Ok((s.trash(None)?, s.retention_days()?))).await;
     let (found, days) = found.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! {

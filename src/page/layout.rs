@@ -125,7 +125,8 @@ pub(super) fn record(n: &RecordName) -> Markup {
 pub(super) fn value(text: Option<&str>) -> Markup {
     match text {
         None | Some("") => html! { span.dim { "empty" } },
-        Some(v) => html! { span.value { (v) } },
+        // Marks that turn the direction of writing round could make a value read as another.
+        Some(v) => html! { span.value { (crate::report::visible(v)) } },
     }
 }
 

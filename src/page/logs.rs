@@ -252,10 +252,11 @@ pub(super) async fn csv(State(app): State<App>, Extension(session): Extension<Se
 
 /// A cell of a CSV file (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
-    let mut chars = text.chars();
-    let formula = match (chars.next(), chars.next()) {
-        (Some('=' | '@' | '\t' | '\r'), _) => true,
-        (Some('+' | '-'), next) => !next.is_some_and(|c| c.is_ascii_digit()),
+    // A number, or a telephone number, from its sign to its end.
+    let number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || " .,()".contains(c));
+    let formula = match text.chars().next() {
+        Some('=' | '@' | '\t' | '\r' | '\n') => true,
+        Some('+' | '-') => !text.get(1..).is_some_and(number),
         _ => false,
     };
     let text = if formula { format!("'{text}") } else { text.to_owned() };
@@ -268,8 +269,20 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_no_formulas() {
-        let cases =
-            [("a", "a"), ("a,b", "\"a,b\""), ("say \"ah\"", "\"say \"\"ah\"\"\""), ("a\nb", "\"a\nb\""), ("=1+1", "'=1+1"), ("-5", "-5"), ("-x", "'-x"), ("+49 30", "+49 30")];
+        let cases = [
+            ("a", "a"),
+            ("a,b", "\"a,b\""),
+            ("say \"ah\"", "\"say \"\"ah\"\"\""),
+            ("a\nb", "\"a\nb\""),
+            ("=1+1", "'=1+1"),
+            ("-5", "-5"),
+            ("-x", "'-x"),
+            ("+49 30", "+49 30"),
+            ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+            ("-1-2", "'-1-2"),
+            ("+1=1", "'+1=1"),
+            ("\n=1", "\"'\n=1\""),
+        ];
         for (text, want) in cases {
             assert_eq!(cell(text), want);
         }

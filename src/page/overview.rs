@@ -1,5 +1,6 @@
 //! How things stand, and the other sites.
 
+use super::asked::Asked;
 use super::gate::{Posted, Session};
 use super::layout::{count, csrf, empty, moment, page, record, said, sentence};
 use super::{App, Drawn, Problem};
@@ -10,7 +11,7 @@ use crate::sync::Options;
 use crate::synchronizer::account::Day;
 use crate::synchronizer::status::{SiteStatus, Status};
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -230,7 +231,7 @@ pub(super) async fn sync(State(app): State<App>, Extension(session): Extension<S
     Ok(Redirect::to("/").into_response())
 }
 
-pub(super) async fn sites(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn sites(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let sites = app.ask(|s| s.sites()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let body = html! { (said(q.said.as_deref())) (site_table(&sites, Some(&session))) };
     Ok(page(&app, &session, "Sites", "/sites", body).into_response())

@@ -7,6 +7,19 @@ for (const t of document.querySelectorAll("time[datetime]")) {
   t.textContent = at.toLocaleString(undefined, today ? { hour: "2-digit", minute: "2-digit", second: "2-digit" } : { dateStyle: "medium", timeStyle: "short" });
   t.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "medium" });
 }
+// A form is sent once. What was decided makes way for the next under the pointer: the second click of a double click,
+// and one that was meant for what stood there before, must not decide that as well.
+const decided = document.querySelector(".done"), since = performance.now();
+for (const form of document.querySelectorAll("main form[method=post]")) {
+  form.addEventListener("submit", (e) => {
+    if (form.dataset.sent) e.preventDefault();
+    form.dataset.sent = "yes";
+  });
+  // Not of the keyboard, which has its own place on the page.
+  form.addEventListener("click", (e) => { if (e.detail > 0 && decided && performance.now() - since < 800) e.preventDefault(); });
+}
+// Back in the page as it was left.
+addEventListener("pageshow", (e) => { if (e.persisted) for (const form of document.forms) delete form.dataset.sent; });
 const text = document.getElementById("live-text"), bar = document.getElementById("live-bar"), button = document.getElementById("sync-now");
 if (text && window.EventSource) {
   const live = document.getElementById("live"), aloud = document.getElementById("live-said");

@@ -1,5 +1,6 @@
 //! The settings, as the original's dialog had them.
 
+use super::asked::Asked;
 use super::gate::{Posted, Session};
 use super::layout::{count, csrf, page, said, sentence};
 use super::overview::Said;
@@ -9,13 +10,13 @@ use crate::service::Failed;
 use crate::synchronizer::settings::{Settings, mark, save as write};
 use crate::synchronizer::{Error, settings};
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use maud::{Markup, html};
 use std::path::{Path, PathBuf};
 
-pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Query(q): Query<Said>) -> Drawn {
+pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let days = app.ask(|s| s.retention_days()).await.ok();
     let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), &mark(&config), app.0.handle.config(), days)) };

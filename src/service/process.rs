@@ -4,7 +4,15 @@
 #[cfg(unix)]
 pub(super) fn runs(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|p| rustix::process::test_kill_process(p) != Err(rustix::io::Errno::SRCH))
+    pid.is_some_and(|p| rustix::process::test_kill_process(p) != Err(rustix::io::Errno::SRCH) && !has_ended(p))
+}
+
+/// Whether a process has ended and whoever started it did not ask for its end yet: so proc(5) says where there is one.
+#[cfg(unix)]
+fn has_ended(pid: rustix::process::Pid) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
 }
 
 /// Whether a process is running. One that may not be asked is.

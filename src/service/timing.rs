@@ -76,8 +76,8 @@ impl Plan {
                 format!("`sync_at`: \"{pattern}\" {why}. Write minute, hour, day, month, weekday, as in \"*/10 8-18 * * mon-fri\" for every ten minutes in office hours")
             };
             let fields = pattern.split_whitespace().count();
-            if fields == 6 {
-                return Err(fail("has six parts: there are no seconds"));
+            if fields != 5 && !pattern.trim_start().starts_with('@') {
+                return Err(fail(&format!("has {} instead of five: there are no seconds and no years", crate::report::count(fields as u64, "part"))));
             }
             let cron = Cron::from_str(pattern).map_err(|e| fail(&format!("is not a time: {e}")))?;
             if cron.find_next_occurrence(&now, false).is_err() {
@@ -273,7 +273,14 @@ mod tests {
         assert_eq!(t.due(), Some((now + Duration::from_secs(24 * 3600 + 90), Why::Time)), "a day earlier, it waits a day longer");
         let said = Plan::new(5, &["8 o'clock".into()]).unwrap_err();
         assert!(said.contains("8 o'clock") && said.contains("mon-fri") && !said.contains(".."), "{said}");
-        for (pattern, says) in [("0 0 30 2 *", "never comes"), ("0 0 8 * * mon", "no seconds"), ("61 8 * * *", "is not a time"), ("0 8 * *", "is not a time")] {
+        for (pattern, says) in [
+            ("0 0 30 2 *", "never comes"),
+            ("0 0 8 * * mon", "no seconds"),
+            ("61 8 * * *", "is not a time"),
+            ("0 8 * *", "4 parts instead of five"),
+            ("", "0 parts"),
+            ("0 0 12 * * mon 2027", "no years"),
+        ] {
             let said = Plan::new(5, &[pattern.into()]).unwrap_err();
             assert!(said.contains(says) && !said.contains(".."), "{said}");
         }

@@ -26,6 +26,12 @@ impl FolderWatch {
         watch
     }
 
+    /// Whether a folder that was away is there again, or one that was not mounted is.
+    pub(super) fn is_back(&self) -> bool {
+        let now = root(&self.folder);
+        now.is_some() && now != self.root
+    }
+
     /// Watches anew if the directory is another one than was watched.
     pub(super) fn renew(&mut self, folder: &Path) {
         let root = root(folder);

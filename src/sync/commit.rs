@@ -230,6 +230,9 @@ impl Engine<'_> {
             self.log_superseded(&mut p);
         }
         flags |= mark(superseded > 0, state::SUPERSEDED);
+        if p.stored.flags & state::SUPERSEDED != 0 {
+            self.log_decided_elsewhere(&mut p);
+        }
         let had = if p.stored.flags & state::SUPERSEDED != 0 { self.superseded(&p.stored.known, &merge::life(&p.stored.known)) } else { 0 };
         self.report.superseded += superseded.saturating_sub(had);
         flags |= mark(local.rows.values().any(|l| l.away == Some(Away::Deleted)), state::ASKED);

@@ -60,6 +60,14 @@ pub enum Error {
     /// The database was not set up.
     #[error("this database was not set up for synchronization; run `cfs init`")]
     NotSetUp,
+    /// Another account of this computer synchronizes the database.
+    #[error(
+        "this database is synchronized on this computer already, with its state in {dir}: by another account, or with other settings of HOME or XDG_STATE_HOME. Let all of them use one directory that each may write: `state_dir = \"…\"` in cfs.toml"
+    )]
+    OtherAccount {
+        /// Where its state is.
+        dir: String,
+    },
     /// The small file outside the database.
     #[error("the state file {path}: {source}")]
     Keeper {

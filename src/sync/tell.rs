@@ -58,7 +58,7 @@ impl Engine<'_> {
     /// Logs what the host did.
     pub(super) fn log_host(&mut self, p: &mut Prepared, host: &super::diff::HostChanges) {
         let site = Some(self.site);
-        let (known, _, work, _) = p.parts();
+        let (known, applied, work, _) = p.parts();
         let (id, kind) = (work.id, known.kind.clone());
         let fresh = known.rows.is_empty();
         let mut lines = Vec::new();
@@ -69,7 +69,8 @@ impl Engine<'_> {
                 lines.push(self.change(id, &kind, Some(key), None, "added", site));
             }
             for c in &host.changes {
-                let old = known.rows.get(&c.row).and_then(|r| r.current(&c.field));
+                // What whoever typed it saw, not what came from elsewhere in the same synchronization.
+                let old = applied.rows.get(&c.row).or_else(|| known.rows.get(&c.row)).and_then(|r| r.current(&c.field));
                 let shown = before_and_after(old, Some(&c.value));
                 let mut line = self.change(id, &kind, Some(&c.row), Some(&c.field.name), "changed", site);
                 (line.old, line.new) = shown;
@@ -114,6 +115,27 @@ impl Engine<'_> {
             for e in v.superseded().into_iter().filter(|e| had.iter().all(|h| h.stamp != e.stamp)) {
                 let mut line = self.change(p.work.id, &p.known.kind, Some(key), Some(&f.name), "conflict", Some(e.stamp.site));
                 (line.old, line.new) = before_and_after(Some(&e.value), Some(&current.value));
+                lines.push(line);
+            }
+        }
+        p.log.extend(lines);
+    }
+
+    /// Logs what a person elsewhere decided where this host shows what was chosen already: nothing changes in it.
+    pub(super) fn log_decided_elsewhere(&self, p: &mut Prepared) {
+        if !p.came || p.new {
+            return;
+        }
+        let mut lines = Vec::new();
+        for (key, f, was) in self.undecided(&p.stored.known, &p.lives) {
+            let Some(now) = p.known.rows.get(key).and_then(|r| r.fields.get(f)) else { continue };
+            let (Some(had), Some(has)) = (was.current(), now.current()) else { continue };
+            if had.value != has.value || has.stamp == had.stamp || has.stamp.site == self.site {
+                continue;
+            }
+            for lost in was.superseded().into_iter().filter(|e| now.0.iter().all(|n| n.stamp != e.stamp)) {
+                let mut line = self.change(p.work.id, &p.known.kind, Some(key), Some(&f.name), DECIDED, Some(has.stamp.site));
+                (line.old, line.new) = before_and_after(Some(&lost.value), Some(&has.value));
                 lines.push(line);
             }
         }

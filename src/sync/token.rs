@@ -5,7 +5,9 @@
 use super::{Engine, Error};
 use crate::names;
 use crate::planted;
+use crate::state::State;
 use crate::xml::{MAX_FILE_BYTES, hex};
+use rusqlite::Connection;
 
 /// Keeps the small file outside the database.
 pub trait Keeper {
@@ -13,6 +15,15 @@ pub trait Keeper {
     fn read(&self, database: &str) -> Result<Vec<String>, Error>;
     /// Keeps tokens for a database, durably.
     fn write(&self, database: &str, tokens: &[String]) -> Result<(), Error>;
+    /// Where that is, to be noted in the database file: only of a directory that is one account's own on a computer
+    /// that can be told from others.
+    fn place(&self, _file: &str) -> Option<String> {
+        None
+    }
+    /// The directory in which another account of this computer keeps the tokens of this very file, by what was noted there.
+    fn elsewhere(&self, _database: &str, _file: &str, _noted: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Keeps nothing and trusts every database: for looking only.
@@ -48,6 +59,7 @@ impl Engine<'_> {
         let mut kept = self.keeper.read(&database)?;
         let stamped = self.state.meta::<i64>("clock_ms")?.is_some();
         let seq: i64 = self.state.meta("seq")?.unwrap_or(0);
+        check_account(self.conn, &self.state, self.keeper, &database)?;
         if token.is_empty() && kept.is_empty() && !stamped {
             // Just set up: from now on a copy of this database can be told from it. One that was made before has the
             // same name and nothing to tell it by: so neither stamps under that.
@@ -57,6 +69,7 @@ impl Engine<'_> {
             self.lock()?;
             self.state.set_meta("site", self.site.as_bytes().to_vec())?;
             self.state.set_meta("token", new.clone())?;
+            self.note_place()?;
             self.unlock()?;
             token = new;
             kept = vec![token.clone()];
@@ -180,9 +193,19 @@ impl Engine<'_> {
         self.keeper.write(&database, &[old, new.clone()])?;
         self.lock()?;
         self.state.set_meta("token", new)?;
+        self.note_place()?;
         self.state.set_meta("clock_ms", self.clock.last.ms.cast_signed())?;
         self.unlock()?;
         self.token_renewed = true;
+        Ok(())
+    }
+
+    /// Notes where the tokens are kept.
+    fn note_place(&self) -> Result<(), Error> {
+        let place = self.conn.path().and_then(|file| self.keeper.place(file)).unwrap_or_default();
+        if self.state.meta::<String>("kept_at")?.unwrap_or_default() != place {
+            self.state.set_meta("kept_at", place)?;
+        }
         Ok(())
     }
 
@@ -195,6 +218,17 @@ impl Engine<'_> {
         let token: String = self.state.meta("token")?.unwrap_or_default();
         self.keeper.write(&database, &[token])
     }
+}
+
+/// Refuses a database that another account of this computer synchronizes: each would take it for a copy that the other
+/// made, and be a new site every time.
+pub(crate) fn check_account(conn: &Connection, state: &State<'_>, keeper: &dyn Keeper, database: &str) -> Result<(), Error> {
+    let noted: String = state.meta("kept_at")?.unwrap_or_default();
+    if noted.is_empty() || !keeper.read(database)?.is_empty() {
+        return Ok(());
+    }
+    let elsewhere = conn.path().and_then(|file| keeper.elsewhere(database, file, &noted));
+    elsewhere.map_or(Ok(()), |dir| Err(Error::OtherAccount { dir }))
 }
 
 fn looks_copied(why: &str, new: crate::id::SiteId) -> String {

@@ -368,3 +368,83 @@ fn a_rule_and_a_function_of_the_application_are_named() {
     let said = c.run("south", &["show", "patient:6"]).ended(0);
     assert!(!said.contains("no such function"), "{said}");
 }
+
+#[test]
+fn the_log_says_what_stood_there_and_what_was_decided_elsewhere() {
+    let c = Clinics::new();
+    let before = c.see("north", "SELECT phone FROM patient WHERE last_name = 'Pemberwick'");
+    c.sql("north", "UPDATE patient SET phone = '555 7111' WHERE last_name = 'Pemberwick'");
+    c.run("north", &["sync"]).ended(0);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    c.sql("south", "UPDATE patient SET phone = '555 7222' WHERE last_name = 'Pemberwick'");
+    // South hears of North's while it sends its own.
+    c.run("south", &["sync"]).ended(0);
+    let lines = |site: &str| -> Vec<(String, String, String)> {
+        let all = c.run(site, &["log", "--record", &c.who(site, "Pemberwick"), "--json"]).json(0);
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let runs = all["runs"].as_array().unwrap().iter().rev();
+        runs.flat_map(|r| r["changes"].as_array().unwrap().clone()).filter(|l| l["field"] == "phone").map(|l| (text(&l["what"]), text(&l["old"]), text(&l["new"]))).collect()
+    };
+    let line = |what: &str, old: &str, new: &str| (what.to_owned(), old.to_owned(), new.to_owned());
+    let said = lines("south");
+    assert!(said.contains(&line("changed", &before, "555 7222")), "{said:?}");
+    assert!(said.contains(&line("conflict", "555 7111", "555 7222")), "{said:?}");
+    assert!(said.iter().all(|(what, old, new)| what == "conflict" || old != new), "{said:?}");
+    c.rounds();
+    // What South decides is what North shows already.
+    c.run("south", &["conflicts", "discard", &c.who("south", "Pemberwick"), "patient", "phone"]).ended(0);
+    c.rounds();
+    assert_eq!(lines("north").last(), Some(&line("decided", "555 7111", "555 7222")), "{:?}", lines("north"));
+    assert_eq!(lines("north").iter().filter(|(what, ..)| what == "decided").count(), 1);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test takes the folder away")]
+fn a_folder_that_is_back_is_noticed() {
+    let c = Clinics::new();
+    let (_service, _) = serve(&c);
+    let (folder, away) = (c.dir().join("folder"), c.dir().join("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    for _ in 0..3 {
+        c.run("north", &["sync"]).refused(2);
+    }
+    assert_eq!(now(&c, "north")["failures"], 3, "the next would be tried in two minutes");
+    std::fs::rename(&away, &folder).unwrap();
+    let start = std::time::Instant::now();
+    wait("it notices", || now(&c, "north")["failures"] == 0);
+    assert!(start.elapsed().as_secs() < 45, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_port_that_is_taken_keeps_nobody_from_synchronizing() {
+    let c = Clinics::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = c.dir().join("north/cfs.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    put(&file, &format!("page_port = {}\n{text}", taken.local_addr().unwrap().port()));
+    let (_service, b) = serve(&c);
+    assert_ne!(b.port, taken.local_addr().unwrap().port());
+    assert_eq!(b.get("/").status, 200);
+}
+
+#[test]
+fn the_page_answers_what_nobody_should_have_asked() {
+    let c = Clinics::new();
+    let (_service, b) = serve(&c);
+    for path in ["/settings?said=a&said=b", "/sites?said=a&said=b", "/conflicts?said=a&said=b"] {
+        let a = b.get(path);
+        assert!(a.status == 400 && a.body.contains("Back to the overview"), "{path}: {}", a.body);
+    }
+    let back = b.get("/sync");
+    assert_eq!((back.status, back.header("location")), (303, Some("/")));
+    // An address of one use is not used up by who only looks whether it is there.
+    let address = c.run("north", &["open", "--print"]).ended(0);
+    let path = address.trim().split_once(&format!(":{}", b.port)).unwrap().1.to_owned();
+    let host = format!("127.0.0.1:{}", b.port);
+    crate::service::http(b.port, "HEAD", &path, &[("Host", &host)], "");
+    assert_eq!(crate::service::http(b.port, "GET", &path, &[("Host", &host)], "").status, 303);
+    // What turns the direction of writing round is seen.
+    c.sql("north", "UPDATE patient SET address = 'a' || char(8238) || 'b' WHERE last_name = 'Pemberwick'");
+    c.run("north", &["sync"]).ended(0);
+    assert!(b.get("/logs?table=patient").body.contains("a\\u{202e}b"));
+}

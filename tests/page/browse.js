@@ -115,6 +115,25 @@ try {
   await until("the other site has it", () => sql("south", `SELECT count(*) FROM patient WHERE phone = '${other}'`) === "1");
   say("a conflict is decided, at both sites");
 
+  // Two clicks in a row decide one: the next stands under the pointer by then.
+  sql("north", "UPDATE patient SET address = 'North ' || id");
+  sql("south", "UPDATE patient SET address = 'South ' || id");
+  const waiting = () => Number(run("north", "status", "--json").match(/"conflicts": (\d+)/)[1]);
+  await until("conflicts", async () => waiting() >= 4);
+  await until("both are at rest", async () => { const n = waiting(); await new Promise((r) => setTimeout(r, 1500)); return waiting() === n; });
+  await page.goto(`${at}/conflicts?said=kept`);
+  await new Promise((r) => setTimeout(r, 1000));
+  const several = waiting();
+  const spot = await page.getByRole("button", { name: /^Keep this/ }).first().boundingBox();
+  for (const pause of [250, 1500]) {
+    await page.mouse.click(spot.x + 5, spot.y + 5);
+    await new Promise((r) => setTimeout(r, pause));
+  }
+  await until("one is decided", async () => waiting() < several);
+  await new Promise((r) => setTimeout(r, 500));
+  assert.equal(waiting(), several - 1);
+  say("a double click decides one");
+
   await page.goto(`${at}/settings`);
   await page.getByLabel(/every … minutes/).fill("7");
   await page.getByLabel(/stays away here/).check();

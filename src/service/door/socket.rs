@@ -30,6 +30,8 @@ impl Door {
         drop(std::fs::remove_dir_all(&dir));
         std::fs::create_dir_all(state_dir)?;
         std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        // Whoever asks may stand in another directory than the service did.
+        let dir = std::path::absolute(&dir)?;
         Ok(Door { note: note(state_dir, &id), dir })
     }
 

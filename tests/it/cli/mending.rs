@@ -55,3 +55,45 @@ fn doctor_sees_what_will_go_wrong() {
     let out = c.run("north", &["doctor"]).ended(1);
     assert!(out.contains("FAIL  schema") && out.contains("file_no"), "{out}");
 }
+
+/// Two accounts of one computer, each with a state directory of its own, took each other for a copy and were a new site
+/// every time.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test changes the configuration")]
+fn another_account_of_this_computer_is_no_copy() {
+    if !std::path::Path::new("/etc/machine-id").exists() {
+        eprintln!("skipped: this computer has no /etc/machine-id");
+        return;
+    }
+    let c = Clinics::new();
+    let other = |args: &[&str]| {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_cfs"))
+            .args(["--config", "north/cfs.toml"])
+            .args(args)
+            .current_dir(c.dir())
+            .env("XDG_STATE_HOME", c.dir().join("another"))
+            .output()
+            .expect("cfs starts");
+        (done.status.code(), String::from_utf8(done.stderr).expect("UTF-8"))
+    };
+    let sites = || c.run("north", &["sites", "--json"]).json(0)["sites"].as_array().map(Vec::len);
+    for args in [["sync"].as_slice(), &["run", "--no-page"]] {
+        let (code, said) = other(args);
+        assert!(code == Some(2) && said.contains("state_dir"), "{code:?} {said}");
+    }
+    c.rounds();
+    assert_eq!(sites(), Some(2));
+    // In one place for both, it is a new site once.
+    let file = c.dir().join("north/cfs.toml");
+    let text = std::fs::read_to_string(&file).expect("is there");
+    std::fs::write(&file, format!("state_dir = \"../shared-state\"\n{text}")).expect("written");
+    for _ in 0..3 {
+        assert_eq!(other(&["sync"]).0, Some(0));
+        c.run("north", &["sync"]).ended(0);
+    }
+    assert_eq!(sites(), Some(3));
+    // Where the state of the account was lost, it goes on as a new site.
+    std::fs::write(&file, text).expect("written");
+    std::fs::remove_dir_all(c.dir().join("state")).expect("removed");
+    c.run("north", &["sync"]).ended(0);
+}

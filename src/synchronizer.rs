@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     State(#[from] state::Error),
     /// SQLite.
-    #[error("the host database: {0}")]
+    #[error("the host database: {}", in_use(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// The database cannot be opened.
     #[error("{}: {why}", path.display())]
@@ -73,13 +73,13 @@ pub enum Error {
         why: String,
     },
     /// Another process synchronizes this database.
-    #[error("another synchronization of this database is running (process {pid}); try again when it is done")]
+    #[error("another synchronization of this database is running{}; try again when it is done", process(*.pid))]
     Busy {
         /// Its process id; 0 if it is not known.
         pid: u32,
     },
     /// A service has this database.
-    #[error("a service keeps this database in step already (process {pid}); `cfs open` shows its page, `cfs sync` asks it to synchronize")]
+    #[error("a service keeps this database in step already{}; `cfs open` shows its page, `cfs sync` asks it to synchronize", process(*.pid))]
     Serving {
         /// Its process id; 0 if it is not known.
         pid: u32,
@@ -99,6 +99,20 @@ pub enum Error {
     /// What was asked for does not exist, or cannot be meant.
     #[error("{0}")]
     Usage(String),
+}
+
+fn process(pid: u32) -> String {
+    if pid == 0 { String::new() } else { format!(" (process {pid})") }
+}
+
+/// What SQLite says, and what to do where that is known.
+fn in_use(e: &rusqlite::Error) -> String {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            format!("{e}: another program has been writing to it for too long, or keeps it to itself. Nothing is half-done; save or close what is open there, and try again")
+        }
+        _ => e.to_string(),
+    }
 }
 
 impl Error {
@@ -253,7 +267,7 @@ pub fn open_database(path: &Path) -> Result<Connection, Error> {
     let fail = |why: &str| Error::Database { path: path.to_owned(), why: why.to_owned() };
     match path.try_exists() {
         Ok(true) => {}
-        Ok(false) => return Err(fail("there is no such file; name the clinic's database with --database")),
+        Ok(false) => return Err(fail("there is no such file; the clinic's database is named with --database of `cfs init`, then by `database` in cfs.toml")),
         Err(e) => return Err(fail(&format!("cannot be looked at: {e}"))),
     }
     if path.is_dir() {

@@ -197,7 +197,7 @@ fn table(sites: &[SiteStatus]) -> String {
     let most = sites.iter().filter(|s| !s.retired && s.goes_on_as.is_none()).map(|s| s.columns).max().unwrap_or(0);
     for s in sites.iter().filter(|s| s.columns > 0 && s.columns < most && !s.retired && s.goes_on_as.is_none()) {
         let said = format!(
-            "\"{}\" synchronizes {} columns, others {most}: its application may be behind. What others write there is kept, and not shown.",
+            "\"{}\" synchronizes {} columns, others {most}: its application is of another version. What others write in the columns that it lacks is kept there, and not shown.",
             text::clean(&s.site.name),
             s.columns
         );

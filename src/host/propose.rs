@@ -9,6 +9,7 @@ mod format;
 mod infer;
 mod installed;
 mod kept;
+mod keyless;
 mod like;
 mod local;
 mod matching;
@@ -278,6 +279,7 @@ fn refused(db: &Connection, table: &HostTable) -> Option<String> {
 pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Result<Proposal, ProposeError> {
     let mut counted = schema.clone();
     counted.count_rows(db)?;
+    keyless::assume(db, &mut counted)?;
     let schema = &counted;
     let like = like::Like::new(options.like.as_ref());
     let edges = edges::Edges::read(db, schema, &like)?;

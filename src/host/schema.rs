@@ -60,6 +60,8 @@ pub struct HostTable {
     pub on_conflict: bool,
     /// How many rows it holds, counted up to [`COUNT_LIMIT`] by [`Schema::count_rows`].
     pub rows: u64,
+    /// Where nothing declares a key, the column by which its rows are told apart all the same, if a proposal found one.
+    pub assumed: Option<String>,
 }
 
 /// A column of an ordinary table.

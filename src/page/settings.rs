@@ -2,12 +2,12 @@
 
 use super::asked::Asked;
 use super::gate::{Posted, Session};
-use super::layout::{count, csrf, page, said, sentence};
+use super::layout::{csrf, page, said, sentence};
 use super::overview::Said;
 use super::{App, Drawn, Problem};
 use crate::config::{Config, Deletes, real};
 use crate::service::Failed;
-use crate::synchronizer::settings::{Settings, mark, save as write};
+use crate::synchronizer::settings::{Retention, Settings, mark, save as write};
 use crate::synchronizer::{Error, settings};
 use axum::Extension;
 use axum::extract::State;
@@ -16,9 +16,12 @@ use axum::response::{IntoResponse, Redirect};
 use maud::{Markup, html};
 use std::path::{Path, PathBuf};
 
+/// The most days that deleted content is kept.
+const LONGEST: u32 = 3650;
+
 pub(super) async fn show(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
-    let days = app.ask(|s| s.retention_days()).await.ok();
+    let days = app.ask(|s| s.retention_days()).await.ok().map(|d| (d, d));
     let body = html! { (said(q.said.as_deref())) (form(&session, &config, &Settings::of(&config), &mark(&config), app.0.handle.config(), days)) };
     Ok(page(&app, &session, "Settings", "/settings", body).into_response())
 }
@@ -27,7 +30,7 @@ fn load(file: &Path) -> Result<Config, Failed> {
     Config::load(file).map_err(|e| Failed::from(Error::from(e)))
 }
 
-fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Path, days: Option<u64>) -> Markup {
+fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Path, days: Option<Retention>) -> Markup {
     let check = |name: &str, on: bool, text: &str, more: &str| {
         html! { div.field { label.check { input type="checkbox" name=(name) value="yes" checked[on]; " " (text) } p.dim { (more) } } }
     };
@@ -55,10 +58,12 @@ fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Pat
                 label.check { input type="radio" name="local_deletes" value="restore" checked[s.local_deletes == Deletes::Restore]; " It comes back with the next synchronization" }
                 label.check { input type="radio" name="local_deletes" value="ask" checked[s.local_deletes == Deletes::Ask]; " It stays away here, and waits under Deletions until a person confirms" }
             }
-            @if let Some(days) = days {
+            @if let Some((seen, days)) = days {
                 div.field {
-                    p { strong { "What was deleted stays in the trash for " (count(days, "day")) "." } }
-                    p.dim { "That holds for all sites: who set up the sync folder said so, with " code { "retention_days" } " in cfs.toml, and since then the folder itself says it. It can be said anew only with a new folder." }
+                    label for="days" { "Keep what was deleted for … days" }
+                    input type="hidden" name="days_seen" value=(seen);
+                    input #days name="retention_days" type="number" min="1" max=(LONGEST) value=(days) required;
+                    p.dim { "So long it can be restored from the trash. This holds for all sites, as soon as they hear of it. What is older goes for good with each site's daily look at all files." }
                 }
             }
             button.main type="submit" { "Save" }
@@ -69,12 +74,12 @@ fn form(session: &Session, config: &Config, s: &Settings, seen: &str, file: &Pat
 
 pub(super) async fn save(State(app): State<App>, Extension(session): Extension<Session>, posted: Posted) -> Drawn {
     let file = app.0.handle.config().to_owned();
-    let wanted = match read(&posted) {
-        Ok(s) => s,
+    let (wanted, days) = match read(&posted).and_then(|s| Ok((s, retention(&posted)?))) {
+        Ok(all) => all,
         Err(what) => return again(&app, &session, &posted, what),
     };
     let seen = posted.get("mark").to_owned();
-    let done = tokio::task::spawn_blocking(move || write(&file, &seen, &wanted)).await;
+    let done = tokio::task::spawn_blocking(move || write(&file, &seen, &wanted, days)).await;
     match done {
         Ok(Ok(())) => {
             // The service takes the new settings with its next synchronization.
@@ -90,15 +95,23 @@ pub(super) async fn save(State(app): State<App>, Extension(session): Extension<S
 fn again(app: &App, session: &Session, posted: &Posted, what: String) -> Drawn {
     let config = load(app.0.handle.config()).map_err(|f| Problem(app.clone(), session.clone(), f))?;
     let shown = read(posted).unwrap_or_else(|_| settings::Settings::of(&config));
-    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, posted.get("mark"), app.0.handle.config(), None)) p { a href="/settings" { "Read the settings again" } } };
+    let body = html! { p.problem role="alert" { (sentence(&what)) } (form(session, &config, &shown, posted.get("mark"), app.0.handle.config(), retention(posted).unwrap_or_default())) p { a href="/settings" { "Read the settings again" } } };
     Ok((StatusCode::BAD_REQUEST, page(app, session, "Settings", "/settings", body)).into_response())
 }
 
+fn number(posted: &Posted, name: &str, what: &str, least: u32, most: u32) -> Result<u32, String> {
+    let n: Option<u32> = posted.get(name).trim().parse().ok();
+    n.filter(|n| (least..=most).contains(n)).ok_or_else(|| format!("{what}: a number from {least} to {most} is needed"))
+}
+
+/// How long deleted content is to be kept; nothing where the folder was away and nobody was asked.
+fn retention(posted: &Posted) -> Result<Option<Retention>, String> {
+    let Some(seen) = posted.some("days_seen").and_then(|d| d.parse().ok()) else { return Ok(None) };
+    let days = number(posted, "retention_days", "days that deleted content is kept", 1, LONGEST)?;
+    Ok(Some((seen, u64::from(days))))
+}
+
 fn read(posted: &Posted) -> Result<Settings, String> {
-    let number = |name: &str, what: &str, least: u32, most: u32| {
-        let n: Option<u32> = posted.get(name).trim().parse().ok();
-        n.filter(|n| (least..=most).contains(n)).ok_or_else(|| format!("{what}: a number from {least} to {most} is needed"))
-    };
     let folder = posted.get("folder").trim();
     if folder.is_empty() {
         return Err("the sync folder is needed".into());
@@ -107,7 +120,7 @@ fn read(posted: &Posted) -> Result<Settings, String> {
         folder: PathBuf::from(folder),
         use_logs: posted.some("use_logs").is_some(),
         delete_conflicts: posted.some("delete_conflicts").is_some(),
-        auto_sync_minutes: number("auto_sync_minutes", "minutes between two synchronizations", 0, 10_080)?,
+        auto_sync_minutes: number(posted, "auto_sync_minutes", "minutes between two synchronizations", 0, 10_080)?,
         local_deletes: match posted.get("local_deletes") {
             "ask" => Deletes::Ask,
             "restore" => Deletes::Restore,

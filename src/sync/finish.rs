@@ -49,9 +49,10 @@ impl Engine<'_> {
                 self.state.set_meta("columns", self.columns())?;
                 self.state.set_meta("columns_ever", self.columns_ever()?)?;
             }
-            if self.state.meta::<Vec<u8>>("manifest")?.is_none() {
-                // Should the folder ever be lost, it can be made again as the same one. It is written once.
-                self.state.set_meta("manifest", self.manifest.write())?;
+            let manifest = self.manifest.write();
+            if self.state.meta::<Vec<u8>>("manifest")?.as_ref() != Some(&manifest) {
+                // Should the folder ever be lost, it can be made again as the same one.
+                self.state.set_meta("manifest", manifest)?;
             }
             if self.fork {
                 self.state.set_meta("fork", 1)?;

@@ -6,14 +6,16 @@ use crate::config::Config;
 use crate::folder::disk::Disk;
 use crate::folder::{Folder, Kind};
 use crate::host::capture;
+use crate::host::mapping::{Mapping, Target};
 use crate::host::resolve::resolve;
+use crate::host::rows::quote;
 use crate::host::schema::Schema;
 use crate::host::upgraded::without_what_is_gone;
 use crate::names::{self, FileName};
 use crate::sync::{Env, read_manifest};
 use rusqlite::Connection;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Below this much free space something will soon not be written.
@@ -231,6 +233,14 @@ impl Doctor {
         if !unknown.is_empty() {
             self.say("schema", Level::Warn, format!("new in the database and not synchronized: {}", unknown.join(", ")), "add each to cfs.toml as [table.NAME], or to [leave_out]");
         }
+        for (table, columns) in numbered_twice(&mapping, conn) {
+            self.say(
+                "schema",
+                Level::Warn,
+                format!("the rows of {table} are told apart by {columns}, and some give one number to several rows: what names it is in all of their charts"),
+                "give each its own number in the host application",
+            );
+        }
         for t in &mapping.tables {
             if let Some(why) = &t.no_insert {
                 self.say(
@@ -330,4 +340,21 @@ impl Doctor {
             _ => self.ok("clock", "not behind the newest stamp of any site"),
         }
     }
+}
+
+/// Tables that references name by columns which nothing keeps UNIQUE, and in which two rows have the same there.
+fn numbered_twice(m: &Mapping, conn: &Connection) -> BTreeSet<(String, String)> {
+    let targets =
+        m.tables.iter().flat_map(|t| &t.references).filter_map(|r| if let Target::Table { table, columns } = &r.target { Some((m.tables.get(*table)?, columns)) } else { None });
+    let open = targets.filter(|(t, columns)| !t.is_key(columns) && !t.unique.iter().any(|u| u.iter().all(|c| columns.contains(c))));
+    let twice = open.filter(|(t, columns)| {
+        let list = columns.iter().map(|c| t.sql(c)).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NOT NULL GROUP BY {list} HAVING count(*) > 1)",
+            quote(&t.name),
+            columns.first().map(|c| t.sql(c)).unwrap_or_default()
+        );
+        conn.query_row(&sql, [], |r| r.get(0)).unwrap_or(false)
+    });
+    twice.map(|(t, columns)| (t.name.to_string(), columns.iter().map(|c| c.to_string()).collect::<Vec<_>>().join(" + "))).collect()
 }

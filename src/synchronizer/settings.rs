@@ -6,6 +6,7 @@ use crate::config::{Config, Deletes, real};
 use crate::folder::disk::Disk;
 use crate::id::Uuid;
 use crate::state::State;
+use crate::sync::Env;
 use sha2::{Digest as _, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,9 +54,24 @@ pub fn mark(config: &Config) -> String {
     crate::xml::hex(&Sha256::digest(config.source.text.as_bytes()))
 }
 
-/// Writes settings to the file, after everything that can be wrong with them was looked at. `seen` is the mark of
-/// the file that the person saw.
-pub fn save(file: &Path, seen: &str, settings: &Settings) -> Result<(), Error> {
+/// Days that deleted content is kept, at every site: those that the person saw, and those that are wanted.
+pub type Retention = (u64, u64);
+
+/// Writes settings to the file, after everything that can be wrong with them was looked at, and what holds for all sites
+/// to the folder. `seen` is the mark of the file that the person saw.
+pub fn save(file: &Path, seen: &str, settings: &Settings, retention: Option<Retention>) -> Result<(), Error> {
+    save_own(file, seen, settings)?;
+    let Some((seen, days)) = retention.filter(|(seen, days)| seen != days) else { return Ok(()) };
+    let s = Synchronizer::open(Config::load(file)?)?;
+    s.needs_folder()?;
+    if crate::setup::set_retention(&Disk::new(s.config().folder.clone()), seen, days, &mut Env::system())? {
+        return Ok(());
+    }
+    Err(Error::Usage("another site changed meanwhile how long deleted content is kept; look at it again, then change it".into()))
+}
+
+/// What is this site's own.
+fn save_own(file: &Path, seen: &str, settings: &Settings) -> Result<(), Error> {
     let config = Config::load(file)?;
     if mark(&config) != seen {
         return Err(Error::Usage("the configuration was changed meanwhile, here or by hand; look at it again, then change it".into()));

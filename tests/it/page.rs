@@ -261,7 +261,7 @@ fn settings_say_how_long_the_trash_keeps_and_take_no_third_word() {
     let c = Clinics::new();
     let (_service, b) = serve(&c);
     let page = b.get("/settings").body;
-    assert!(page.contains("stays in the trash for 30 days"), "{page}");
+    assert!(page.contains("name=\"retention_days\"") && page.contains("value=\"30\""), "{page}");
     let (csrf, mark) = (Browser::hidden(&page, "csrf"), Browser::hidden(&page, "mark"));
     let folder = c.dir().join("folder").display().to_string();
     let file = c.dir().join("north/cfs.toml");

@@ -91,6 +91,11 @@ impl Sample {
         Ok(Sample { texts })
     }
 
+    /// Whether all values are whole numbers.
+    pub(super) fn numbers(&self) -> bool {
+        !self.texts.is_empty() && self.texts.iter().all(|t| t.parse::<i64>().is_ok())
+    }
+
     /// Whether numbers follow one another: they grow with the rows, and without great gaps.
     pub(super) fn counts(numbers: &[u64]) -> bool {
         let (Some(min), Some(max)) = (numbers.iter().min(), numbers.iter().max()) else { return false };
@@ -147,6 +152,11 @@ const IDENTITY: [&str; 24] = [
     "loinc",
 ];
 const COUNTED: [&str; 12] = ["no", "nr", "num", "number", "seq", "sequence", "counter", "serial", "chart", "file", "folio", "ticket"];
+
+/// Whether a column means the same everywhere, by its name.
+pub(super) fn identifies(column: &str) -> bool {
+    words(column).iter().any(|w| IDENTITY.contains(&w.as_str()))
+}
 
 /// Tells an identity from a counted number by type, name, data, and what the host keeps of it.
 pub(super) fn classify(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTable, column: &str) -> Result<Kind, rusqlite::Error> {

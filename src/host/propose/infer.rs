@@ -3,6 +3,7 @@
 use super::Told;
 use super::dictionary::{Dictionary, table_of};
 use super::edges::{count, singular, thousands};
+use super::keyless::NUMBER_WORDS;
 use crate::host::looks::words;
 use crate::host::mapping::Affinity;
 use crate::host::schema::{HostColumn, HostTable, Schema, quoted, same};
@@ -69,20 +70,21 @@ fn prove(db: &Connection, table: &HostTable, c: &HostColumn, candidate: &Candida
     let Some(key) = candidate.column.or_else(|| parent.single_key().and_then(|k| parent.column(k))) else { return Ok(None) };
     let number = |a: Affinity| matches!(a, Affinity::Integer | Affinity::Numeric);
     // A column without a type holds what was put there.
-    if c.affinity != Affinity::Blob && number(key.affinity) != number(c.affinity) {
+    if c.affinity != Affinity::Blob && key.affinity != Affinity::Blob && number(key.affinity) != number(c.affinity) {
         return Ok(None);
     }
+    // Without an index, all values of the other column are gathered once.
+    let there = if parent.assumed.is_some() { "v.x IN (SELECT {k} FROM main.{p})" } else { "EXISTS (SELECT 1 FROM main.{p} AS p WHERE p.{k} = v.x)" };
+    let there = there.replace("{p}", &quoted(&parent.name)).replace("{k}", &quoted(&key.name));
     let sql = format!(
-        "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM main.{p} AS p WHERE p.{k} = v.x)), 0) FROM (SELECT {c} AS x FROM main.{t} WHERE {c} IS NOT NULL LIMIT {SAMPLE}) v",
-        p = quoted(&parent.name),
-        k = quoted(&key.name),
+        "SELECT count(*), coalesce(sum({there}), 0) FROM (SELECT {c} AS x FROM main.{t} WHERE {c} IS NOT NULL LIMIT {SAMPLE}) v",
         c = quoted(&c.name),
         t = quoted(&table.name),
     );
     let (all, hit): (u64, u64) = db.query_row(&sql, [], |r| Ok((count(r, 0)?, count(r, 1)?)))?;
     let says = candidate.says;
     // What is long and made of letters agrees by chance in no two tables.
-    let sure = !number(key.affinity) && hit >= 3;
+    let sure = !number(key.affinity) && parent.assumed.is_none() && hit >= 3;
     let on = match says {
         Says::Dictionary => hit * 2 >= all,
         // A name that says it exactly needs no rows to prove it, only none that speak against it: an
@@ -130,8 +132,13 @@ impl Names {
     }
 }
 
+/// The column of a table that tells its rows apart where nothing declares one.
+fn assumed(t: &HostTable) -> Option<&HostColumn> {
+    t.assumed.as_deref().and_then(|c| t.column(c))
+}
+
 /// Whether a name begins or ends with a word for a key.
-fn key_marked(name: &str) -> bool {
+pub(super) fn key_marked(name: &str) -> bool {
     let w = words(name);
     let key = |w: Option<&String>| w.is_some_and(|w| KEY_WORDS.contains(&w.as_str()));
     w.len() > 1 && (key(w.last()) || key(w.first()))
@@ -167,12 +174,18 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
     let mut stem = plain(&c.name);
     let last = stem.last().cloned().unwrap_or_default();
     let key_word = KEY_WORDS.contains(&last.as_str()) && stem.len() > 1;
-    if key_word {
-        let keyed = |t: &&HostTable| t.name != table.name && t.single_key().is_some_and(|k| same(k, &c.name));
+    // `pid` in `consult`, where `pid` is the key of `people` and of no other table.
+    let short_key = stem.len() == 1 && last.len() > 2 && last.ends_with("id") && !KEY_WORDS.contains(&last.as_str());
+    // `patient no` in a table of visits, and in `Patients`, which tells its rows apart by it.
+    let number = NUMBER_WORDS.contains(&last.as_str()) && stem.len() > 1;
+    if key_word || short_key || number {
+        let keyed = |t: &&HostTable| t.name != table.name && t.single_key().or(t.assumed.as_deref()).is_some_and(|k| same(k, &c.name));
         let mut named_so = schema.tables.iter().filter(keyed);
         if let (Some(parent), None) = (named_so.next(), named_so.next()) {
-            add(parent, None, Says::Exactly);
+            add(parent, assumed(parent), Says::Exactly);
         }
+    }
+    if key_word {
         stem.pop();
     } else if stem.len() > 1 && KEY_WORDS.contains(&stem[0].as_str()) {
         stem.remove(0);
@@ -202,7 +215,7 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
             // `health_patient_history_id` ends many names: the shortest is meant, if it is one.
             let shorter = schema.tables.iter().zip(&names.0).any(|(o, other)| o.name != t.name && other.ends_with(end) && other.len() <= name.len());
             if says == Says::Exactly || !shorter || name.as_slice() == end {
-                add(t, unique(t), says);
+                add(t, unique(t).or_else(|| assumed(t)), says);
             }
         }
     }

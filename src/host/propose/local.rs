@@ -23,12 +23,13 @@ pub(super) fn columns(db: &Connection, schema: &Schema, edges: &Edges, counters:
             _ => None,
         })
         .collect();
-    singles.extend(table.single_key());
+    singles.extend(table.single_key().or(table.assumed.as_deref()));
     for column in singles {
         let known = found.iter().any(|l| same(&l.column, column)) || match_on.iter().flatten().any(|c| same(c, column));
         let own = table.rowid_alias.as_deref().is_some_and(|a| same(a, column)) || edges.refers(index, column);
         let Some(c) = table.column(column).filter(|c| !c.generated && !known && !own) else { continue };
-        let number_key = table.single_key().is_some_and(|k| same(k, column)) && c.affinity == Affinity::Integer;
+        let key = table.single_key().or(table.assumed.as_deref()).is_some_and(|k| same(k, column));
+        let number_key = key && (c.affinity == Affinity::Integer || table.assumed.is_some() && Sample::read(db, table, column)?.numbers());
         let why = match classify(db, schema, counters, table, column)? {
             Kind::Counted(why) => why,
             _ if number_key => "the table's key, an INTEGER that each site gives".to_owned(),

@@ -1,11 +1,14 @@
 //! A proposal as a page that a person can judge before anything is synchronized.
 
-use super::edges::{Edge, Edges, count, thousands};
+use super::data::identifies;
+use super::edges::{Edge, Edges, count, index, thousands};
+use super::infer::key_marked;
 use super::tree::Tree;
 use super::{Proposal, ProposedTable, ProposedType, Told};
 use crate::config::ColumnRule;
+use crate::host::looks::words;
 use crate::host::mapping::Affinity;
-use crate::host::schema::{COUNT_LIMIT, Schema, quoted};
+use crate::host::schema::{COUNT_LIMIT, Schema, quoted, same};
 use rusqlite::Connection;
 use std::fmt::Write;
 
@@ -218,6 +221,7 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
             off.join(", ")
         ));
     }
+    notes.extend(numbers(db, schema, edges, p)?);
     for member in tree.all() {
         let table = &schema.tables[member.table];
         if let Some(owner) = member.owner.as_ref().filter(|o| !table.not_null(&o.columns)) {
@@ -248,6 +252,36 @@ pub(super) fn notes(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposa
         }
     }
     Ok(notes)
+}
+
+/// Numbers that are named like references and lead nowhere that could be found: another row elsewhere, if they are some.
+fn numbers(db: &Connection, schema: &Schema, edges: &Edges, p: &Proposal) -> Result<Option<String>, rusqlite::Error> {
+    let mut found = Vec::new();
+    // An application that describes its data has said which of its numbers are references.
+    for t in p.tables.iter().filter(|_| edges.dictionary.tables.is_empty()) {
+        let Some(index) = index(schema, &t.name) else { continue };
+        let table = &schema.tables[index];
+        for c in table.columns.iter().filter(|c| !c.generated && c.affinity == Affinity::Integer) {
+            let named = key_marked(&c.name) || words(&c.name).len() > 1 && words(&c.name).last().is_some_and(|w| w == "by");
+            let told = edges.refers(index, &c.name) || edges.told_of(index).any(|r| same(&r.column, &c.name));
+            let own = table.key_columns().iter().chain(table.unique.iter().flat_map(|u| &u.columns)).any(|k| same(k, &c.name));
+            let said = t.locals.iter().any(|l| same(&l.column, &c.name)) || t.ignore.iter().any(|k| same(&k.column, &c.name));
+            let matched = p.types.iter().any(|m| m.match_on.iter().flatten().any(|m| same(m, &c.name)));
+            if !named || told || own || said || matched || identifies(&c.name) {
+                continue;
+            }
+            let any = format!("SELECT EXISTS (SELECT 1 FROM main.{} WHERE typeof({}) = 'integer')", quoted(&table.name), quoted(&c.name));
+            if db.query_row(&any, [], |r| r.get(0))? {
+                found.push(format!("{}.{}", table.name, c.name));
+            }
+        }
+    }
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "{}: numbers, named like references, that lead to no table that could be found. They travel as they stand; if they mean rows of this database, say which in cfs.toml (references) before the first sync.",
+            listed(&found)
+        )
+    }))
 }
 
 /// The first of many.

@@ -306,3 +306,74 @@ fn a_key_arrives_as_it_was_written() {
     assert_eq!(written("B"), [Value::Text("dr.smith".into()), Value::Text("dr.smithNorth".into())]);
     assert!(c.cfs(&["--config", "B/cfs.toml", "verify"]).contains("No differences"));
 }
+
+/// A card file, or what came out of a spreadsheet: no key, no UNIQUE column, no foreign key.
+#[test]
+fn tables_that_declare_nothing_have_keys_all_the_same() {
+    let schema = "CREATE TABLE patients (id, name, born); CREATE TABLE visits (id, patient_id, doctor_id, note); CREATE TABLE doctors (id, name, code); CREATE TABLE lab (visit_id, test, value)";
+    let of = |site: &str, n: u32| {
+        format!(
+            "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < {n}) INSERT INTO patients SELECT i, '{site}' || i, '1950' FROM c;
+             INSERT INTO doctors SELECT id, 'Dr. {site}' || id, '{site}' || id FROM patients WHERE id < 4;
+             INSERT INTO visits SELECT p.id * 2 + x.column1, p.id, 1 + p.id % 3, p.name || x.column1 FROM patients p, (VALUES (0), (1)) x;
+             INSERT INTO lab SELECT id, 'T', note FROM visits; INSERT INTO lab SELECT id, 'T', note FROM visits"
+        )
+    };
+    let (c, said) = two(schema, &of("a", 30), &of("b", 20));
+    for says in ["visits.patient_id to patients (on)", "visits.doctor_id to doctors (on)", "lab.visit_id to visits (on)", "patients.id its numbers follow one another"] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    let charts = "SELECT p.name || '|' || v.note || d.name || coalesce(l.value, '') FROM patients p LEFT JOIN visits v ON v.patient_id = p.id LEFT JOIN doctors d ON d.id = v.doctor_id LEFT JOIN lab l ON l.visit_id = v.id ORDER BY 1";
+    assert_eq!(all(&c, "A", charts), all(&c, "B", charts));
+    for s in ["A", "B"] {
+        assert_eq!((c.count(s, "SELECT count(*) FROM patients"), c.count(s, "SELECT count(*) FROM visits"), c.count(s, "SELECT count(*) FROM lab")), (50, 100, 200), "{s}");
+        assert_eq!(c.count(s, "SELECT count(*) FROM visits v JOIN patients p ON p.id = v.patient_id WHERE v.note LIKE p.name || '_'"), 100, "{s}");
+    }
+    // A number that was given twice: what names it is in both charts here, and so it is there; nothing grows from that.
+    c.open("A")
+        .execute_batch("INSERT INTO patients VALUES (5, 'twice', '1999'); UPDATE visits SET note = note || '!' WHERE patient_id = 5; INSERT INTO visits VALUES (900, 5, 1, 'new')")
+        .unwrap();
+    c.settle(&["A", "B"]);
+    let before = c.count("B", "SELECT count(*) FROM visits");
+    c.open("B")
+        .execute_batch(
+            "UPDATE visits SET note = 'edited' WHERE rowid = (SELECT v.rowid FROM visits v JOIN patients p ON p.id = v.patient_id WHERE p.name = 'twice' AND v.note = 'new')",
+        )
+        .unwrap();
+    for _ in 0..3 {
+        c.settle(&["A", "B"]);
+        assert_eq!(all(&c, "A", charts), all(&c, "B", charts));
+        assert_eq!((c.count("A", "SELECT count(*) FROM visits"), c.count("B", "SELECT count(*) FROM visits")), (101, before));
+        assert_eq!(c.count("A", "SELECT count(*) FROM visits WHERE note = 'edited'"), 1);
+    }
+    assert!(c.cfs(&["--config", "A/cfs.toml", "doctor"]).replace("\n", " ").split_whitespace().collect::<Vec<_>>().join(" ").contains("give one number to several rows"));
+}
+
+#[test]
+fn a_number_in_two_words_leads_to_the_table_that_is_called_so() {
+    let schema = "CREATE TABLE Patients (\"patient no\" INT, name TEXT, \"Insurance no\" TEXT); CREATE TABLE \"Visits 2024\" (\"patient no\" INT, what TEXT)";
+    let of = |site: &str| {
+        format!(
+            "{THIRTY} INSERT INTO Patients SELECT i, '{site}' || i, '{site}' || (i * 7919) FROM c; INSERT INTO \"Visits 2024\" SELECT \"patient no\", name FROM Patients WHERE \"patient no\" > 3"
+        )
+    };
+    let (c, said) = two(schema, &of("a"), &of("b"));
+    assert!(said.contains("Visits 2024.patient no to Patients (on)") && said.contains("Patients.patient no its numbers follow one another"), "{said}");
+    for s in ["A", "B"] {
+        let right = c.count(s, "SELECT count(*) FROM \"Visits 2024\" v JOIN Patients p ON p.\"patient no\" = v.\"patient no\" WHERE p.name = v.what");
+        assert_eq!((right, c.count(s, "SELECT count(DISTINCT \"patient no\") FROM Patients")), (54, 60), "{s}");
+    }
+}
+
+#[test]
+fn a_key_of_one_short_word_is_known_by_it() {
+    let schema = "CREATE TABLE people (pid INTEGER PRIMARY KEY, full_name TEXT); CREATE TABLE consult (cid INTEGER PRIMARY KEY, pid INTEGER, seen_by INTEGER, note TEXT)";
+    let of = |site: &str| format!("{THIRTY} INSERT INTO people SELECT i, '{site}' || i FROM c; INSERT INTO consult SELECT pid, pid, pid % 3, full_name FROM people");
+    let (c, said) = two(schema, &of("a"), &of("b"));
+    assert!(said.contains("consult.pid to people (on)"), "{said}");
+    // What may be another's number, and leads nowhere, is at least told.
+    assert!(said.contains("consult.seen_by: numbers, named like references"), "{said}");
+    for s in ["A", "B"] {
+        assert_eq!(c.count(s, "SELECT count(*) FROM consult c JOIN people p ON p.pid = c.pid AND p.full_name = c.note"), 60, "{s}");
+    }
+}

@@ -114,6 +114,25 @@ fn a_deletion_is_confirmed_and_comes_back_from_the_trash() {
     let want = before.replace("auto_sync_minutes = 5 ", "auto_sync_minutes = 7 ").replace("local_deletes = \"restore\" ", "local_deletes = \"ask\" ");
     assert_eq!(after, want, "comments stay, and nothing else changes");
 
+    // How long deleted content is kept, for both sites.
+    let settings = b.get("/settings").body;
+    let (mark, seen) = (Browser::hidden(&settings, "mark"), Browser::hidden(&settings, "days_seen"));
+    let days = |seen: &str, days: &str| {
+        let own = [("use_logs", "yes"), ("delete_conflicts", "yes"), ("auto_sync_minutes", "7"), ("local_deletes", "ask")];
+        b.post("/settings", &[&[("csrf", csrf.as_str()), ("mark", &mark), ("folder", &folder), ("days_seen", seen), ("retention_days", days)][..], &own].concat())
+    };
+    let manifest = || std::fs::read_to_string(c.dir().join("folder/cloud-folder-sync.xml")).unwrap();
+    let was = manifest();
+    for (seen, wanted, says) in [(seen.as_str(), "0", "a number from 1 to 3650"), (&seen, "many", "a number from 1"), ("29", "60", "Another site changed")] {
+        let a = days(seen, wanted);
+        assert!(a.status == 400 && a.body.contains(says), "{wanted}: {} {}", a.status, a.body);
+        assert_eq!(manifest(), was);
+    }
+    assert_eq!(days(&seen, "60").header("location"), Some("/settings?said=saved"));
+    assert!(manifest().contains("retention-days=\"60\"") && b.get("/settings").body.contains("value=\"60\""));
+    c.run("south", &["sync"]).ended(0);
+    assert!(c.run("south", &["doctor", "--json"]).ended(0).contains("60 days of trash"));
+
     let gone = "SELECT count(*) || '' FROM patient WHERE last_name = 'Brackenridge'";
     c.sql("north", "PRAGMA foreign_keys = ON; DELETE FROM patient WHERE last_name = 'Brackenridge'");
     wait("it waits for a word", || b.get("/deletions").body.contains("Delete at every site"));

@@ -123,13 +123,23 @@ pub(super) async fn guard(State(app): State<super::App>, mut request: Request, n
         Method::POST => return refuse(StatusCode::FORBIDDEN, "The browser did not say where the form came from."),
         _ => return refuse(StatusCode::METHOD_NOT_ALLOWED, "There is no such thing to do here."),
     }
-    if path != "/enter" && path != "/favicon.ico" && !path.starts_with("/assets/") {
-        let Some(session) = gate.session(headers) else {
-            return refuse(StatusCode::FORBIDDEN, "This browser was not let in. Run `cfs open` on this computer: it opens the page.");
-        };
-        request.extensions_mut().insert(session);
+    let session = gate.session(headers);
+    let inside = session.is_some();
+    match session {
+        Some(session) => drop(request.extensions_mut().insert(session)),
+        None if path == "/enter" || path == "/favicon.ico" || path.starts_with("/assets/") => {}
+        None => return refuse(StatusCode::FORBIDDEN, "This browser was not let in. Run `cfs open` on this computer: it opens the page."),
     }
-    dress(next.run(request).await)
+    let mut response = dress(next.run(request).await);
+    if !inside {
+        stay_no_longer(&mut response);
+    }
+    response
+}
+
+/// Who was not let in keeps no connection: there are few.
+fn stay_no_longer(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Headers that every answer has.
@@ -153,7 +163,9 @@ fn dress(mut response: Response) -> Response {
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response {
-    dress((status, super::layout::outside(why)).into_response())
+    let mut response = dress((status, super::layout::outside(why)).into_response());
+    stay_no_longer(&mut response);
+    response
 }
 
 /// A form that this page itself made for this browser.

@@ -17,8 +17,9 @@ use tokio::time::{Instant, Sleep, sleep};
 const MOST: usize = 128;
 /// A browser that connects has asked by then.
 const FIRST: Duration = Duration::from_secs(10);
-/// One that was answered may ask again for so long; a page that listens for news is told something more often.
-const NEXT: Duration = Duration::from_secs(120);
+/// One that was let in may wait for an answer, or ask again, for so long: a large synchronization that a person agreed to
+/// takes minutes. A page that listens for news is told something more often.
+const NEXT: Duration = Duration::from_secs(15 * 60);
 
 /// Takes so many connections at a time; the others wait.
 #[derive(Debug)]

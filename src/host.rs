@@ -22,7 +22,7 @@ pub mod upgraded;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite refused, in its own words (which name tables and columns, never values).
-    #[error("{0}")]
+    #[error("{}", in_words(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// The host's constraints or triggers refuse this record for now.
     #[error("{0}")]
@@ -30,6 +30,16 @@ pub enum Error {
     /// A look-up in our own tables failed.
     #[error("{0}")]
     State(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What SQLite says, and what to do where that is known.
+pub(crate) fn in_words(e: &rusqlite::Error) -> String {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            format!("{e}: another program has been writing to it for too long, or keeps it to itself. Nothing is half-done; save or close what is open there, and try again")
+        }
+        _ => e.to_string(),
+    }
 }
 
 impl Error {

@@ -1,5 +1,6 @@
 //! The small file outside the database, and the lock: one synchronization at a time on a database.
 
+use crate::config::real;
 use crate::sync::{Error, Keeper};
 use fs4::{FileExt, TryLockError};
 use sha2::{Digest as _, Sha256};
@@ -104,13 +105,9 @@ fn computer() -> Option<String> {
 /// A place that is noted: the computer, the database's file, the directory.
 type Noted = [String; 3];
 
-fn real(path: &Path) -> String {
-    dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
-}
-
 impl Keeper for DirKeeper {
     fn place(&self, file: &str) -> Option<String> {
-        let noted: Noted = [computer().filter(|_| self.account)?, real(Path::new(file)), real(&self.dir)];
+        let noted: Noted = [computer().filter(|_| self.account)?, real(Path::new(file)).display().to_string(), real(&self.dir).display().to_string()];
         serde_json::to_string(&noted).ok()
     }
 

@@ -194,12 +194,17 @@ pub(crate) fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A character by its number.
+pub(crate) fn code(c: char) -> String {
+    format!("\\u{{{:x}}}", u32::from(c))
+}
+
 /// A text in which what nobody sees can be seen; its lines stay.
 pub(crate) fn visible(text: &str) -> std::borrow::Cow<'_, str> {
     if !text.contains(hidden) {
         return text.into();
     }
-    text.chars().map(|c| if hidden(c) { format!("\\u{{{:x}}}", u32::from(c)) } else { c.to_string() }).collect::<String>().into()
+    text.chars().map(|c| if hidden(c) { code(c) } else { c.to_string() }).collect::<String>().into()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod worker;
 use crate::config::Config;
 use crate::keeper::{DirKeeper, Lock};
 use crate::report::Report;
-use crate::sync::Options;
+use crate::sync::{Keeper as _, Options};
 use crate::synchronizer::{Error, Synchronizer};
 use chrono::Local;
 use serde::{Deserialize, Serialize};
@@ -346,8 +346,7 @@ impl Service {
                         }
                     }
                     // Only while it fails: a drive of the network that hangs would stop whoever asks of it.
-                    if !busy && timing.failures() > 0 && watch.is_back() {
-                        watch.renew(&self.folder);
+                    if !busy && timing.failures() > 0 && watch.renew(&self.folder) {
                         timing.nudge(Nudge::Folder, Instant::now());
                     }
                     if watch.without.is_some() && polled.elapsed() >= POLL {
@@ -394,7 +393,9 @@ fn database_id(database: &Path, keeper: &DirKeeper) -> Result<String, Error> {
     }
     let state = crate::state::State::new(&conn, crate::id::Uuid::nil());
     let id = crate::xml::hex(&state.meta::<Vec<u8>>("database")?.ok_or(crate::sync::Error::NotSetUp)?);
-    crate::sync::check_account(&conn, &state, keeper, &id)?;
+    if keeper.read(&id)?.is_empty() {
+        crate::sync::check_account(&conn, &state, keeper, &id)?;
+    }
     Ok(id)
 }
 

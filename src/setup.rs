@@ -97,22 +97,24 @@ pub fn say_first(folder: &dyn Folder, state: &State<'_>, mapping: &Mapping, want
     write_folder(folder, mapping, manifest.write(), env)
 }
 
-/// Says for all sites how many days deleted content is kept, where it was `seen` to be something else (decision 0030).
-/// Gives whether that is what the folder said.
+/// Says for all sites how many days deleted content is kept (decision 0030). Only where the folder says what was `seen`
+/// before: gives whether it does.
 pub fn set_retention(folder: &dyn Folder, seen: u64, days: u64, env: &mut Env) -> Result<bool, Error> {
     let mut manifest = read_manifest(folder)?;
     if manifest.retention_days != seen {
         return Ok(false);
     }
     manifest.retention_days = days;
-    let random = &mut env.random;
-    folder.write(&[(manifest::FILE_NAME.to_owned(), manifest.write())], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?;
-    Ok(true)
+    write_manifest(folder, manifest.write(), env).map(|()| true)
 }
 
 /// The directories, then the manifest: a folder without that is none yet.
 fn write_folder(folder: &dyn Folder, mapping: &Mapping, manifest: Vec<u8>, env: &mut Env) -> Result<(), Error> {
     make_dirs(folder, mapping)?;
+    write_manifest(folder, manifest, env)
+}
+
+fn write_manifest(folder: &dyn Folder, manifest: Vec<u8>, env: &mut Env) -> Result<(), Error> {
     let random = &mut env.random;
     Ok(folder.write(&[(manifest::FILE_NAME.to_owned(), manifest)], &mut || random.hex()).into_iter().try_for_each(|r| r.map(|_| ()))?)
 }

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite refused.
-    #[error("the database refused: {0}")]
+    #[error("the database refused: {}", crate::host::in_words(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// Something of ours does not read back.
     #[error("cfs's own state in the database is damaged ({0}); run `cfs verify`")]

@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     State(#[from] state::Error),
     /// SQLite.
-    #[error("the host database: {}", in_use(.0))]
+    #[error("the host database: {}", crate::host::in_words(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// The database cannot be opened.
     #[error("{}: {why}", path.display())]
@@ -103,16 +103,6 @@ pub enum Error {
 
 fn process(pid: u32) -> String {
     if pid == 0 { String::new() } else { format!(" (process {pid})") }
-}
-
-/// What SQLite says, and what to do where that is known.
-fn in_use(e: &rusqlite::Error) -> String {
-    match e.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-            format!("{e}: another program has been writing to it for too long, or keeps it to itself. Nothing is half-done; save or close what is open there, and try again")
-        }
-        _ => e.to_string(),
-    }
 }
 
 impl Error {
@@ -315,5 +305,22 @@ pub fn refuse_cloud_folder(database: &Path, folder: &Path) -> Result<(), Error> 
 impl From<crate::folder::Error> for Error {
     fn from(e: crate::folder::Error) -> Self {
         Error::Sync(e.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_kept_out_by_another_program_hears_what_to_do_wherever_that_happened() {
+        let busy = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
+        let said = [
+            Error::from(busy()).to_string(),
+            Error::from(sync::Error::from(busy())).to_string(),
+            Error::from(sync::Error::from(crate::host::Error::from(busy()))).to_string(),
+            Error::from(state::Error::from(busy())).to_string(),
+        ];
+        assert!(said.iter().all(|s| s.contains("another program") && s.contains("try again")), "{said:?}");
     }
 }

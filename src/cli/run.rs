@@ -60,17 +60,16 @@ async fn serve(service: Service, config: &Config, args: &RunArgs) -> Result<(), 
     tracing::info!(site = %config.site, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "started");
     if !args.no_page {
         let port = args.port.unwrap_or(config.page_port);
-        match crate::page::serve(handle.clone(), port).await {
+        let mut page = crate::page::serve(handle.clone(), port).await;
+        // What was agreed on once must not keep a clinic from synchronizing.
+        if let (Err(e), None) = (&page, args.port) {
+            tracing::error!(port, error = %e, "the page cannot use the port of `page_port`, and has another");
+            page = crate::page::serve(handle.clone(), 0).await;
+        }
+        match page {
             Ok(port) => tracing::info!(port, "the page is ready: cfs open"),
             Err(e) if args.port.is_some() => return Err(Failure::new(1, format!("the page cannot use port {port}: {e}; name another with --port, or 0 for any"))),
-            // What was agreed on once must not keep a clinic from synchronizing.
-            Err(e) => {
-                tracing::error!(port, error = %e, "the page cannot use the port of `page_port`, and has another");
-                match crate::page::serve(handle.clone(), 0).await {
-                    Ok(port) => tracing::info!(port, "the page is ready: cfs open"),
-                    Err(e) => tracing::error!(error = %e, "there is no page"),
-                }
-            }
+            Err(e) => tracing::error!(error = %e, "there is no page"),
         }
     }
     tokio::spawn(stop_on_signal(handle));

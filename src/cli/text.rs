@@ -2,6 +2,7 @@
 //! the line.
 
 pub(crate) use crate::report::count;
+use crate::report::{code, hidden};
 use crate::synchronizer::find::{RecordName, Written};
 use chrono::{DateTime, Local};
 
@@ -14,7 +15,7 @@ pub(crate) fn clean(s: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || crate::report::hidden(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c if c.is_control() || hidden(c) => out.push_str(&code(c)),
             c => out.push(c),
         }
     }

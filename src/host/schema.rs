@@ -227,6 +227,11 @@ impl HostTable {
             _ => None,
         }
     }
+
+    /// The same, or what a proposal found in its place.
+    pub fn told_apart_by(&self) -> Option<&str> {
+        self.single_key().or(self.assumed.as_deref())
+    }
 }
 
 /// The affinity of a declared type (datatype3.html §3.1).

@@ -16,7 +16,7 @@ for (const form of document.querySelectorAll("main form[method=post]")) {
     form.dataset.sent = "yes";
   });
   // Not of the keyboard, which has its own place on the page.
-  form.addEventListener("click", (e) => { if (e.detail > 0 && decided && performance.now() - since < 800) e.preventDefault(); });
+  form.addEventListener("click", (e) => { if (e.detail > 0 && e.target.closest("button") && decided && performance.now() - since < 800) e.preventDefault(); });
 }
 // Back in the page as it was left.
 addEventListener("pageshow", (e) => { if (e.persisted) for (const form of document.forms) delete form.dataset.sent; });

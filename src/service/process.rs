@@ -65,4 +65,16 @@ mod tests {
         drop(child);
         assert!(!super::runs(pid));
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_has_ended_runs_no_more_though_nobody_asked_for_its_end() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let start = std::time::Instant::now();
+        while super::runs(child.id()) {
+            assert!(start.elapsed().as_secs() < 30, "it has ended long ago");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        child.wait().unwrap();
+    }
 }

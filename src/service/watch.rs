@@ -26,23 +26,18 @@ impl FolderWatch {
         watch
     }
 
-    /// Whether a folder that was away is there again, or one that was not mounted is.
-    pub(super) fn is_back(&self) -> bool {
-        let now = root(&self.folder);
-        now.is_some() && now != self.root
-    }
-
-    /// Watches anew if the directory is another one than was watched.
-    pub(super) fn renew(&mut self, folder: &Path) {
+    /// Watches anew if the directory is another one than was watched. Gives whether there is one, and it is another:
+    /// a folder that was away is back, or a drive is mounted.
+    pub(super) fn renew(&mut self, folder: &Path) -> bool {
         let root = root(folder);
         if root.is_some() && root == self.root && self.folder == folder {
-            return;
+            return false;
         }
         folder.clone_into(&mut self.folder);
         self.watcher = None;
         self.root = root;
         if root.is_none() {
-            return;
+            return false;
         }
         match self.start() {
             Ok(watcher) => {
@@ -51,6 +46,7 @@ impl FolderWatch {
             }
             Err(e) => self.without = Some(reason(&e)),
         }
+        true
     }
 
     fn start(&self) -> Result<notify::RecommendedWatcher, notify::Error> {

@@ -16,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Folder(#[from] folder::Error),
     /// SQLite.
-    #[error("the host database: {0}")]
+    #[error("the host database: {}", crate::host::in_words(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// There is no manifest where the folder should be.
     #[error(

@@ -59,7 +59,9 @@ impl Engine<'_> {
         let mut kept = self.keeper.read(&database)?;
         let stamped = self.state.meta::<i64>("clock_ms")?.is_some();
         let seq: i64 = self.state.meta("seq")?.unwrap_or(0);
-        check_account(self.conn, &self.state, self.keeper, &database)?;
+        if kept.is_empty() {
+            check_account(self.conn, &self.state, self.keeper, &database)?;
+        }
         if token.is_empty() && kept.is_empty() && !stamped {
             // Just set up: from now on a copy of this database can be told from it. One that was made before has the
             // same name and nothing to tell it by: so neither stamps under that.
@@ -220,13 +222,10 @@ impl Engine<'_> {
     }
 }
 
-/// Refuses a database that another account of this computer synchronizes: each would take it for a copy that the other
+/// Refuses a database of which nothing is kept here where another account of this computer synchronizes it: each would take it for a copy that the other
 /// made, and be a new site every time.
 pub(crate) fn check_account(conn: &Connection, state: &State<'_>, keeper: &dyn Keeper, database: &str) -> Result<(), Error> {
     let noted: String = state.meta("kept_at")?.unwrap_or_default();
-    if noted.is_empty() || !keeper.read(database)?.is_empty() {
-        return Ok(());
-    }
     let elsewhere = conn.path().and_then(|file| keeper.elsewhere(database, file, &noted));
     elsewhere.map_or(Ok(()), |dir| Err(Error::OtherAccount { dir }))
 }

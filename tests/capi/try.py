@@ -34,6 +34,10 @@ report = ask(lib.cfs_sync_now, site, 1, bar, None)
 assert steps and report["full"] and report["records"] > 0, report
 assert ask(lib.cfs_status_json, site)["site"]["name"] == "South"
 assert ask(lib.cfs_runs_json, site, 2)["runs"][0]["changes"]
-assert "conflicts" in ask(lib.cfs_conflicts_json, site)
+lib.cfs_resolve.argtypes = [ctypes.c_void_p] + 4 * [ctypes.c_char_p] + [ctypes.c_size_t]
+lost = ask(lib.cfs_conflicts_json, site)["conflicts"][0]
+which = [text.encode() for text in (lost["record"], f"{lost['table']}:{lost['row']}", lost["field"], lost["mark"])]
+# The database of this host refuses the value that lost.
+assert lib.cfs_resolve(site, *which, 1) == 1 and b"refuses" in lib.cfs_last_error(), lib.cfs_last_error()
 lib.cfs_close(site)
 print("all well")

@@ -91,6 +91,8 @@ fn a_host_application_in_python() {
         return;
     }
     let c = Clinics::new();
+    c.conflict("Pemberwick");
+    c.sql("south", "CREATE TRIGGER plain BEFORE UPDATE OF phone ON patient WHEN new.phone = '555 7111' BEGIN SELECT RAISE(ABORT, 'no such number'); END");
     let done = Command::new("python3")
         .arg(root().join("tests/capi/try.py"))
         .arg(library())

@@ -274,3 +274,16 @@ fn its_log_holds_no_patient_data() {
     }
     assert!(seen > 0, "the log says that it synchronized");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test changes the configuration")]
+fn a_service_with_relative_paths_is_found_from_everywhere() {
+    let c = Clinics::new();
+    let file = c.dir().join("north/cfs.toml");
+    let text = std::fs::read_to_string(&file).expect("is there");
+    std::fs::write(&file, format!("state_dir = \"../kept\"\n{text}")).expect("written");
+    let _service = start(&c, "north", &["--no-page"]);
+    let from_afar = Command::new(env!("CARGO_BIN_EXE_cfs")).arg("--config").arg(&file).args(["status", "--json"]).current_dir("/").output().expect("cfs starts");
+    let said: Value = serde_json::from_slice(&from_afar.stdout).expect("one JSON document");
+    assert!(said["service"]["pid"].as_u64().is_some(), "{said}");
+}

@@ -161,7 +161,6 @@ pub(super) fn identifies(column: &str) -> bool {
 /// Tells an identity from a counted number by type, name, data, and what the host keeps of it.
 pub(super) fn classify(db: &Connection, schema: &Schema, counters: &Counters, table: &HostTable, column: &str) -> Result<Kind, rusqlite::Error> {
     let name = words(column);
-    let says = |list: &[&str]| name.iter().any(|w| list.contains(&w.as_str()));
     if let Some(counter) = counters.of(schema, table, column) {
         return Ok(Kind::Counted(format!("the host counts it in {}", counter.table)));
     }
@@ -169,7 +168,7 @@ pub(super) fn classify(db: &Connection, schema: &Schema, counters: &Counters, ta
     if !sample.texts.is_empty() && sample.texts.iter().all(|t| is_made_unique(t)) {
         return Ok(Kind::Identity("its values are unique by the way they are made (UUID, OID)".to_owned()));
     }
-    if says(&IDENTITY) {
+    if identifies(column) {
         return Ok(Kind::Identity("by its name it means the same everywhere".to_owned()));
     }
     let format = super::format::Format::learn(&sample.texts);

@@ -179,7 +179,7 @@ fn candidates<'a>(schema: &'a Schema, table: &HostTable, c: &HostColumn, diction
     // `patient no` in a table of visits, and in `Patients`, which tells its rows apart by it.
     let number = NUMBER_WORDS.contains(&last.as_str()) && stem.len() > 1;
     if key_word || short_key || number {
-        let keyed = |t: &&HostTable| t.name != table.name && t.single_key().or(t.assumed.as_deref()).is_some_and(|k| same(k, &c.name));
+        let keyed = |t: &&HostTable| t.name != table.name && t.told_apart_by().is_some_and(|k| same(k, &c.name));
         let mut named_so = schema.tables.iter().filter(keyed);
         if let (Some(parent), None) = (named_so.next(), named_so.next()) {
             add(parent, assumed(parent), Says::Exactly);

@@ -23,12 +23,12 @@ pub(super) fn columns(db: &Connection, schema: &Schema, edges: &Edges, counters:
             _ => None,
         })
         .collect();
-    singles.extend(table.single_key().or(table.assumed.as_deref()));
+    singles.extend(table.told_apart_by());
     for column in singles {
         let known = found.iter().any(|l| same(&l.column, column)) || match_on.iter().flatten().any(|c| same(c, column));
         let own = table.rowid_alias.as_deref().is_some_and(|a| same(a, column)) || edges.refers(index, column);
         let Some(c) = table.column(column).filter(|c| !c.generated && !known && !own) else { continue };
-        let key = table.single_key().or(table.assumed.as_deref()).is_some_and(|k| same(k, column));
+        let key = table.told_apart_by().is_some_and(|k| same(k, column));
         let number_key = key && (c.affinity == Affinity::Integer || table.assumed.is_some() && Sample::read(db, table, column)?.numbers());
         let why = match classify(db, schema, counters, table, column)? {
             Kind::Counted(why) => why,

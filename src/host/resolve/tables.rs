@@ -203,7 +203,7 @@ pub(super) fn table(
         no_delete: refused.delete,
         by_name: {
             let mut order: Vec<usize> = (0..columns.len()).collect();
-            order.sort_by(|a, b| columns.get(*a).map(|c| &c.name).cmp(&columns.get(*b).map(|c| &c.name)));
+            order.sort_by_key(|n| columns.get(*n).map(|c| c.name.clone()));
             order
         },
         columns,

@@ -3,11 +3,13 @@
 
 mod asked;
 mod decide;
+mod find;
 mod gate;
 mod layout;
 mod listen;
 mod live;
 mod logs;
+mod matches;
 mod overview;
 mod record;
 mod settings;
@@ -68,7 +70,9 @@ fn router(app: App) -> Router {
         .route("/logs.csv", get(logs::csv))
         .route("/conflicts", get(decide::conflicts).post(decide::decide))
         .route("/held", get(decide::held))
-        .route("/matches", get(decide::matches).post(decide::answer_match))
+        .route("/matches", get(matches::show).post(matches::answer))
+        .route("/matches/alike", get(matches::alike))
+        .route("/find", get(find::show).post(find::ask))
         .route("/deletions", get(decide::deletions).post(decide::answer_deletion))
         .route("/trash", get(decide::trash).post(decide::answer_trash))
         .route("/sites", get(overview::sites).post(overview::retire))

@@ -3,10 +3,13 @@
 
 pub mod door;
 pub mod journal;
+mod news;
 pub mod process;
 pub mod timing;
 mod watch;
 mod worker;
+
+pub use news::{Ended, Event, Failed, Now, Step};
 
 use crate::config::Config;
 use crate::keeper::{DirKeeper, Lock};
@@ -14,7 +17,6 @@ use crate::report::Report;
 use crate::sync::{Keeper as _, Options};
 use crate::synchronizer::{Error, Synchronizer};
 use chrono::Local;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,79 +40,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long the answers to those who asked may take then.
 const ANSWER: Duration = Duration::from_millis(150);
-
-/// Why a synchronization failed: the exit code that `cfs sync` gives, and a sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    /// 1 failed, 2 configuration, 3 busy, 4 refused.
-    pub code: u8,
-    /// What to do about it.
-    pub message: String,
-}
-
-impl From<Error> for Failed {
-    fn from(e: Error) -> Self {
-        Failed { code: e.exit_code(), message: e.to_string() }
-    }
-}
-
-/// How far a synchronization is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// What is being done.
-    pub what: &'static str,
-    /// How much of it.
-    pub done: u64,
-    /// Of how much.
-    pub total: u64,
-}
-
-/// What those who listen are told.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A synchronization starts.
-    Started(Why),
-    /// It goes on.
-    Progress(Step),
-    /// It has ended.
-    Done(Arc<Report>),
-    /// It has failed.
-    Failed(Failed),
-}
-
-/// How the last synchronization ended.
-#[derive(Debug, Clone, Serialize)]
-pub struct Ended {
-    /// When, UTC.
-    pub at: String,
-    /// What it did.
-    pub report: Option<Arc<Report>>,
-    /// Why it failed.
-    pub failed: Option<Failed>,
-}
-
-/// What the service is doing.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Now {
-    /// Its process.
-    pub pid: u32,
-    /// Since when it runs, UTC.
-    pub since: String,
-    /// Why a synchronization is running, if one is.
-    pub running: Option<Why>,
-    /// How far it is.
-    pub step: Option<Step>,
-    /// How the last one ended.
-    pub last: Option<Ended>,
-    /// How many in a row have failed.
-    pub failures: u32,
-    /// When the next one is due, UTC; `None` if it is only run when asked.
-    pub next: Option<String>,
-    /// Why the folder does not tell of changes and is looked at instead, if so.
-    pub polling: Option<String>,
-    /// How many synchronizations it has run.
-    pub runs: u64,
-}
 
 /// What is asked of the service.
 enum Ask {
@@ -186,6 +115,11 @@ impl Handle {
         Synchronizer::open(Config::load(&self.0.config)?)
     }
 
+    /// Says where its own log is.
+    pub fn set_log(&self, dir: &Path) {
+        locked(&self.0.now).log = Some(dir.display().to_string());
+    }
+
     /// Says how the page is entered.
     pub fn set_entrance(&self, entrance: impl Fn() -> String + Send + Sync + 'static) {
         *locked(&self.0.entrance) = Some(Box::new(entrance));
@@ -208,15 +142,6 @@ impl Handle {
         }
         // Nobody need listen.
         drop(self.0.events.send(event));
-    }
-}
-
-impl Now {
-    fn end(&mut self, ended: Ended) {
-        self.running = None;
-        self.step = None;
-        self.last = Some(ended);
-        self.runs += 1;
     }
 }
 
@@ -383,6 +308,13 @@ impl Service {
 
 fn plan(config: &Config) -> Result<Plan, Error> {
     Plan::new(config.auto_sync_minutes, &config.sync_at.0).map_err(Error::Usage)
+}
+
+/// Where the service of a database that is not running kept its log, if it ever ran under this state directory.
+pub fn last_log(config: &Config) -> Option<PathBuf> {
+    let keeper = DirKeeper::new(config.state_dir.as_deref()).ok()?;
+    let dir = journal::directory(keeper.dir(), &database_id(&config.database, &keeper).ok()?);
+    dir.is_dir().then_some(dir)
 }
 
 /// The id by which the state directory knows a database. Refused where another account's does.

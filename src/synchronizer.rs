@@ -14,6 +14,7 @@ pub mod history;
 mod host_side;
 pub mod large;
 pub mod matching;
+pub mod people;
 pub mod refused;
 pub mod settings;
 pub mod show;

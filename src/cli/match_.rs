@@ -2,7 +2,7 @@
 
 use super::{Failure, Json, json, open, out, text};
 use crate::record::SameAs;
-use crate::synchronizer::matching::PairView;
+use crate::synchronizer::matching::{MatchView, PairView};
 use clap::Args;
 use std::path::Path;
 
@@ -21,12 +21,20 @@ pub(super) struct MatchArgs {
     /// Take a match back: both stand as before, with what was typed since.
     #[arg(long, requires = "a")]
     undo: bool,
+    /// List the matches that can be taken back, the last word first.
+    #[arg(long, conflicts_with_all = ["a", "not", "undo"])]
+    made: bool,
     #[command(flatten)]
     json: Json,
 }
 
 pub(super) fn run(args: &MatchArgs, config: &Path) -> Result<u8, Failure> {
     let s = open(config)?;
+    if args.made {
+        let (found, _) = s.matched(usize::MAX)?;
+        out(&if args.json.json { json(&serde_json::json!({ "matched": found })) } else { made(&found) });
+        return Ok(0);
+    }
     let (Some(a), Some(b)) = (&args.a, &args.b) else {
         let found = s.pairs()?;
         out(&if args.json.json { json(&serde_json::json!({ "pairs": found })) } else { render(&found) });
@@ -41,6 +49,22 @@ pub(super) fn run(args: &MatchArgs, config: &Path) -> Result<u8, Failure> {
     super::sync::carry_out(&s, orders, done, args.json)
 }
 
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+fn made(found: &[MatchView]) -> String {
+    let Some(first) = found.first() else { return "Nobody was matched.".to_owned() };
+    let mut lines = Vec::new();
+    for m in found {
+        lines.push(text::record(&m.a));
+        lines.push(text::record(&m.b));
+        lines.push(m.written.as_ref().map_or_else(|| "  matched by itself".to_owned(), |w| format!("  said {}, {}", text::when(&w.time), text::clean(&w.site.name))));
+    }
+    lines.push(format!("\nTo take one back, for example the first:\n  cfs match {} {} --undo", short(&first.a.record), short(&first.b.record)));
+    lines.join("\n")
+}
+
 fn render(found: &[PairView]) -> String {
     if found.is_empty() {
         return "No pair of records waits for a decision.".to_owned();
@@ -52,7 +76,6 @@ fn render(found: &[PairView]) -> String {
         lines.push(text::wrap(&format!("  {}", text::clean(&p.reason)), 79, "  "));
     }
     if let Some(p) = found.first() {
-        let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
         let two = format!("{} {}", short(&p.a.record), short(&p.b.record));
         lines.push(format!("\nTo decide, for example the first:\n  cfs match {two}         they are one\n  cfs match {two} --not   they are two"));
     }

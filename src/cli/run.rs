@@ -48,6 +48,7 @@ pub(super) fn run(args: &RunArgs, config: &Path) -> Result<u8, Failure> {
     let loaded = Config::load(config)?;
     let dir = journal::directory(DirKeeper::new(loaded.state_dir.as_deref())?.dir(), service.database_id());
     journal::start(&dir, args.log_json).map_err(|e| Failure::new(1, format!("{}: the service's log cannot be written: {e}", dir.display())))?;
+    service.handle().set_log(&dir);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| Failure::new(1, format!("the service cannot start: {e}")))?;
     let done = runtime.block_on(serve(service, &loaded, args));
     // A synchronization that is not at its end by now is broken off; the next one finishes it.

@@ -5,9 +5,7 @@ use super::gate::{Posted, Session};
 use super::layout::{count, csrf, empty, moment, page, record, said, sentence, value, written};
 use super::overview::{Said, held_row};
 use super::{App, Drawn, Problem};
-use crate::record::SameAs;
 use crate::service::Failed;
-use crate::sync::Options;
 use crate::synchronizer::conflicts::{Choice, Conflict, by_column};
 use crate::synchronizer::history::ChangeView;
 use crate::synchronizer::show::ValueView;
@@ -146,41 +144,6 @@ pub(super) async fn held(State(app): State<App>, Extension(session): Extension<S
         }
     };
     Ok(page(&app, &session, "Held", "/held", body).into_response())
-}
-
-pub(super) async fn matches(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {
-    let found = app.ask(|s| s.pairs()).await.map_err(|f| Problem(app.clone(), session.clone(), f))?;
-    let body = html! {
-        (said(q.said.as_deref()))
-        @if found.is_empty() { (empty("No pair of charts waits for a decision. Charts that may be one person, and that differ where they should agree, are listed here.")) }
-        @else { p { "Two charts that may be one person. Look at both; nobody is matched until you say so, and it can be taken back with " code { "cfs match … --undo" } "." } }
-        @for p in &found {
-            section.about {
-                div.sides { @for n in [&p.a, &p.b] { div.side { h2 { (record(n)) } } } }
-                p { (sentence(&p.reason)) }
-                form method="post" action="/matches" {
-                    (csrf(&session))
-                    input type="hidden" name="a" value=(p.a.record);
-                    input type="hidden" name="b" value=(p.b.record);
-                    div.choices {
-                        button name="do" value="same" { "One person" }
-                        button name="do" value="not" { "Two people" }
-                    }
-                }
-            }
-        }
-    };
-    Ok(page(&app, &session, "Matches", "/matches", body).into_response())
-}
-
-pub(super) async fn answer_match(State(app): State<App>, Extension(session): Extension<Session>, form: Posted) -> Drawn {
-    let fail = |f| Problem(app.clone(), session.clone(), f);
-    let same = form.get("do") == "same";
-    let (a, b) = (form.get("a").to_owned(), form.get("b").to_owned());
-    let orders = app.ask(move |s| s.say_same(s.find(&a)?, s.find(&b)?, if same { SameAs::Same } else { SameAs::Not }));
-    // What the database refused of the two before is no news of this.
-    app.0.handle.sync_now(Options { orders: orders.await.map_err(fail)?, ..Options::default() }).await.map_err(fail)?;
-    Ok(Redirect::to(if same { "/matches?said=same" } else { "/matches?said=two" }).into_response())
 }
 
 pub(super) async fn deletions(State(app): State<App>, Extension(session): Extension<Session>, Asked(q): Asked<Said>) -> Drawn {

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an address can be used to enter.
@@ -19,12 +19,20 @@ const MOST: usize = 32;
 const FORM: usize = 1 << 20;
 
 /// What a browser was let in with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Session {
     id: String,
     /// What every form must carry.
     pub(super) csrf: String,
+    /// Whom this browser looks for: a name, which no address may hold.
+    pub(super) asked: Arc<str>,
     seen: Instant,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("seen", &self.seen).finish_non_exhaustive()
+    }
 }
 
 /// The keys that were given out.
@@ -76,10 +84,17 @@ impl Gate {
         if keys.sessions.len() >= MOST {
             keys.sessions.remove(0);
         }
-        let session = Session { id: crate::service::secret(), csrf: crate::service::secret(), seen: Instant::now() };
+        let session = Session { id: crate::service::secret(), csrf: crate::service::secret(), asked: Arc::default(), seen: Instant::now() };
         let cookie = format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie_name(), session.id);
         keys.sessions.push(session);
         Some(cookie)
+    }
+
+    /// Keeps whom a browser looks for, for as long as it is let in.
+    pub(super) fn remember(&self, session: &Session, text: &str) {
+        if let Some(s) = self.keys().sessions.iter_mut().find(|s| s.id == session.id) {
+            s.asked = text.trim().chars().take(100).collect::<String>().into();
+        }
     }
 
     /// Cookies know no ports: each service has a name of its own.

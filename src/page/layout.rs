@@ -7,8 +7,9 @@ use crate::synchronizer::find::{RecordName, Written};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The pages: where, what it is called.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("/", "Overview"),
+    ("/find", "Find"),
     ("/logs", "Logs"),
     ("/conflicts", "Conflicts"),
     ("/held", "Held"),
@@ -144,6 +145,7 @@ pub(super) fn said(word: Option<&str>) -> Markup {
         Some("restored") => "Restored, here and at the other sites.",
         Some("purged") => "Gone for good here; the other sites follow with their daily look at all files.",
         Some("same") => "One chart now. Where values differ, the newer is in use, and Conflicts shows the other.",
+        Some("apart") => "Two charts again, here and at the other sites, with what was typed since.",
         Some("two") => "Noted: two people, here and at the other sites.",
         Some("saved") => "Saved.",
         Some("retired") => "Retired: nothing waits for that site any more.",

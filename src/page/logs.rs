@@ -116,6 +116,7 @@ fn filter(w: &Wanted, c: &Choices) -> Markup {
             label { "Table" select name="table" { option value="" { "all" } @for t in &c.tables { option selected[*t == w.table] { (t) } } } }
             label { "Outcome" select name="what" { option value="" { "all" } @for o in &c.outcomes { option selected[*o == w.what] { (o) } } } }
             button type="submit" { "Show" }
+            a href="/find" { "Find a chart by name" }
             @if w.any() { a href="/logs" { "All synchronizations" } }
             a href={ "/logs.csv?" (w.query()) } { "Export as CSV" }
         }

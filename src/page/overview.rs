@@ -40,7 +40,7 @@ pub(super) async fn show(State(app): State<App>, Extension(session): Extension<S
             div.problem role="alert" { p { strong { "The sync folder is away" } ". Nothing comes or goes until it is back; nothing is lost." } p { (sentence(why)) } }
         }
         @match &asked {
-            Ok((status, days)) => { (standing(status)) (charts(days)) (site_table(&status.sites, None)) (place(status)) },
+            Ok((status, days)) => { (standing(status)) (charts(days)) (site_table(&status.sites, None)) (place(status, now.log.as_deref())) },
             Err(e) => p.problem role="alert" { (sentence(&e.message)) },
         }
     };
@@ -162,13 +162,14 @@ fn charts(days: &[Day]) -> Markup {
     }
 }
 
-fn place(s: &Status) -> Markup {
+fn place(s: &Status, log: Option<&str>) -> Markup {
     html! {
         section aria-label="This place" {
             dl {
                 dt { "This site" } dd { (s.site.name) }
                 dt { "Database" } dd { code { (s.database) } }
                 dt { "Sync folder" } dd { code { (s.folder) } }
+                @if let Some(log) = log { dt { "The service's own log" } dd { code { (log) } } }
             }
         }
     }

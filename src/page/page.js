@@ -7,16 +7,12 @@ for (const t of document.querySelectorAll("time[datetime]")) {
   t.textContent = at.toLocaleString(undefined, today ? { hour: "2-digit", minute: "2-digit", second: "2-digit" } : { dateStyle: "medium", timeStyle: "short" });
   t.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "medium" });
 }
-// A form is sent once. What was decided makes way for the next under the pointer: the second click of a double click,
-// and one that was meant for what stood there before, must not decide that as well.
-const decided = document.querySelector(".done"), since = performance.now();
+// A form is sent once. (The next one stands still for a moment: page.css.)
 for (const form of document.querySelectorAll("main form[method=post]")) {
   form.addEventListener("submit", (e) => {
     if (form.dataset.sent) e.preventDefault();
     form.dataset.sent = "yes";
   });
-  // Not of the keyboard, which has its own place on the page.
-  form.addEventListener("click", (e) => { if (e.detail > 0 && e.target.closest("button") && decided && performance.now() - since < 800) e.preventDefault(); });
 }
 // Back in the page as it was left.
 addEventListener("pageshow", (e) => { if (e.persisted) for (const form of document.forms) delete form.dataset.sent; });

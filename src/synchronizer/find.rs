@@ -226,6 +226,8 @@ impl<'s> Values<'s> {
 pub(super) const FAMILY: [&str; 5] = ["lastname", "surname", "familyname", "family", "last"];
 /// The same of given names.
 pub(super) const GIVEN: [&str; 5] = ["firstname", "givenname", "forename", "given", "first"];
+/// The same of whole names.
+pub(super) const FULL: [&str; 3] = ["fullname", "name", "displayname"];
 
 /// A few words by which a person knows a record, from columns that are named like names: of its root row, else
 /// of a row of which it has one.
@@ -258,7 +260,7 @@ fn label_of(root: &Row, weak: bool) -> String {
         (Some(f), Some(g)) => format!("{f}, {g}"),
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) if weak => text(&["label", "title", "description", "code"]).unwrap_or_default(),
-        (None, None) => text(&["fullname", "name", "displayname"]).unwrap_or_default(),
+        (None, None) => text(&FULL).unwrap_or_default(),
     };
     if label.chars().count() > 40 { label.chars().take(39).chain(['…']).collect() } else { label }
 }

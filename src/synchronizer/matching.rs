@@ -5,7 +5,8 @@ use super::{Error, Synchronizer};
 use crate::id::RecordId;
 use crate::merge::{self, Life};
 use crate::record::SameAs;
-use crate::state::Stored;
+use crate::stamp::Stamp;
+use crate::state::{self, Stored};
 use crate::sync::Order;
 use serde::Serialize;
 
@@ -18,6 +19,17 @@ pub struct PairView {
     pub b: RecordName,
     /// Why it is for a person to decide.
     pub reason: String,
+}
+
+/// Two records that are one, which can be taken apart again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MatchView {
+    /// The one that stands.
+    pub a: RecordName,
+    /// The other, as it was.
+    pub b: RecordName,
+    /// When and where; nothing where the records matched by themselves.
+    pub written: Option<Written>,
 }
 
 /// What was said about a record and another.
@@ -36,6 +48,22 @@ impl Synchronizer {
     pub fn pairs(&self) -> Result<Vec<PairView>, Error> {
         let pairs = self.state()?.pairs()?;
         pairs.into_iter().map(|p| Ok(PairView { a: self.name_of(&p.a)?, b: self.name_of(&p.b)?, reason: p.reason })).collect()
+    }
+
+    /// Pairs that were matched and can be taken apart, the last word first: so many, and how many there are.
+    pub fn matched(&self, most: usize) -> Result<(Vec<MatchView>, usize), Error> {
+        let (state, names) = (self.state()?, self.site_names()?);
+        let mut found = Vec::new();
+        for id in state.flagged(state::DELETED)? {
+            let Some(s) = state.load(&id)? else { continue };
+            let fact = merge::same_target(&s.known).and_then(|to| Some((to, s.known.same_as.get(&to)?.0)));
+            found.extend(fact.filter(|_| refuse_stripped(&s).is_ok()).map(|(to, stamp)| (stamp, to, named(&s))));
+        }
+        found.sort_by(|x, y| y.0.cmp(&x.0).then_with(|| x.2.record.cmp(&y.2.record)));
+        let all = found.len();
+        found.truncate(most);
+        let view = |(stamp, to, b): (Stamp, RecordId, RecordName)| Ok(MatchView { a: self.name_of(&to)?, b, written: (stamp.time.ms > 0).then(|| names.written(&stamp)) });
+        Ok((found.into_iter().map(view).collect::<Result<_, Error>>()?, all))
     }
 
     /// The order that says that two records are one, that they are not, or that a match is taken back.

@@ -14,8 +14,12 @@ fn two_records_are_matched_and_taken_apart() {
     assert!(c.run("north", &["match", &one, &one]).refused(2).contains("one record already"));
     assert!(c.run("north", &["match", &one]).refused(2).contains("<B>"));
     assert!(c.run("north", &["match", &a, &b, "--undo"]).refused(2).contains("not matched"));
+    assert!(c.run("north", &["match", "--made"]).ended(0).contains("Nobody was matched"));
     let mut all = c.run("north", &["match", &one, &two]).ended(0);
     c.rounds();
+    let made = c.run("south", &["match", "--made"]).ended(0);
+    assert!(made.contains("Hollowell, Amadou") && made.contains("Vexley, Tobiah") && made.contains("North") && made.contains("--undo"), "{made}");
+    assert_eq!(c.run("south", &["match", "--made", "--json"]).json(0)["matched"][0]["a"]["record"].as_str(), Some(&*a.clone().min(b.clone())));
     let less = (before.parse::<u32>().expect("a number") - 1).to_string();
     assert_eq!((c.see("north", COUNT), c.see("south", COUNT)), (less.clone(), less));
     assert_eq!(c.see("south", "SELECT cast(count(*) AS TEXT) FROM visit"), other);

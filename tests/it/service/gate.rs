@@ -102,9 +102,23 @@ fn what_people_typed_is_text_on_every_page() {
     let b = Browser::enter(&c, "north");
     let record = c.run("north", &["conflicts", "--json"]).json(0)["conflicts"][0]["record"].as_str().unwrap().to_owned();
     let mut seen = 0;
-    for path in
-        ["/", "/logs", "/logs/1", "/logs/2", "/logs?table=patient", "/conflicts", "/held", "/matches", "/deletions", "/trash", "/sites", "/settings", &format!("/record/{record}")]
-    {
+    for path in [
+        "/",
+        "/logs",
+        "/logs/1",
+        "/logs/2",
+        "/logs?table=patient",
+        "/conflicts",
+        "/held",
+        "/matches",
+        "/matches/alike",
+        "/find",
+        "/deletions",
+        "/trash",
+        "/sites",
+        "/settings",
+        &format!("/record/{record}"),
+    ] {
         let a = b.get(path);
         assert_eq!(a.status, 200, "{path}");
         assert!(!a.body.contains("<script>alert") && !a.body.contains("<img") && !a.body.contains("<b>gone"), "{path}: {}", a.body);
@@ -115,6 +129,10 @@ fn what_people_typed_is_text_on_every_page() {
         assert!(!title.contains("script") && !title.contains("555"), "{title}");
     }
     assert!(seen >= 3, "{seen}");
+    let csrf = Browser::hidden(&b.get("/find").body, "csrf");
+    assert_eq!(b.post("/find", &[("csrf", &csrf), ("text", script)]).status, 303);
+    let found = b.get("/find").body;
+    assert!(found.contains("&lt;script&gt;alert") && !found.contains("<script>alert"), "{found}");
     let a = b.get(&format!("/logs?record={}", escaped(script)));
     assert!(a.status == 400 && !a.body.contains("<script>alert"), "{}", a.body);
 }

@@ -175,6 +175,94 @@ fn a_pair_that_may_be_one_person_is_decided() {
 }
 
 #[test]
+fn a_match_is_taken_apart_on_the_page() {
+    let c = Clinics::new();
+    let patients = "SELECT cast(count(*) AS TEXT) FROM patient";
+    let before = c.see("north", patients);
+    // Two people who look like one: a telephone and a family name in common.
+    c.sql("north", "UPDATE patient SET phone = '555 0303', last_name = 'Hollowell' WHERE last_name IN ('Hollowell', 'Vexley')");
+    c.rounds();
+    let _service = start(&c, "north", &[]);
+    let b = Browser::enter(&c, "north");
+    assert!(!b.get("/matches").body.contains("Take apart"));
+    let page = b.get("/matches/alike").body;
+    assert!(page.contains("The same telephone and a name in common") && page.contains("One person"), "{page}");
+    let main = page.split("<main").nth(1).unwrap();
+    let (csrf, one, two, from) = (Browser::hidden(main, "csrf"), Browser::hidden(main, "a"), Browser::hidden(main, "b"), Browser::hidden(main, "from"));
+    let say = |what: &str, from: &str| b.post("/matches", &[("csrf", &csrf), ("a", &one), ("b", &two), ("from", from), ("do", what)]);
+    assert_eq!(say("undo", &from).status, 400, "nothing was matched");
+    assert_eq!(say("same", &from).header("location"), Some("/matches/alike?said=same"));
+    wait("they are one", || c.see("north", patients) != before);
+    let page = b.get("/matches").body;
+    assert!(page.contains("the same as") && page.contains("Take apart") && page.contains("said"), "{page}");
+    // Who is asked for by name is found once.
+    b.post("/find", &[("csrf", &csrf), ("text", "hollowell")]);
+    assert_eq!(b.get("/find").body.matches("/logs?record=").count(), 1);
+    assert_eq!(say("undo", "https://elsewhere.example").header("location"), Some("/matches?said=apart"));
+    assert_eq!(c.see("north", patients), before);
+    c.run("south", &["sync"]).ended(0);
+    assert_eq!(c.see("south", patients), before);
+    assert!(!b.get("/matches").body.contains("Take apart"));
+}
+
+#[test]
+fn doctor_says_where_the_log_of_the_service_is() {
+    let c = Clinics::new();
+    let of = |c: &Clinics| {
+        let all = c.run("north", &["doctor", "--json"]).json(0);
+        let found = all["checks"].as_array().and_then(|l| l.iter().find(|k| k["about"] == "service").cloned()).expect("a check");
+        found["found"].as_str().expect("text").to_owned()
+    };
+    assert!(of(&c).starts_with("none runs") && !of(&c).contains("log of the last"), "{}", of(&c));
+    let service = start(&c, "north", &[]);
+    let says = of(&c);
+    let dir = says.split("its log is in ").nth(1).unwrap_or_else(|| panic!("{says}")).to_owned();
+    assert!(std::fs::read_dir(&dir).unwrap().count() == 1, "{says}");
+    assert!(Browser::enter(&c, "north").get("/").body.contains(&dir));
+    drop(service);
+    wait("it has ended", || of(&c).starts_with("none runs"));
+    assert!(of(&c).ends_with(&dir), "{}", of(&c));
+}
+
+#[test]
+fn a_chart_is_found_by_name_and_no_address_holds_one() {
+    let c = Clinics::new();
+    c.sql("north", "INSERT INTO patient (first_name, last_name, national_id) VALUES ('Zoë', 'ÅNGSTRÖM <b>', 'Z1')");
+    c.run("north", &["sync"]).ended(0);
+    let gone = c.who("north", "Vexley");
+    c.run("north", &["delete", &gone]).ended(0);
+    let _service = start(&c, "north", &[]);
+    let b = Browser::enter(&c, "north");
+    let page = b.get("/find").body;
+    let csrf = Browser::hidden(&page, "csrf");
+    let found = |text: &str| {
+        let asked = b.post("/find", &[("csrf", &csrf), ("text", text)]);
+        assert_eq!((asked.status, asked.header("location")), (303, Some("/find")), "{text}");
+        b.get("/find").body
+    };
+    for text in ["ångström", " zoë,ÅNG ", "Ström zo"] {
+        let page = found(text);
+        assert!(page.contains("ÅNGSTRÖM &lt;b&gt;, Zoë") && page.matches("/logs?record=").count() == 1, "{text}: {page}");
+        assert!(!page.contains("<title>Z") && !page.to_lowercase().contains("href=\"/find?"), "{page}");
+    }
+    let number = c.see("north", "SELECT cast(id AS TEXT) FROM patient WHERE last_name = 'Hollowell'");
+    assert!(found(&number).contains("Hollowell, Amadou"));
+    let deleted = found("vexley");
+    assert!(deleted.contains("Vexley, Tobiah") && deleted.contains("in the trash"), "{deleted}");
+    assert!(found("nobody at all").contains("No chart here has that name"));
+    assert!(found("a%").contains("No chart here has that name"), "no pattern of SQL");
+    // Another browser was not told.
+    let other = Browser::enter(&c, "north");
+    assert!(!other.get("/find").body.contains("a%"));
+    // The log of one that was found.
+    let page = found("hollowell");
+    let at = page.find("/logs?record=").expect("a link");
+    let log = b.get(page[at..].split('"').next().unwrap());
+    assert_eq!(log.status, 200);
+    assert_eq!(b.post("/find", &[("csrf", "00"), ("text", "x")]).status, 403);
+}
+
+#[test]
 fn a_folder_that_lost_its_files_is_filled_again_after_a_yes() {
     let (c, _service, b) = clinic("Pemberwick");
     let folder = c.dir().join("folder/records/patient");

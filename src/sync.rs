@@ -34,6 +34,7 @@ mod settle;
 mod swap;
 mod take;
 pub(crate) mod tell;
+mod through;
 mod timer;
 mod token;
 mod unite;

@@ -36,6 +36,8 @@ pub struct RecordType {
     /// Those columns of the two that another table of the record has, of which a record has one row:
     /// `demographics.hospital_number`.
     pub match_elsewhere: Vec<Elsewhere>,
+    /// Those columns of the two that hold a reference.
+    pub match_through: Vec<Through>,
     /// An SQL condition on the root table that narrows what is synchronized.
     pub filter: Option<String>,
 }
@@ -51,6 +53,31 @@ pub struct Elsewhere {
     pub table_name: Name,
     /// The column.
     pub column: Name,
+}
+
+/// A column that a record is matched on and that holds a reference: which number a row has here says nothing elsewhere, so
+/// what counts is what the row that it leads to is matched on (decision 0031).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Through {
+    /// As `match_on` names it.
+    pub name: Name,
+    /// The reference's field in records.
+    pub field: Name,
+    /// Where it leads; nothing where that is no record that is matched by itself: then it matches nothing.
+    pub to: Option<Leads>,
+}
+
+/// To which root a reference leads that records are matched on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leads {
+    /// The record type.
+    pub kind: usize,
+    /// The columns of its root that the reference holds.
+    pub columns: Vec<Name>,
+    /// Where their values stand among those of [`RecordType::match_columns`].
+    pub values: Vec<usize>,
+    /// Whether this is the first of the reference's columns, which says for all of them where it leads.
+    pub first: bool,
 }
 
 /// How the host names a row of a table.

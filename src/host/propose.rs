@@ -338,6 +338,7 @@ pub fn propose(db: &Connection, schema: &Schema, options: &InitOptions) -> Resul
     }
     let found = matching::root(db, schema, &edges, &counters, &tree, (root, options))?;
     proposal.types.push(ProposedType { table: proposal.root.clone(), why: proposal.root_why.clone(), ..found });
+    matching::leave_out_dead_ends(schema, &edges, &tree, &mut proposal.types);
     for member in tree.all() {
         let table = &schema.tables[member.table];
         let kind = proposal.types.iter().find(|t| t.table == table.name);

@@ -5,6 +5,7 @@
 
 mod check;
 mod tables;
+mod through;
 
 pub(super) use tables::refused;
 
@@ -147,6 +148,7 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             match_on: said.match_on.0.iter().map(exact).collect(),
             match_check: exact(&said.match_check.0),
             match_elsewhere: elsewhere(said, chosen[*root].table, &members.iter().map(|i| chosen[*i].table).collect::<Vec<_>>(), first),
+            match_through: Vec::new(),
             filter: said.r#where.clone(),
         };
         let nowhere =
@@ -182,6 +184,12 @@ fn build(config: &Config, schema: &Schema, db: &Connection, chosen: Vec<Chosen<'
             mapping.tables.push(table);
         }
         mapping.types.push(record_type);
+    }
+    for kind in 0..mapping.types.len() {
+        let found = through::of(config, &mapping, kind);
+        if let Some(t) = mapping.types.get_mut(kind) {
+            t.match_through = found;
+        }
     }
     let mut names: Vec<String> = mapping.types.iter().map(|t| type_name(&t.name)).collect();
     names.sort();

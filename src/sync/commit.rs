@@ -295,7 +295,7 @@ impl Engine<'_> {
         if due {
             self.due.push((id, type_path(&stored.known.kind, &id), bytes));
         }
-        let hashes = p.work.kind.map(|k| self.match_hashes(k, &stored.known)).unwrap_or_default();
+        let hashes = p.work.kind.map(|k| self.match_hashes(k, &stored.known)).transpose()?.unwrap_or_default();
         self.state.set_matches(n, &stored.known.kind, &hashes, p.new)?;
         let waits: Vec<RecordId> = waits.into_iter().collect();
         let away = stored.local.rows.values().any(|l| l.away == Some(Away::Waiting));

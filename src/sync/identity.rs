@@ -101,7 +101,7 @@ fn sets<'v>(k: &RecordType, mut values: &'v [Value]) -> impl Iterator<Item = Opt
 }
 
 /// The first matching set without a NULL in it, and its number.
-fn first_set<'v>(k: &RecordType, values: &'v [Value]) -> Option<(usize, &'v [Value])> {
+pub(super) fn first_set<'v>(k: &RecordType, values: &'v [Value]) -> Option<(usize, &'v [Value])> {
     sets(k, values).enumerate().find_map(|(n, set)| Some((n, set?)))
 }
 
@@ -110,7 +110,7 @@ fn checks<'v>(k: &RecordType, values: &'v [Value]) -> &'v [Value] {
     values.get(k.match_on.iter().map(Vec::len).sum()..).unwrap_or_default()
 }
 
-fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
+pub(super) fn hash16(kind: &str, set: usize, values: &[Value]) -> [u8; 16] {
     let parts: Vec<Vec<u8>> = values.iter().map(Value::bytes).collect();
     let n = set.to_string();
     let mut all: Vec<&[u8]> = vec![kind.as_bytes(), n.as_bytes()];
@@ -125,9 +125,9 @@ fn look_up_known(conn: &Connection, root: &Table, want: &[Name], by: &[Name], ke
 
 impl Engine<'_> {
     /// Notes a root row of the host that is no record yet.
-    pub(super) fn add_root(&mut self, kind: usize, key: &HostKey, values: Vec<Value>) {
-        let values: Vec<Value> = values.into_iter().map(Value::known).collect();
-        let Some(k) = self.mapping.types.get(kind) else { return };
+    pub(super) fn add_root(&mut self, kind: usize, key: &HostKey, values: Vec<Value>) -> Result<(), Error> {
+        let values = self.deepened(kind, values)?;
+        let Some(k) = self.mapping.types.get(kind) else { return Ok(()) };
         let bytes = encode(key).into_boxed_slice();
         let by_key = self.derived_by_key(kind, key);
         let derived = first_set(k, &values).map(|(n, set)| self.derived_by_match(&k.name, n, set, checks(k, &values)));
@@ -141,26 +141,35 @@ impl Engine<'_> {
             of.by_key.insert(id, bytes.clone());
         }
         of.keys.insert(bytes, derived);
+        Ok(())
     }
 
     /// What a host root row is matched on.
     fn root_values(&self, kind: usize, key: &HostKey) -> Result<Vec<Value>, Error> {
-        let values = rows::root_values(self.conn, self.mapping, kind, key)?.unwrap_or_default();
-        Ok(values.into_iter().map(Value::known).collect())
+        self.deepened(kind, rows::root_values(self.conn, self.mapping, kind, key)?.unwrap_or_default())
     }
 
     /// The matching hashes of a known record.
-    pub(super) fn match_hashes(&self, kind: usize, known: &Record) -> Vec<[u8; 16]> {
-        let Some(k) = self.mapping.types.get(kind) else { return Vec::new() };
-        let values = |set: &Vec<Name>| set.iter().map(|c| k.matched(known, c).cloned().filter(|v| !v.is_null())).collect::<Option<Vec<Value>>>();
-        k.match_on.iter().enumerate().filter_map(|(n, set)| Some(hash16(&k.name, n, &values(set)?))).collect()
+    pub(super) fn match_hashes(&self, kind: usize, known: &Record) -> Result<Vec<[u8; 16]>, Error> {
+        let Some(k) = self.mapping.types.get(kind) else { return Ok(Vec::new()) };
+        let mut out = Vec::with_capacity(k.match_on.len());
+        for (n, set) in k.match_on.iter().enumerate() {
+            let values = set.iter().map(|c| Ok(self.known_match(k, known, c)?.filter(|v| !v.is_null()))).collect::<Result<Option<Vec<Value>>, Error>>()?;
+            out.extend(values.map(|v| hash16(&k.name, n, &v)));
+        }
+        Ok(out)
     }
 
     /// Whether the columns that must agree do agree between a host root row and a known record.
     fn agrees(&self, kind: usize, key: &HostKey, known: &Record) -> Result<bool, Error> {
         let (Some(k), true) = (self.mapping.types.get(kind), known.root().is_some()) else { return Ok(false) };
         let values = self.root_values(kind, key)?;
-        Ok(k.match_check.iter().zip(checks(k, &values)).all(|(c, v)| k.matched(known, c).is_none_or(|there| same_enough(there, v))))
+        for (c, v) in k.match_check.iter().zip(checks(k, &values)) {
+            if self.known_match(k, known, c)?.is_some_and(|there| !same_enough(&there, v)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the row under a root key that was deleted in between is the same person: equal in what
@@ -170,10 +179,11 @@ impl Engine<'_> {
         let found = self.root_values(kind, key)?;
         for (set, values) in k.match_on.iter().zip(sets(k, &found)) {
             let Some(values) = values else { continue };
-            if set.iter().zip(values).all(|(c, v)| k.matched(known, c) == Some(v)) {
+            let had = set.iter().map(|c| self.known_match(k, known, c)).collect::<Result<Vec<_>, _>>()?;
+            if had.iter().zip(values).all(|(had, v)| had.as_ref() == Some(v)) {
                 return self.agrees(kind, key, known);
             }
-            if set.iter().zip(values).any(|(c, v)| k.matched(known, c).is_some_and(|w| !w.is_null() && w != v)) {
+            if had.iter().zip(values).any(|(had, v)| had.as_ref().is_some_and(|w| !w.is_null() && w != v)) {
                 // Somebody else, whatever the rest says.
                 return Ok(false);
             }
@@ -192,7 +202,7 @@ impl Engine<'_> {
             return Ok(());
         }
         let mut candidates: Vec<HostKey> = Vec::new();
-        for h in self.match_hashes(kind, known) {
+        for h in self.match_hashes(kind, known)? {
             let new = self.roots.kinds.get(&kind).and_then(|of| Some((of, of.hashes.get(&h)?)));
             let keys = new.into_iter().flat_map(|(of, keys)| keys.all().iter().filter(|k| of.keys.contains_key(*k)));
             for key in keys.filter_map(|k| key::decode(k)) {

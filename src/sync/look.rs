@@ -133,7 +133,7 @@ impl Engine<'_> {
                     Some(id) => {
                         self.notes.dirty.insert(id);
                     }
-                    None => self.add_root(*kind, &key, values),
+                    None => self.add_root(*kind, &key, values)?,
                 }
                 Ok::<_, Error>(())
             })?;
@@ -183,7 +183,7 @@ impl Engine<'_> {
         if let Some(found) = rows::look_up(self.conn, t, t.key_columns(), t.key_columns(), &root)? {
             let values = rows::root_values(self.conn, self.mapping, kind, &found)?.unwrap_or_default();
             if self.in_filter(kind, &found)? {
-                self.add_root(kind, &found, values);
+                self.add_root(kind, &found, values)?;
             }
         }
         Ok(())

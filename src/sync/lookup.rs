@@ -42,6 +42,8 @@ pub struct Lookup<'a> {
     /// INSERTs by table, each with its columns: to look one up among all statements costs as much as to bind it.
     inserts: RefCell<HashMap<usize, Vec<(Vec<Name>, Statement<'a>)>>>,
     severed: RefCell<BTreeSet<(usize, Vec<u8>)>>,
+    /// What the rows are matched on that others are matched on by a reference.
+    meant: RefCell<HashMap<(usize, Vec<u8>), Value>>,
     /// Where the rows of other records stand: reading that means reading the whole record.
     locals: RefCell<HashMap<RecordId, Option<Rc<Local>>>>,
 }
@@ -71,6 +73,7 @@ impl<'a> Lookup<'a> {
             numbers: RefCell::default(),
             inserts: RefCell::default(),
             severed: RefCell::default(),
+            meant: RefCell::default(),
             locals: RefCell::default(),
         }
     }
@@ -78,7 +81,22 @@ impl<'a> Lookup<'a> {
     /// A transaction began: SQLite checks foreign keys at once until it is told otherwise.
     pub fn new_transaction(&self) {
         self.locals.borrow_mut().clear();
+        self.meant.borrow_mut().clear();
         self.deferred.set(false);
+    }
+
+    /// What a row of a type's root table with these bytes in its key is matched on, if that was asked before.
+    pub(super) fn means(&self, sign: &(usize, Vec<u8>)) -> Option<Value> {
+        self.meant.borrow().get(sign).cloned()
+    }
+
+    /// Remembers that.
+    pub(super) fn meant(&self, sign: (usize, Vec<u8>), value: &Value) {
+        let mut all = self.meant.borrow_mut();
+        if all.len() >= REMEMBERED * REMEMBERED {
+            all.clear();
+        }
+        all.insert(sign, value.clone());
     }
 
     /// Has foreign keys checked when the transaction ends, or at once. Gives how it was. Only where it

@@ -1,11 +1,13 @@
 //! Matches: records that are one by what they match on. What is in doubt is noted for a person.
 
 use super::{Engine, Error};
+use crate::host::mapping::RecordType;
 use crate::id::RecordId;
 use crate::merge;
 use crate::record::Record;
 use crate::shared::Name;
 use crate::state::{self, Pair};
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// From so many records on, one question is asked about all of them.
@@ -43,7 +45,7 @@ impl Engine<'_> {
                 if merge::said(b, &a.id).is_some() || merge::same_target(a).is_some() || merge::same_target(b).is_some() {
                     continue;
                 }
-                match self.doubt(a, b, others.len()) {
+                match self.doubt(a, b, others.len())? {
                     None => {
                         sure.insert((b.id, a.id));
                     }
@@ -81,24 +83,34 @@ impl Engine<'_> {
     }
 
     /// Why two records that match are for a person to decide; `None` if they are one.
-    fn doubt(&self, a: &Record, b: &Record, alike: usize) -> Option<String> {
+    fn doubt(&self, a: &Record, b: &Record, alike: usize) -> Result<Option<String>, Error> {
         let kind = self.mapping.kind(&a.kind).and_then(|k| self.mapping.types.get(k));
-        let (Some(k), Some(_), Some(_)) = (kind, a.root(), b.root()) else { return Some("their type is not synchronized here".to_owned()) };
-        let filled = |r: &Record, c: &Name| k.matched(r, c).filter(|v| !v.is_null()).cloned();
-        let both = |c: &Name| filled(a, c).zip(filled(b, c));
-        if k.match_on.iter().any(|set| set.iter().all(|c| both(c).is_some()) && set.iter().any(|c| both(c).is_some_and(|(v, w)| v != w))) {
-            return Some("they match in one way and differ in another".to_owned());
+        let (Some(k), Some(_), Some(_)) = (kind, a.root(), b.root()) else { return Ok(Some("their type is not synchronized here".to_owned())) };
+        let mut said: BTreeMap<Name, (Value, Value)> = BTreeMap::new();
+        for c in k.match_columns() {
+            let filled = |r: &Record| Ok::<_, Error>(self.known_match(k, r, &c)?.filter(|v| !v.is_null()));
+            if let Some(two) = filled(a)?.zip(filled(b)?) {
+                said.insert(c, two);
+            }
         }
-        let differ: Vec<&str> = k.match_check.iter().filter(|c| both(c).is_some_and(|(v, w)| !super::identity::same_enough(&v, &w))).map(Name::as_str).collect();
-        if !differ.is_empty() {
-            return Some(format!("they match, but differ in {}", differ.join(", ")));
-        }
-        if alike > PLACEHOLDER {
-            return Some(format!("they match, and so do {} others", alike - 1));
-        }
-        if k.shared || !k.match_check.iter().any(|c| both(c).is_some()) {
-            return Some("they match; nothing else says that they are one".to_owned());
-        }
-        None
+        Ok(doubt_of(k, &said, alike))
     }
+}
+
+fn doubt_of(k: &RecordType, said: &BTreeMap<Name, (Value, Value)>, alike: usize) -> Option<String> {
+    let both = |c: &Name| said.get(c);
+    if k.match_on.iter().any(|set| set.iter().all(|c| both(c).is_some()) && set.iter().any(|c| both(c).is_some_and(|(v, w)| v != w))) {
+        return Some("they match in one way and differ in another".to_owned());
+    }
+    let differ: Vec<&str> = k.match_check.iter().filter(|c| both(c).is_some_and(|(v, w)| !super::identity::same_enough(v, w))).map(Name::as_str).collect();
+    if !differ.is_empty() {
+        return Some(format!("they match, but differ in {}", differ.join(", ")));
+    }
+    if alike > PLACEHOLDER {
+        return Some(format!("they match, and so do {} others", alike - 1));
+    }
+    if k.shared || !k.match_check.iter().any(|c| both(c).is_some()) {
+        return Some("they match; nothing else says that they are one".to_owned());
+    }
+    None
 }

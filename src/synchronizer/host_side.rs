@@ -86,8 +86,10 @@ fn changed(out: &mut Vec<Apart>, t: &Table, key: &RowKey, row: &ImageRow, stored
         let rule = t.column(&field.name).map_or(Rule::Latest, |c| c.rule);
         let was = base.fields.get(field).and_then(|f| merge::shown(f, rule));
         let was = was.as_deref();
+        // In a column of another type here, after an upgrade at one site only, the host can hold it in no other way.
+        let same = was == Some(value) || t.column(&field.name).zip(was).is_some_and(|(c, w)| c.affinity.makes(w, value));
         // A number of this place travels with the next change of its record.
-        if field.place.is_some() || was == Some(value) || (was.is_none_or(Value::is_null) && (value.is_null() || row.dangling.contains(&field.name))) {
+        if field.place.is_some() || same || (was.is_none_or(Value::is_null) && (value.is_null() || row.dangling.contains(&field.name))) {
             continue;
         }
         let left_so = at.and_then(|l| l.differs.get(&field.name)).is_some_and(|p| {

@@ -16,6 +16,7 @@ mod loose;
 mod matching;
 mod matching_storm;
 mod meanwhile;
+mod nested;
 mod notes;
 mod quiet;
 mod retired;

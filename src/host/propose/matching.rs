@@ -9,6 +9,9 @@ use crate::host::mapping::Affinity;
 use crate::host::schema::{HostTable, Schema, quoted, same};
 use rusqlite::Connection;
 
+/// Why what a person named is matched on.
+const NAMED: &str = "named with --match-on";
+
 /// What records of a further kind are matched on: people as the record is, anything else as shared rows are.
 pub(super) fn further(
     db: &Connection,
@@ -42,7 +45,7 @@ pub(super) fn root(
     if let Some(columns) = &options.match_on {
         let exact = |c: &String| table.column(c).map_or_else(|| c.clone(), |c| c.name.clone());
         found.match_on = vec![columns.iter().map(exact).collect()];
-        found.match_why = "named with --match-on".to_owned();
+        found.match_why = NAMED.to_owned();
         let other = columns.iter().filter(|c| table.column(c).is_none()).find_map(|c| schema.table(c.rsplit_once('.')?.0));
         if let Some(other) = other.filter(|_| found.match_check.is_empty()) {
             found.match_check = check(other).iter().map(|c| format!("{}.{c}", other.name)).collect();
@@ -159,6 +162,42 @@ pub(super) fn shared(db: &Connection, schema: &Schema, edges: &Edges, counters: 
         found.match_why = "no UNIQUE columns: rows of two sites are never taken for one".to_owned();
     }
     Ok(found)
+}
+
+/// Leaves out sets of columns with a reference to what is matched on nothing: they would match nothing either (decision 0031).
+pub(super) fn leave_out_dead_ends(schema: &Schema, edges: &Edges, tree: &Tree, types: &mut [ProposedType]) {
+    let all = tree.all();
+    let synchronized = |t: usize| all.iter().any(|m| m.table == t);
+    let index = |name: &str| schema.tables.iter().position(|t| t.name == name);
+    // Each round may empty a type that others refer to.
+    for _ in 0..types.len() {
+        let matched: Vec<usize> = types.iter().filter(|t| !t.match_on.is_empty()).filter_map(|t| index(&t.table)).collect();
+        let mut changed = false;
+        for t in types.iter_mut().filter(|t| t.match_why != NAMED) {
+            let Some(at) = index(&t.table) else { continue };
+            let dead_end = |c: &String| {
+                let mut to: Vec<&super::edges::Edge> = edges.of(at).filter(|e| e.columns.iter().any(|x| same(x, c))).filter(|e| synchronized(e.parent)).collect();
+                to.sort_by_key(|e| e.columns.len());
+                let leads = to.iter().any(|e| e.parent != at && matched.contains(&e.parent));
+                (!leads).then(|| to.first().map(|e| e.parent)).flatten()
+            };
+            let ends: Vec<usize> = t.match_on.iter().flatten().filter_map(dead_end).collect();
+            let Some(end) = ends.first() else { continue };
+            let name = &schema.tables[*end].name;
+            t.match_on.retain(|set| set.iter().all(|c| dead_end(c).is_none()));
+            changed = true;
+            if t.match_on.is_empty() {
+                t.match_why = if *end == at {
+                    "its UNIQUE columns name rows of the same table: rows of two sites are never taken for one".to_owned()
+                } else {
+                    format!("its UNIQUE columns name rows of {name}, which are matched on nothing: rows of two sites are never taken for one")
+                };
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
 }
 
 /// The table below the root of which each record has one row, with a person's name in it: where the root says

@@ -58,6 +58,44 @@ fn a_column_changes_its_type_and_nobody_edited() {
     assert_eq!(text(&c, "B", "SELECT typeof(weight) FROM patient WHERE national_id = 'N2'"), "real");
 }
 
+/// `verify` called what came from the other site an edit that is not sent yet, for good.
+#[test]
+fn a_number_becomes_a_text_at_one_site_first() {
+    let c = two();
+    let rebuilt = |of: &str| {
+        format!(
+            "PRAGMA foreign_keys = OFF; BEGIN; CREATE TABLE new_patient (id INTEGER PRIMARY KEY, national_id TEXT UNIQUE, name TEXT NOT NULL, phone {}, weight {});
+            INSERT INTO new_patient SELECT * FROM patient; DROP TABLE patient; ALTER TABLE new_patient RENAME TO patient; COMMIT",
+            if of == "phone" { "INTEGER" } else { "TEXT" },
+            if of == "weight" { "TEXT" } else { "INTEGER" }
+        )
+    };
+    let at_rest = || {
+        for s in ["A", "B"] {
+            let found = c.cfs(&["--config", &format!("{s}/cfs.toml"), "verify"]);
+            assert!(found.contains("No differences"), "{s}: {found}");
+        }
+    };
+    let held = |s: &str| text(&c, s, "SELECT group_concat(quote(weight) || quote(phone), ' ') FROM (SELECT weight, phone FROM patient ORDER BY national_id)");
+    c.open("A").execute_batch(&rebuilt("weight")).unwrap();
+    assert_eq!(c.sync("A")["files_written"], 0);
+    at_rest();
+    c.open("B").execute_batch("UPDATE patient SET weight = 99 WHERE national_id = 'N2'").unwrap();
+    c.open("A").execute_batch("UPDATE patient SET weight = '6 stone' WHERE national_id = 'N1'").unwrap();
+    c.settle(&["A", "B"]);
+    at_rest();
+    assert_eq!((&*held("A"), &*held("B")), ("'6 stone''11' '99''22'", "'6 stone''11' 99'22'"));
+    // The other way round, and at the other site.
+    c.open("B").execute_batch(&rebuilt("phone")).unwrap();
+    c.settle(&["B", "A"]);
+    at_rest();
+    c.open("A").execute_batch("UPDATE patient SET phone = '0044' WHERE national_id = 'N1'; UPDATE patient SET phone = '333' WHERE national_id = 'N2'").unwrap();
+    c.settle(&["A", "B"]);
+    at_rest();
+    // What a column of numbers cannot spell is not changed where it can be.
+    assert_eq!((&*held("A"), &*held("B")), ("'6 stone''0044' '99''333'", "'6 stone'44 99333"));
+}
+
 #[test]
 fn a_dropped_column_stays_with_the_others() {
     let c = two();
